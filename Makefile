@@ -1,0 +1,54 @@
+# `make demo` and `make test` do all of their own set-up; repeated, they start at once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo serve test check bench browser lock prices dashboards
+
+demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
+	$(BIN)/taximeter demo $(if $(ONCE),--once)
+
+serve: $(READY)  ## the service on this machine
+	$(BIN)/taximeter serve
+
+test: check browser  ## all checks and all tests
+	$(BIN)/pytest $(ARGS)
+
+check: $(READY)  ## what needs no test run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m taximeter_collector.compile_prices --check
+	$(BIN)/python -m taximeter_dashboards.build --check
+
+bench: $(READY)  ## speed and memory, as ratios in one run
+	for file in benchmarks/*.py; do $(BIN)/python $$file; done
+
+browser:
+	@./tests/install-browser
+
+prices: $(READY)  ## rebuild the price book from genai-prices and our overlay
+	$(BIN)/python -m taximeter_collector.compile_prices
+
+dashboards: $(READY)  ## rebuild the Grafana dashboards
+	$(BIN)/python -m taximeter_dashboards.build
+
+lock: $(READY)  ## resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --no-emit-package taximeter \
+	  --group dev --all-extras pyproject.toml instrumentation/pyproject.toml -o requirements.lock
+
+$(READY): requirements.lock pyproject.toml instrumentation/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Taximeter needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "python3 can't make virtual environments: install python3-venv"; exit 1; }
+	@echo "installing pinned dependencies into $(VENV)"
+	@$(PIP) $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+	  || $(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e ./instrumentation -e .
+	@touch $@

@@ -1,0 +1,55 @@
+"""Calls and budgets with sane defaults; a test names only what it is about."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from taximeter_collector.calls import Call, CostStatus, Priced, Usage
+
+NOON = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
+
+_serial = itertools.count(1)
+
+
+def call(
+    *,
+    ts: datetime = NOON,
+    input_tokens: int = 1000,
+    output_tokens: int = 100,
+    usage: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Call:
+    """Build a plain gpt-4o chat call; `fields` are those of `Call`, `usage` those of `Usage`."""
+    serial = next(_serial)
+    defaults: dict[str, Any] = {
+        "call_id": f"chatcmpl-{serial}",
+        "trace_id": f"{serial:032x}",
+        "span_id": f"{serial:016x}",
+        "provider": "openai",
+        "operation": "chat",
+        "endpoint": "chat.completions",
+        "model": "gpt-4o",
+        "request_model": "gpt-4o",
+        "feature": "search",
+        "http_status": 200,
+        "duration_ms": 800,
+    }
+    tokens = {"input_tokens": input_tokens, "output_tokens": output_tokens, **(usage or {})}
+    return Call(ts=ts, usage=Usage(**tokens), **{**defaults, **fields})
+
+
+def costing(usd: str, **fields: Any) -> tuple[Call, Priced]:
+    """Build a call with its cost in US dollars."""
+    return call(**fields), Priced(status=CostStatus.EXACT, usd=Decimal(usd))
+
+
+def unpriced(**fields: Any) -> tuple[Call, Priced]:
+    priced = Priced(status=CostStatus.UNPRICED, usd=None, reason="no price for model mystery-1")
+    return call(model="mystery-1", **fields), priced
+
+
+Rows = Sequence[tuple[Call, Priced]]
