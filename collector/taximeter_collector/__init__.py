@@ -1,0 +1,1 @@
+"""Taximeter's collector: OTLP in, priced calls out."""

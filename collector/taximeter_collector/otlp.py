@@ -1,0 +1,259 @@
+"""Decode OTLP: spans of the wire contract become calls. Pure: no clock, no client, no log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from taximeter_collector.calls import Call, Usage, UsageSource
+from taximeter_collector.labels import label
+
+MARKER: Final = "gen_ai.operation.name"
+"""A span without it is not a call to a model."""
+
+AHEAD: Final = timedelta(hours=1)
+
+# attribute -> column, by the types of docs/wire.yaml; counts with the column's bound.
+TEXTS: Final = {
+    "taximeter.feature": "feature",
+    "taximeter.team": "team",
+    "user.id": "user_id",
+    "session.id": "session_id",
+    "taximeter.prompt.name": "prompt_name",
+    "taximeter.prompt.version": "prompt_version",
+    "gen_ai.operation.name": "operation",
+    "gen_ai.provider.name": "provider",
+    "gen_ai.request.model": "request_model",
+    "openai.api.type": "endpoint",
+    "openai.request.service_tier": "request_service_tier",
+    "server.address": "server_address",
+    "taximeter.request.hash": "request_hash",
+    "taximeter.request.prefix_hash": "prefix_hash",
+    "taximeter.api_key": "api_key_id",
+    "gen_ai.response.model": "model",
+    "openai.response.service_tier": "service_tier",
+    "taximeter.request.id": "request_id",
+    "taximeter.openai.project": "project",
+    "taximeter.openai.organization": "organization",
+    "error.type": "error_type",
+}
+COUNTS: Final = {
+    "gen_ai.request.max_tokens": ("max_output_tokens", 2**32),
+    "server.port": ("server_port", 2**16),
+    "taximeter.request.system_tokens": ("system_tokens", 2**32),
+    "taximeter.request.history_tokens": ("history_tokens", 2**32),
+    "taximeter.request.tools_tokens": ("tools_tokens", 2**32),
+    "http.response.status_code": ("http_status", 2**16),
+    "taximeter.attempts": ("attempts", 2**8),
+    "taximeter.ratelimit.remaining_requests": ("remaining_requests", 2**32),
+    "taximeter.ratelimit.remaining_tokens": ("remaining_tokens", 2**32),
+}
+FLAGS: Final = {
+    "gen_ai.request.stream": "stream",
+    "taximeter.batch": "batch",
+    "taximeter.request.timeout_set": "timeout_set",
+}
+TOKENS: Final = {
+    "gen_ai.usage.input_tokens": "input_tokens",
+    "gen_ai.usage.cache_read.input_tokens": "cached_input_tokens",
+    "gen_ai.usage.cache_write.input_tokens": "cache_write_tokens",
+    "gen_ai.usage.output_tokens": "output_tokens",
+    "gen_ai.usage.reasoning.output_tokens": "reasoning_tokens",
+    "gen_ai.usage.audio.input_tokens": "audio_input_tokens",
+    "gen_ai.usage.audio.output_tokens": "audio_output_tokens",
+    "gen_ai.usage.image.input_tokens": "image_input_tokens",
+    "gen_ai.usage.image.output_tokens": "image_output_tokens",
+}
+RESOURCE: Final = {"service.name": "service", "deployment.environment.name": "environment"}
+RESPONSE_ID: Final = "gen_ai.response.id"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+ATTEMPT_STATUSES: Final = "taximeter.attempt.statuses"
+ATTEMPT_WAITS: Final = "taximeter.attempt.waits"
+USAGE_SOURCE: Final = "taximeter.usage.source"
+METER: Final = "taximeter.meter."
+TAG: Final = "taximeter.tag."
+
+SCALARS: Final = frozenset({"string_value", "bool_value", "int_value", "double_value"})
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICRO: Final = Decimal("0.000001")
+MOST_TAGS: Final = 32
+# Only these give every answer an id of its own; some compatible servers return a constant.
+OWN_IDS: Final = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "ai.azure.com")
+
+Values = Mapping[str, Any]
+
+
+class MalformedRequest(ValueError):
+    """The body is not an OTLP trace request; sending it again can't help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The accepted time of a call's start."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def at(cls, now: datetime, retention: timedelta) -> Window:
+        return cls(now - retention, now + AHEAD)
+
+    def refusal(self, moment: datetime) -> str | None:
+        if moment < self.start:
+            return f"older than the retention, which begins {self.start:%Y-%m-%d}"
+        if moment >= self.end:
+            return "more than an hour ahead of the collector's clock"
+        return None
+
+
+def parse(body: bytes) -> ExportTraceServiceRequest:
+    """Read a protobuf body; raise MalformedRequest."""
+    try:
+        return ExportTraceServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise MalformedRequest("the body is not an OTLP ExportTraceServiceRequest") from error
+
+
+def refusals(request: ExportTraceServiceRequest, window: Window) -> Counter[str]:
+    """Count the spans outside the accepted time, by reason."""
+    reasons = (window.refusal(_moment(span.start_time_unix_nano)) for _, span in _spans(request))
+    return Counter(reason for reason in reasons if reason)
+
+
+def calls(request: ExportTraceServiceRequest, window: Window) -> Iterator[Call]:
+    """Yield the calls to a model within the accepted time; other spans are none of ours."""
+    for resource, span in _spans(request):
+        ts = _moment(span.start_time_unix_nano)
+        if window.refusal(ts) is None:
+            values = _values(span.attributes)
+            if isinstance(values.get(MARKER), str):
+                yield _call(ts, span, resource, values)
+
+
+def _spans(request: ExportTraceServiceRequest) -> Iterator[tuple[Values, Span]]:
+    for of_resource in request.resource_spans:
+        resource = _values(of_resource.resource.attributes)
+        for of_scope in of_resource.scope_spans:
+            for span in of_scope.spans:
+                yield resource, span
+
+
+def _call(ts: datetime, span: Span, resource: Values, values: Values) -> Call:
+    trace_id, span_id = span.trace_id.hex(), span.span_id.hex()
+    texts = _texts(TEXTS, values) | _texts(RESOURCE, resource)
+    texts.setdefault("model", texts.get("request_model", ""))
+    counts: dict[str, Any] = {
+        name: _count(values.get(key), below) for key, (name, below) in COUNTS.items()
+    }
+    flags: dict[str, Any] = {
+        name: values[key] for key, name in FLAGS.items() if _is(values.get(key), bool)
+    }
+    nanoseconds = span.end_time_unix_nano - span.start_time_unix_nano
+    return Call(
+        ts=ts,
+        call_id=_call_id(values) or f"{trace_id}/{span_id}",
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_span_id=span.parent_span_id.hex(),
+        finish_reason=",".join(
+            sorted({label(reason) for reason in _strings(values, FINISH_REASONS)})
+        ),
+        attempt_statuses=tuple(_numbers(values, ATTEMPT_STATUSES)),
+        attempt_waits_ms=tuple(_milliseconds(wait) for wait in _numbers(values, ATTEMPT_WAITS)),
+        duration_ms=min(max(0, nanoseconds) // 1_000_000, 2**32 - 1),
+        ttft_ms=next(map(_milliseconds, _numbers(values, TIME_TO_FIRST_CHUNK)), None),
+        usage=_usage(values),
+        tags=_tags(values),
+        **texts,
+        **counts,
+        **flags,
+    )
+
+
+def _call_id(values: Values) -> str:
+    response_id = values.get(RESPONSE_ID)
+    server = values.get("server.address", "openai.com")
+    if _is(response_id, str) and isinstance(server, str) and server.endswith(OWN_IDS):
+        return label(response_id)
+    return ""
+
+
+def _usage(values: Values) -> Usage:
+    reported = {name: values[key] for key, name in TOKENS.items() if key in values}
+    meters = {
+        label(key.removeprefix(METER)): value
+        for key, value in values.items()
+        if key.startswith(METER)
+    }
+    source = values.get(USAGE_SOURCE)
+    if source not in set(UsageSource):
+        source = UsageSource.REPORTED if reported or meters else UsageSource.LOST
+    if not all(_count(count, 2**32) is not None for count in reported.values()):
+        return Usage(source=UsageSource.INVALID)
+    if not all(_is(amount, (int, float)) and 0 <= amount < 1e9 for amount in meters.values()):
+        return Usage(source=UsageSource.INVALID)
+    exact = {name: Decimal(str(amount)).quantize(MICRO) for name, amount in meters.items()}
+    return Usage(source=UsageSource(source), meters=exact, **reported)
+
+
+def _tags(values: Values) -> dict[str, str]:
+    tags = {
+        label(key.removeprefix(TAG)): label(value)
+        for key, value in values.items()
+        if key.startswith(TAG) and isinstance(value, str)
+    }
+    return dict(sorted(tags.items())[:MOST_TAGS])
+
+
+def _values(attributes: Iterable[KeyValue]) -> dict[str, Any]:
+    return {attribute.key: _value(attribute.value) for attribute in attributes}
+
+
+def _value(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_value(element) for element in value.array_value.values]
+    return getattr(value, kind) if kind in SCALARS else None
+
+
+def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    """Tell whether an attribute has the type of the contract; a bool is no number."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _count(value: Any, below: int) -> int | None:
+    return value if _is(value, int) and 0 <= value < below else None
+
+
+def _texts(columns: Mapping[str, str], values: Values) -> dict[str, Any]:
+    return {name: label(values[key]) for key, name in columns.items() if _is(values.get(key), str)}
+
+
+def _strings(values: Values, key: str) -> list[str]:
+    several = values.get(key)
+    return [one for one in several if _is(one, str)] if isinstance(several, list) else []
+
+
+def _numbers(values: Values, key: str) -> list[Any]:
+    value = values.get(key)
+    several: list[Any] = value if isinstance(value, list) else [value]
+    return [one for one in several if _is(one, (int, float)) and 0 <= one < 2**16]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _moment(unix_nano: int) -> datetime:
+    # Milliseconds are what the table keeps; a float would lose some.
+    return EPOCH + timedelta(milliseconds=unix_nano // 1_000_000)

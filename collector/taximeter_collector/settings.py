@@ -1,0 +1,169 @@
+"""The service's settings: one frozen class, read once, from `TAXIMETER_SERVER_...` variables."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+PREFIX = "TAXIMETER_SERVER_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class SettingsError(Exception):
+    """A setting is not understood; the message names variable, value and accepted form."""
+
+
+class Settings(BaseModel):
+    """Defaults work on a laptop."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    """Address to listen on; any other than loopback only with both tokens set."""
+    port: Port = 8787
+    """Port of the page and the API."""
+    otlp_port: Port = 4318
+    """Port of OTLP/HTTP."""
+    data_dir: Path = Path("taximeter-data")
+    """Where the journal, the state and the embedded store lie."""
+    store: str = ""
+    """`chdb:///path` or `clickhouse://user:password@host:port`; empty: in the data directory."""
+    budgets: Path = Path("budgets.yaml")
+    """Budgets as code; a missing file means no budgets."""
+    public_url: str = ""
+    """Where people reach the page, for links in messages; empty: the listening address."""
+    ingest_token: SecretStr | None = None
+    """Bearer token that apps must send with their spans."""
+    read_token: SecretStr | None = None
+    """Token for the page and the API: Bearer, or the password of a browser's sign-in."""
+    slack_webhook_url: SecretStr | None = None
+    """Slack incoming webhook of the channel `slack`."""
+    tick_seconds: Annotated[float, Field(ge=0.2, le=300)] = 2.0
+    """How often budgets are evaluated and due alerts sent."""
+    refresh_seconds: Annotated[float, Field(ge=0.2, le=3600)] = 30.0
+    """How often the rollups of changed hours are recomputed."""
+    max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 20
+    """Largest OTLP request, decompressed, in megabytes."""
+    journal_mb: Annotated[int, Field(ge=10)] = 10_000
+    """How much the journal may hold while the store does not take it, in megabytes."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("store")
+    @classmethod
+    def _store_is_known(cls, value: str) -> str:
+        parts = urlsplit(value)
+        embedded = parts.scheme == "chdb" and parts.netloc == "" and len(parts.path) > 1
+        if value and not embedded and not (parts.scheme == "clickhouse" and parts.hostname):
+            raise ValueError("give chdb:///absolute/path or clickhouse://user:password@host:port")
+        return value
+
+    @field_validator("public_url", "slack_webhook_url")
+    @classmethod
+    def _is_a_web_address(cls, value: str | SecretStr | None) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
+            raise ValueError("give an address like https://host/path")
+        return value
+
+    @field_validator("ingest_token", "read_token")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("give at least 16 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _is_closed_to_strangers(self) -> Self:
+        if self.is_loopback:
+            return self
+        for name in ("ingest_token", "read_token"):
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"{PREFIX}HOST={self.host} is reachable by others: "
+                    f"set {PREFIX}{name.upper()} (or listen on 127.0.0.1)"
+                )
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def store_url(self) -> str:
+        return self.store or f"chdb://{(self.data_dir / 'store').resolve()}"
+
+    @property
+    def state_url(self) -> str:
+        return f"sqlite:///{(self.data_dir / 'state.db').resolve()}"
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.data_dir / "journal"
+
+    @property
+    def page_url(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; raise SettingsError on the first that is not understood."""
+    values = dict(_values(environment))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_in_one_line(error)) from None
+
+
+def _values(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        secret = name.removesuffix("_file")
+        if secret != name and secret in SECRETS:
+            yield secret, _content(variable, value)
+        else:
+            yield name, value
+
+
+def _content(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}={path}: {error.strerror}; give a readable file") from None
+
+
+def _in_one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    name = str(first["loc"][0])
+    variable = PREFIX + name.upper()
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(sorted(field.upper() for field in Settings.model_fields))
+        return f"{variable} is not a setting; after {PREFIX} comes one of {known}"
+    shown = "(secret)" if name in SECRETS else repr(first["input"])
+    return f"{variable}={shown}: {message}"
+
+
+SECRETS = frozenset({"ingest_token", "read_token", "slack_webhook_url", "store"})

@@ -1,0 +1,11 @@
+"""The store of calls: the one place that knows ClickHouse.
+
+`chdb:///path` is the engine in this process, `clickhouse://user:password@host:port` a server; both
+speak through the same client.
+"""
+
+from taximeter_collector.store.errors import StoreError, StoreUnavailable
+from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow
+from taximeter_collector.store.store import Store
+
+__all__ = ["Dimension", "Period", "Scope", "SpendRow", "Store", "StoreError", "StoreUnavailable"]

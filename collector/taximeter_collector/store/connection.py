@@ -1,0 +1,107 @@
+"""Connections to the engine, embedded or remote."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+from taximeter_collector.store.errors import StoreError, StoreUnavailable
+
+READERS = 2
+# One heavy page must not starve the receiver that shares the machine.
+READ_LIMITS: Mapping[str, int] = {
+    "max_threads": 2,
+    "max_memory_usage": 2_000_000_000,
+    "max_execution_time": 30,
+}
+
+
+class Rows(Protocol):
+    """A result: its rows as tuples, in order."""
+
+    @property
+    def result_rows(self) -> Sequence[Sequence[Any]]: ...
+
+
+class Connection:
+    """A handle that writes and a few that read; safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        with store_errors():
+            self._writer = _client(url)
+        self._idle_readers: queue.Queue[Client] = queue.Queue()
+        with store_errors():
+            for _ in range(READERS):
+                self._idle_readers.put(_client(url))
+
+    def read(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        reader = self._idle_readers.get()
+        try:
+            with store_errors():
+                return reader.query(
+                    sql, parameters=dict(parameters or {}), settings={**READ_LIMITS}
+                )
+        finally:
+            self._idle_readers.put(reader)
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        with store_errors():
+            self._writer.command(sql, parameters=dict(parameters or {}))
+
+    def insert(
+        self, table: str, columns: Mapping[str, Sequence[Any]], token: str | None = None
+    ) -> None:
+        """Insert durably (the tables fsync). The same `token` inserts once, also after a crash."""
+        settings: dict[str, Any] = {"async_insert": 0}
+        if token is not None:
+            settings["insert_deduplication_token"] = token
+        with store_errors():
+            self._writer.insert(
+                table,
+                list(columns.values()),
+                column_names=list(columns),
+                database="taximeter",
+                column_oriented=True,
+                settings=settings,
+            )
+
+    def close(self) -> None:
+        """Wait for running queries, then release the engine."""
+        for _ in range(READERS):
+            self._idle_readers.get().close()
+        self._writer.close()
+
+
+def _client(url: str) -> Client:
+    parts = urlsplit(url)
+    if parts.scheme == "chdb":
+        return clickhouse_connect.get_client(interface="chdb", path=parts.path)
+    return clickhouse_connect.get_client(
+        dsn=url, connect_timeout=5, autogenerate_session_id=False, query_retries=0
+    )
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Give the engine's errors the type that says whether to try again."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreUnavailable(_first_line(error)) from error
+    except ClickHouseError as error:
+        if "Cannot lock file" in str(error):
+            raise StoreError(
+                "another process has this store open; one process serves an embedded store"
+            ) from error
+        raise StoreError(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,9 @@
+"""What a caller of the store can act on."""
+
+
+class StoreError(Exception):
+    """The store refuses: the program, its data or its settings must change first."""
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer now; a later attempt may succeed."""

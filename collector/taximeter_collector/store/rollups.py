@@ -1,0 +1,73 @@
+"""Rollups, recomputed whole from the rows for the hours and days that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from taximeter_collector.store.connection import Connection
+
+OPEN_HOURS = """
+select hour, seq
+from taximeter.open_hours
+order by hour desc
+limit {limit:UInt32}
+"""
+
+STALE_DAYS = """
+select day, hours_version
+from taximeter.stale_days
+where day not in (select toDate(hour) from taximeter.open_hours)
+"""
+
+REFRESH_HOURS = [
+    """
+    insert into taximeter.spend_hourly
+    select *, {version:UInt64}
+    from taximeter.spend_of_rows
+    where hour in {hours:Array(DateTime('UTC'))}
+    """,
+    """
+    insert into taximeter.latency_hourly
+    select *, {version:UInt64}
+    from taximeter.latency_of_rows
+    where hour in {hours:Array(DateTime('UTC'))}
+    """,
+]
+
+REFRESH_DAYS = """
+insert into taximeter.spend_daily
+select *, {version:UInt64}
+from taximeter.spend_of_hours
+where day in {days:Array(Date)}
+"""
+
+
+def refresh_hours(connection: Connection, next_number: Callable[[], int], *, limit: int) -> int:
+    """Recompute up to `limit` changed hours, the newest first; return how many."""
+    # The marks are read before the rows: a call that comes in between leaves a newer mark behind.
+    marks = connection.read(OPEN_HOURS, {"limit": limit}).result_rows
+    if not marks:
+        return 0
+    hours = [hour for hour, _ in marks]
+    version = next_number()
+    for statement in REFRESH_HOURS:
+        connection.command(statement, {"version": version, "hours": hours})
+    done = {"hour": hours, "seq": [seq for _, seq in marks], "version": [version] * len(hours)}
+    connection.insert("hours_done", done)
+    return len(hours)
+
+
+def refresh_days(connection: Connection, next_number: Callable[[], int]) -> None:
+    """Recompute the days whose hours are all closed and newer than the day."""
+    stale = connection.read(STALE_DAYS).result_rows
+    if not stale:
+        return
+    days = [day for day, _ in stale]
+    version = next_number()
+    connection.command(REFRESH_DAYS, {"version": version, "days": days})
+    done = {
+        "day": days,
+        "hours_version": [hours_version for _, hours_version in stale],
+        "version": [version] * len(days),
+    }
+    connection.insert("days_done", done)

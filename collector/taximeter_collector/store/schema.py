@@ -1,0 +1,53 @@
+"""Numbered migrations, applied at start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import resources
+
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.errors import StoreError
+
+MIGRATIONS_TABLE = """
+create table if not exists taximeter.migrations
+(
+    number UInt32,
+    applied_at DateTime('UTC') default now('UTC')
+)
+engine = MergeTree
+order by number
+"""
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the store to this program's schema; refuse one that a newer program wrote."""
+    # `default` is an Overlay database in chDB, without refreshable views.
+    connection.command("create database if not exists taximeter engine = Atomic")
+    connection.command(MIGRATIONS_TABLE)
+    rows = connection.read("select max(number) from taximeter.migrations").result_rows
+    applied = int(rows[0][0])
+    known = dict(_migrations())
+    newest = max(known)
+    if applied > newest:
+        raise StoreError(
+            f"the store has schema {applied}, this program knows up to {newest}: upgrade Taximeter"
+        )
+    for number in range(applied + 1, newest + 1):
+        for statement in statements(known[number]):
+            connection.command(statement)
+        connection.insert("migrations", {"number": [number]})
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; each ends with `;` at the end of a line."""
+    for statement in script.split(";\n"):
+        if statement.strip():
+            yield statement
+
+
+def _migrations() -> Iterator[tuple[int, str]]:
+    folder = resources.files("taximeter_collector.store") / "migrations"
+    for file in folder.iterdir():
+        number, _, rest = file.name.partition("_")
+        if rest.endswith(".sql"):
+            yield int(number), file.read_text(encoding="utf-8")

@@ -1,0 +1,234 @@
+"""Questions about money: how much, by what, over which period."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from taximeter_collector.store.connection import Connection
+
+HOUR = timedelta(hours=1)
+
+MEASURES = (
+    "cost",
+    "estimated_cost",
+    "cost_input",
+    "cost_cached_input",
+    "cost_cache_write",
+    "cost_output",
+    "calls",
+    "errors",
+    "unpriced_calls",
+    "estimated_calls",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+)
+
+
+class Dimension(StrEnum):
+    """What spend can be divided by or narrowed to; the value is the column."""
+
+    FEATURE = "feature"
+    TEAM = "team"
+    USER = "user_id"
+    MODEL = "model"
+    ENVIRONMENT = "environment"
+    SERVICE = "service"
+    PROVIDER = "provider"
+    SERVICE_TIER = "service_tier"
+    OPERATION = "operation"
+    API_KEY = "api_key_id"
+    PROMPT_NAME = "prompt_name"
+    PROMPT_VERSION = "prompt_version"
+    HOUR = "hour"
+    DAY = "day"
+
+    @classmethod
+    def named(cls, name: str) -> Dimension:
+        """Return the dimension that the outside calls `name`, like `user` or `api_key`."""
+        return cls[name.upper()]
+
+    @property
+    def outside_name(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Half-open, in UTC: start <= t < end."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Calls whose every named dimension has one of the given values; {} is all calls."""
+
+    values: Mapping[Dimension, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendRow:
+    """Sums over calls. `cost` is of the priced calls: at least, when any are unpriced."""
+
+    key: tuple[str, ...] = ()
+    at: datetime | None = None
+    """Start of the hour or UTC day that the row sums."""
+    cost: Decimal
+    estimated_cost: Decimal
+    cost_input: Decimal
+    cost_cached_input: Decimal
+    cost_cache_write: Decimal
+    cost_output: Decimal
+    calls: int
+    errors: int
+    unpriced_calls: int
+    estimated_calls: int
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+
+
+def spend(
+    connection: Connection, period: Period, by: Sequence[Dimension], scope: Scope
+) -> list[SpendRow]:
+    """Return the spend of a period by some dimensions, the dearest first."""
+    question = _Question({*by, *scope.values})
+    keys = [column.value for column in by]
+    sums = [f"sum(part.{measure}) as {measure}_sum" for measure in MEASURES]
+    sql = f"""
+        select {", ".join([*keys, *sums])}
+        from ({question.parts(period)}) as part
+        where {question.condition(scope)}
+        {"group by " + ", ".join(keys) if keys else ""}
+        order by cost_sum desc, {", ".join([*keys, "calls_sum"])}
+    """  # noqa: S608 the columns are names of ours, values are bound
+    rows = connection.read(sql, question.bound).result_rows
+    return [_row(by, values) for values in rows]
+
+
+def spent(
+    connection: Connection, period: Period, scopes: Mapping[str, Scope]
+) -> dict[str, SpendRow]:
+    """Return the spend of many scopes over one period, in one query."""
+    question = _Question({dimension for scope in scopes.values() for dimension in scope.values})
+    keys = sorted(dimension.value for dimension in question.dimensions)
+    parts = ", ".join([*keys, *(f"sum(part.{measure}) as {measure}" for measure in MEASURES)])
+    sums = []
+    for scope in scopes.values():
+        condition = question.condition(scope)
+        sums += [f"sumIf({measure}, {condition})" for measure in MEASURES]
+    sql = f"""
+        select {", ".join(sums)}
+        from (
+            select {parts}
+            from ({question.parts(period)}) as part
+            {"group by " + ", ".join(keys) if keys else ""}
+        )
+    """  # noqa: S608 as above
+    values = connection.read(sql, question.bound).result_rows[0]
+    width = len(MEASURES)
+    return {
+        name: _row((), values[index * width : (index + 1) * width])
+        for index, name in enumerate(scopes)
+    }
+
+
+class _Question:
+    """One query in the making: the columns it needs and the values bound so far."""
+
+    def __init__(self, dimensions: Iterable[Dimension]) -> None:
+        self.dimensions = set(dimensions)
+        self.bound: dict[str, Any] = {}
+
+    def bind(self, value: object, kind: str) -> str:
+        name = f"v{len(self.bound)}"
+        self.bound[name] = value
+        return f"{{{name}:{kind}}}"
+
+    def condition(self, scope: Scope) -> str:
+        conditions = [
+            f"{dimension} in {self.bind(list(values), 'Array(String)')}"
+            for dimension, values in scope.values.items()
+        ]
+        return " and ".join(conditions) or "true"
+
+    def parts(self, period: Period) -> str:
+        """Select what adds up to the period: whole hours from rollups, the rest from rows."""
+        if Dimension.USER in self.dimensions:
+            return self._rows(period)
+        first, last = _ceiling(period.start), _floor(period.end)
+        if first >= last:
+            return self._rows(period)
+        parts = [self._hours(Period(first, last))]
+        if period.start < first:
+            parts.append(self._rows(Period(period.start, first)))
+        if last < period.end:
+            parts.append(self._rows(Period(last, period.end)))
+        return "\nunion all\n".join(parts)
+
+    def _hours(self, period: Period) -> str:
+        whole_days = _is_midnight(period.start) and _is_midnight(period.end)
+        by_day = whole_days and not self.dimensions & FINER_THAN_A_DAY
+        source, moment, kind = ("spend_by_day", "day", "Date") if by_day else BY_HOUR
+        start, end = (
+            self.bind(value.date() if by_day else value, kind)
+            for value in (period.start, period.end)
+        )
+        return f"""
+            select {self._columns("day" if by_day else "toDate(hour)")}
+            from taximeter.{source}
+            where {moment} >= {start} and {moment} < {end}
+        """  # noqa: S608 as above
+
+    def _rows(self, period: Period) -> str:
+        hours = (_floor(period.start), _ceiling(period.end))
+        first, last = (self.bind(hour, "DateTime('UTC')") for hour in hours)
+        start, end = (
+            self.bind(moment, "DateTime64(3, 'UTC')") for moment in (period.start, period.end)
+        )
+        return f"""
+            select {self._columns("toDate(hour)")}
+            from taximeter.spend_of_calls
+            where hour >= {first} and hour < {last} and ts >= {start} and ts < {end}
+        """  # noqa: S608 as above
+
+    def _columns(self, day: str) -> str:
+        keys = {dimension.value: dimension.value for dimension in self.dimensions}
+        if Dimension.DAY in keys:
+            keys[Dimension.DAY] = f"{day} as day"
+        return ", ".join([*(keys[name] for name in sorted(keys)), *MEASURES])
+
+
+FINER_THAN_A_DAY = {Dimension.HOUR, Dimension.PROMPT_NAME, Dimension.PROMPT_VERSION}
+BY_HOUR = ("spend_by_hour", "hour", "DateTime('UTC')")
+
+
+def _row(by: Sequence[Dimension], values: Sequence[Any]) -> SpendRow:
+    named = dict(zip((*by, *MEASURES), values, strict=True))
+    moments = {Dimension.HOUR, Dimension.DAY}
+    at = named.get(Dimension.HOUR) or named.get(Dimension.DAY)
+    return SpendRow(
+        key=tuple(str(named[dimension]) for dimension in by if dimension not in moments),
+        at=at and datetime(at.year, at.month, at.day, getattr(at, "hour", 0), tzinfo=UTC),
+        **{measure: named[measure] for measure in MEASURES},
+    )
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _ceiling(moment: datetime) -> datetime:
+    floor = _floor(moment)
+    return floor if floor == moment else floor + HOUR
+
+
+def _is_midnight(moment: datetime) -> bool:
+    return moment.hour == 0

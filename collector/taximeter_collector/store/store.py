@@ -1,0 +1,175 @@
+"""The store of calls."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from taximeter_collector.calls import Call, Priced
+from taximeter_collector.store.columns import columns_of
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.rollups import refresh_days, refresh_hours
+from taximeter_collector.store.schema import migrate
+from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend, spent
+
+RETENTION = timedelta(days=400)
+"""How far back a call may lie; the table's own TTL says the same."""
+
+HOURS_A_REFRESH = 200
+
+LAST_NUMBER = """
+select greatest(
+    (select max(seq) from taximeter.dirty_hours),
+    (select max(version) from taximeter.hours_done),
+    (select max(version) from taximeter.days_done)
+)
+"""
+
+P95_BY_FEATURE = """
+select feature, quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2]
+from taximeter.latency_by_hour
+where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
+group by feature
+"""
+
+TRAFFIC = """
+select
+    count(),
+    countIf(error_type != ''),
+    countIf(http_status = 429),
+    if(count() = 0, null, quantileBFloat16(0.95)(duration_ms)),
+    if(countIf(isNotNull(ttft_ms)) = 0, null,
+       quantileBFloat16If(0.5)(assumeNotNull(ttft_ms), isNotNull(ttft_ms))),
+    sum(input_tokens),
+    sum(cached_input_tokens)
+from taximeter.calls final
+where toStartOfHour(ts) >= {first_hour:DateTime('UTC')}
+    and ts >= {start:DateTime64(3, 'UTC')}
+    and ts < {end:DateTime64(3, 'UTC')}
+"""
+
+LAST_CALL = """
+select max(ts)
+from taximeter.calls
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """How the calls of a period went."""
+
+    calls: int
+    errors: int
+    rate_limited: int
+    p95_ms: float | None
+    median_ttft_ms: float | None
+    input_tokens: int
+    cached_input_tokens: int
+
+
+class Store:
+    """Calls and what they cost. Safe to share between threads; one writer at a time."""
+
+    def __init__(self, url: str) -> None:
+        """Open and migrate the store.
+
+        Raises StoreError when it can't be used, StoreUnavailable when it does not answer.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "chdb":
+            Path(parts.path).mkdir(parents=True, exist_ok=True)
+        self._connection = Connection(url)
+        migrate(self._connection)
+        last = self._connection.read(LAST_NUMBER).result_rows[0][0]
+        self._numbers = itertools.count(int(last) + 1)
+        self._numbering = threading.Lock()
+
+    def add(
+        self,
+        rows: Sequence[tuple[Call, Priced]],
+        *,
+        token: str,
+        book_version: str,
+        now: datetime,
+    ) -> None:
+        """Keep priced calls. The same `token`, unique for ever, adds the same rows only once."""
+        if not rows:
+            return
+        revision = self._next_number()
+        self._mark_dirty((call.ts for call, _ in rows), revision)
+        # A partition is a week; an insert over too many partitions is refused by the engine.
+        by_week = sorted(rows, key=lambda row: _week(row[0].ts))
+        for week, of_week in groupby(by_week, key=lambda row: _week(row[0].ts)):
+            columns = columns_of(
+                list(of_week), revision=revision, book_version=book_version, now=now
+            )
+            self._connection.insert("calls", columns, token=f"{token}/{week:%G-%V}")
+
+    def refresh(self) -> int:
+        """Recompute the rollups of changed hours and days; return how many hours changed."""
+        hours = refresh_hours(self._connection, self._next_number, limit=HOURS_A_REFRESH)
+        refresh_days(self._connection, self._next_number)
+        return hours
+
+    def spend(
+        self,
+        period: Period,
+        by: Sequence[Dimension] = (),
+        scope: Scope = Scope(),  # noqa: B008
+    ) -> list[SpendRow]:
+        """Return the spend of a period by some dimensions, the dearest first."""
+        return spend(self._connection, period, by, scope)
+
+    def spent(self, period: Period, scopes: Mapping[str, Scope]) -> dict[str, SpendRow]:
+        """Return the spend of each named scope over one period, in one query."""
+        return spent(self._connection, period, scopes) if scopes else {}
+
+    def p95_ms_by_feature(self, period: Period) -> dict[str, float]:
+        bound = {"start": period.start, "end": period.end}
+        rows = self._connection.read(P95_BY_FEATURE, bound).result_rows
+        return {feature: float(milliseconds) for feature, milliseconds in rows}
+
+    def traffic(self, period: Period) -> Traffic:
+        first_hour = period.start.replace(minute=0, second=0, microsecond=0)
+        bound = {"first_hour": first_hour, "start": period.start, "end": period.end}
+        values = self._connection.read(TRAFFIC, bound).result_rows[0]
+        calls, errors, rate_limited, p95_ms, ttft_ms, input_tokens, cached = values
+        return Traffic(
+            calls=calls,
+            errors=errors,
+            rate_limited=rate_limited,
+            p95_ms=p95_ms,
+            median_ttft_ms=ttft_ms,
+            input_tokens=input_tokens,
+            cached_input_tokens=cached,
+        )
+
+    def last_call_at(self) -> datetime | None:
+        last = self._connection.read(LAST_CALL).result_rows[0][0]
+        return last.replace(tzinfo=UTC) if last.timestamp() > 0 else None
+
+    def answers(self) -> bool:
+        """Tell whether the engine can be asked now; raises StoreUnavailable when it can't."""
+        return bool(self._connection.read("select 1").result_rows)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _mark_dirty(self, moments: Iterable[datetime], seq: int) -> None:
+        hours = sorted({moment.replace(minute=0, second=0, microsecond=0) for moment in moments})
+        self._connection.insert("dirty_hours", {"hour": hours, "seq": [seq] * len(hours)})
+
+    def _next_number(self) -> int:
+        with self._numbering:
+            return next(self._numbers)
+
+
+def _week(moment: datetime) -> datetime:
+    monday = moment - timedelta(days=moment.weekday())
+    return monday.replace(hour=0, minute=0, second=0, microsecond=0)
