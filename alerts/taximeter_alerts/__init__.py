@@ -1,0 +1,1 @@
+"""Taximeter's alerts: budgets watched, people told."""

@@ -1,0 +1,47 @@
+"""The schedule: jobs that come round every few seconds, each alone, none stopping the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[datetime], object]
+
+
+class Schedule:
+    """Runs jobs at intervals; a job gets the current time, and a late one runs once."""
+
+    def __init__(self) -> None:
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(4)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        # It warns whenever a job takes longer than its interval, which max_instances handles.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+    def every(self, seconds: float, name: str, job: Job) -> None:
+        # UTC intervals only: the cron trigger skips days when clocks change in many zones.
+        trigger = IntervalTrigger(seconds=seconds, timezone=UTC)
+        self._scheduler.add_job(_guarded, trigger, args=(name, job), name=name)
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def close(self) -> None:
+        """Let running jobs finish; start no more."""
+        self._scheduler.shutdown(wait=True)
+
+
+def _guarded(name: str, job: Job) -> None:
+    try:
+        job(datetime.now(UTC))
+    except Exception:
+        log.exception("a scheduled job failed and will be tried again", extra={"job": name})

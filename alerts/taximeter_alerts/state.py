@@ -1,0 +1,245 @@
+"""The state database: which alerts were raised, and what became of each delivery.
+
+A delivery is claimed before it is attempted and finished after; a claim that is never finished,
+because the process died, expires and is taken again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.exc import OperationalError
+
+from taximeter_alerts.evaluate import Alert, AlertKey
+from taximeter_collector.store import Period
+
+LEASE = timedelta(seconds=60)
+
+metadata = sa.MetaData()
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("budget", sa.Text, nullable=False),
+    sa.Column("period_start", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("percent", sa.Integer, nullable=False),
+    sa.Column("threshold_usd", sa.Text, nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),
+    sa.Column("superseded_by", sa.Integer, nullable=True),
+    sa.UniqueConstraint("budget", "period_start", "kind", "percent", "threshold_usd"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("alert", sa.ForeignKey("alerts.id"), nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_at", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.UniqueConstraint("alert", "channel"),
+    sa.Index("due", "state", "due_at"),
+)
+
+_FACTS = TypeAdapter(Alert)
+
+
+class StateUnavailable(Exception):
+    """The state database does not answer; the message says which and why."""
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    SENDING = "sending"
+    """Claimed; `due_at` is when the claim expires."""
+    SENT = "sent"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An alert on its way to one channel."""
+
+    id: int
+    channel: str
+    state: DeliveryState
+    attempts: int
+    alert: Alert
+    error: str = ""
+
+
+class State:
+    """The state database. Safe to share between threads and processes."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _make_durable)
+        try:
+            metadata.create_all(self._engine)
+        except OperationalError as error:
+            raise StateUnavailable(f"the state database {url}: {error.orig}") from error
+
+    def raised(self, period_starts: Sequence[datetime]) -> set[AlertKey]:
+        """Return the alerts raised so far for periods that began at these moments."""
+        question = sa.select(
+            alerts.c.budget,
+            alerts.c.period_start,
+            alerts.c.kind,
+            alerts.c.percent,
+            alerts.c.threshold_usd,
+        ).where(alerts.c.period_start.in_([_text(moment) for moment in period_starts]))
+        with self._engine.connect() as connection:
+            return {
+                AlertKey(budget, _moment(start), kind, percent, Decimal(usd))
+                for budget, start, kind, percent, usd in connection.execute(question)
+            }
+
+    def add(self, alert: Alert) -> bool:
+        """Keep an alert with its deliveries; return False when it was raised already."""
+        try:
+            with self._engine.begin() as connection:
+                number = connection.execute(
+                    sa.insert(alerts).values(_alert_row(alert, alert.key)).returning(alerts.c.id)
+                ).scalar_one()
+                for key in superseded(alert):
+                    row = _alert_row(alert, key) | {"superseded_by": number}
+                    connection.execute(sa.insert(alerts).values(row))
+                for channel in alert.channels:
+                    connection.execute(
+                        sa.insert(deliveries).values(_new(number, channel, alert.at))
+                    )
+        except sa.exc.IntegrityError:
+            return False
+        return True
+
+    def claim(self, now: datetime) -> list[Delivery]:
+        """Claim the due deliveries, each for `LEASE`; what another process claims is left out."""
+        free = sa.and_(
+            deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.SENDING]),
+            deliveries.c.due_at <= _text(now),
+        )
+        with self._engine.connect() as connection:
+            due = list(connection.execute(sa.select(deliveries.c.id).where(free)).scalars())
+        claimed = []
+        for number in due:
+            with self._engine.begin() as connection:
+                taken = connection.execute(
+                    sa.update(deliveries)
+                    .where(deliveries.c.id == number, free)
+                    .values(
+                        state=DeliveryState.SENDING,
+                        attempts=deliveries.c.attempts + 1,
+                        due_at=_text(now + LEASE),
+                    )
+                )
+            if taken.rowcount == 1:
+                claimed.append(number)
+        return [delivery for delivery in self.deliveries() if delivery.id in claimed]
+
+    def finish(
+        self, delivery: Delivery, state: DeliveryState, *, due_at: datetime, error: str = ""
+    ) -> None:
+        """Complete the note about an attempt; `due_at` matters for a pending one only."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id == delivery.id)
+                .values(state=state, due_at=_text(due_at), error=error)
+            )
+
+    def deliveries(self) -> list[Delivery]:
+        """Return every delivery with its alert, the oldest first."""
+        question = (
+            sa.select(
+                deliveries.c.id,
+                deliveries.c.channel,
+                deliveries.c.state,
+                deliveries.c.attempts,
+                alerts.c.facts,
+                deliveries.c.error,
+            )
+            .join(alerts, alerts.c.id == deliveries.c.alert)
+            .order_by(deliveries.c.id)
+        )
+        with self._engine.connect() as connection:
+            return [
+                Delivery(
+                    number, channel, DeliveryState(state), tries, _FACTS.validate_json(facts), error
+                )
+                for number, channel, state, tries, facts, error in connection.execute(question)
+            ]
+
+    def alerts_of(self, budget: str, period: Period) -> list[Alert]:
+        """Return the alerts raised for a budget's period, the superseded ones left out."""
+        question = (
+            sa.select(alerts.c.facts)
+            .where(
+                alerts.c.budget == budget,
+                alerts.c.period_start == _text(period.start),
+                alerts.c.superseded_by.is_(None),
+            )
+            .order_by(alerts.c.id)
+        )
+        with self._engine.connect() as connection:
+            facts = list(connection.execute(question).scalars())
+        return [_FACTS.validate_json(one) for one in facts]
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def superseded(alert: Alert) -> Iterator[AlertKey]:
+    """Yield the keys of the lower thresholds that the alert speaks for."""
+    for percent in alert.also_passed:
+        threshold_usd = (alert.limit * percent / 100).normalize()
+        yield replace(alert.key, percent=percent, threshold_usd=threshold_usd)
+
+
+def _alert_row(alert: Alert, key: AlertKey) -> dict[str, Any]:
+    return {
+        "budget": key.budget,
+        "period_start": _text(key.period_start),
+        "kind": key.kind,
+        "percent": key.percent,
+        "threshold_usd": format(key.threshold_usd, "f"),
+        "facts": _FACTS.dump_json(alert).decode(),
+    }
+
+
+def _new(alert: int, channel: str, due_at: datetime) -> dict[str, Any]:
+    return {
+        "alert": alert,
+        "channel": channel,
+        "state": DeliveryState.PENDING,
+        "attempts": 0,
+        "due_at": _text(due_at),
+        "error": "",
+    }
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    connection.execute("pragma busy_timeout = 5000")
+    connection.execute("pragma foreign_keys = on")

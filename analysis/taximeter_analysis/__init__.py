@@ -1,0 +1,1 @@
+"""Taximeter's analysis: what spend will be and why it changed. Functions over values."""
