@@ -1,0 +1,37 @@
+"""The meter that runs on every OpenAI call: one span with feature, user, model and tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taximeter.tags import tag
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+__all__ = ["__version__", "instrument", "tag", "uninstrument"]
+
+__version__ = "0.1.0"
+
+
+def instrument(tracer_provider: TracerProvider | None = None) -> None:
+    """Meter every OpenAI call of this process, also when openai is imported later.
+
+    A given provider is used as it is; without one the spans go to Taximeter's collector.
+    """
+    from taximeter.guard import never_raise
+
+    with never_raise("instrumenting openai"):
+        from taximeter import hooks
+
+        hooks.install(tracer_provider)
+
+
+def uninstrument() -> None:
+    """Put the SDK's own functions back and send what was measured."""
+    from taximeter.guard import never_raise
+
+    with never_raise("removing the instrumentation"):
+        from taximeter import hooks
+
+        hooks.remove()
