@@ -1,0 +1,54 @@
+"""Write the dashboards' JSON: `python -m taximeter_dashboards.build [--check]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from taximeter_dashboards import overview
+
+FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"
+
+
+def dashboards() -> Mapping[str, Dashboard]:
+    """Return each dashboard by the name of its file."""
+    return {"spend-overview.json": overview.dashboard()}
+
+
+def text_of(dashboard: Dashboard) -> str:
+    text = json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
+    return text + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m taximeter_dashboards.build")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when stale")
+    only_check = parser.parse_args().check
+    stale = [path for path, text in _files().items() if not _holds(path, text)]
+    if only_check and stale:
+        names = ", ".join(path.name for path in stale)
+        sys.stderr.write(f"stale: {names}; run python -m taximeter_dashboards.build\n")
+        return 1
+    for path in stale:
+        path.write_text(_files()[path], encoding="utf-8")
+        sys.stdout.write(f"wrote {path}\n")
+    return 0
+
+
+def _files() -> dict[Path, str]:
+    return {FOLDER / name: text_of(dashboard) for name, dashboard in dashboards().items()}
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

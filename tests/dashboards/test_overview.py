@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from builders import NOON, costing, unpriced
+from grafana import ALL, View
+from stores import empty
+from taximeter_collector.store import Store
+from taximeter_dashboards.build import FOLDER, dashboards, text_of
+
+HOSTILE = ["a\\", "') OR 1=1 --"]
+"""Values that end a quoted literal, or the list that it stands in."""
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+TODAY, YESTERDAY, FIRST_DAY = NOON, NOON - DAY, NOON - 14 * DAY
+
+LAST_FORTNIGHT = View(start=FIRST_DAY + 3 * HOUR, end=TODAY)
+"""From an afternoon until noon: the days of both ends are cut by the range."""
+
+COMMITTED = FOLDER / "spend-overview.json"
+
+SPEC: dict[str, Any] = json.loads(text_of(dashboards()["spend-overview.json"]))
+PANELS: dict[str, Any] = {
+    panel["title"]: panel for panel in SPEC["panels"] if panel["type"] != "row"
+}
+VARIABLES: dict[str, Any] = {variable["name"]: variable for variable in SPEC["templating"]["list"]}
+
+CALLS = [
+    costing(
+        "1.50",
+        ts=TODAY - HOUR,
+        environment="prod",
+        user_id="ada",
+        usage={"cached_input_tokens": 400},
+        duration_ms=800,
+        ttft_ms=200,
+        stream=True,
+    ),
+    costing("0.50", ts=YESTERDAY, environment="prod", user_id="bob", duration_ms=800),
+    costing(
+        "2.00",
+        ts=YESTERDAY,
+        environment="prod",
+        user_id="ada",
+        feature="chat",
+        model="gpt-5",
+        usage={"reasoning_tokens": 60, "cache_write_tokens": 200},
+        duration_ms=1600,
+    ),
+    unpriced(ts=TODAY - 2 * HOUR, environment="prod", user_id="bob", duration_ms=800),
+    # Before the range's first moment, on its first day.
+    costing("0.125", ts=FIRST_DAY - 4 * HOUR, environment="prod", feature="", duration_ms=800),
+    # In the month, before the range.
+    costing("4.00", ts=FIRST_DAY - DAY, environment="prod", user_id="ada"),
+    # In the month before.
+    costing("8.00", ts=FIRST_DAY - 2 * DAY, environment="prod", user_id="ada"),
+]
+
+LATER_CALLS = [
+    # After the range's last moment, on its last day.
+    costing(
+        "0.75",
+        ts=TODAY + 3 * HOUR,
+        environment="prod",
+        user_id="ada",
+        feature="chat",
+        model="gpt-5",
+        duration_ms=1600,
+    ),
+    costing(
+        "0.25",
+        ts=NOON - 3 * DAY,
+        environment="staging",
+        feature="chat",
+        model="gpt-5",
+        error_type="RateLimitError",
+        http_status=429,
+        input_tokens=0,
+        output_tokens=0,
+        duration_ms=1600,
+    ),
+    costing(
+        "0.125",
+        ts=NOON - 6 * DAY,
+        environment="prod",
+        user_id=HOSTILE[1],
+        feature=HOSTILE[0],
+        duration_ms=800,
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def engine(opened_store: Store, store_path: Path) -> Iterator[Client]:
+    """Seed the store, some hours closed and some open, and hand out a reader beside it."""
+    empty(opened_store)
+    opened_store.add(CALLS, token="dashboards/1", book_version="test", now=NOON)
+    opened_store.refresh()
+    opened_store.add(LATER_CALLS, token="dashboards/2", book_version="test", now=NOON)
+    reader = clickhouse_connect.get_client(interface="chdb", path=str(store_path))
+    yield reader
+    reader.close()
+
+
+Rows = list[tuple[Any, ...]]
+
+
+def asked(engine: Client, sql: str, **chosen: Sequence[str]) -> Rows:
+    """Ask as Grafana does, as a user who may only read."""
+    view = View(start=LAST_FORTNIGHT.start, end=LAST_FORTNIGHT.end, chosen=chosen)
+    result = engine.query(view.expanded(sql), settings={"readonly": 1})
+    return [tuple(row) for row in result.result_rows]
+
+
+def shown(engine: Client, panel: str, **chosen: Sequence[str]) -> Rows:
+    return asked(engine, PANELS[panel]["targets"][0]["rawSql"], **chosen)
+
+
+def day(days_ago: int) -> Any:
+    """Return midnight of a day, as the engine's client gives it."""
+    return (NOON - days_ago * DAY).replace(hour=0, tzinfo=None)
+
+
+def hour(moment: Any) -> Any:
+    return moment.replace(tzinfo=None)
+
+
+def near(milliseconds: float) -> Any:
+    """Allow the error of the rollup's quantiles, which is 0.56 % at worst."""
+    return pytest.approx(milliseconds, rel=0.0056)
+
+
+def usd(amount: str) -> Decimal:
+    return Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("panel", "value"),
+    [
+        ("Spend this month", usd("9.25")),
+        ("Cost per 1,000 calls", usd("750")),
+        ("Error rate", 0.125),
+        ("Unpriced calls", 1),
+    ],
+)
+def test_a_figure_covers_the_whole_days_of_both_ends(
+    engine: Client, panel: str, value: object
+) -> None:
+    assert shown(engine, panel) == [(value,)]
+
+
+def test_spend_in_range_sums_to_the_spend_of_its_days(engine: Client) -> None:
+    assert shown(engine, "Spend in range") == [
+        (day(14), usd("0.125")),
+        (day(6), usd("0.125")),
+        (day(3), usd("0.25")),
+        (day(1), usd("2.50")),
+        (day(0), usd("2.25")),
+    ]
+
+
+def test_calls_are_counted_whether_priced_or_not(engine: Client) -> None:
+    assert shown(engine, "Calls") == [
+        (day(14), 1),
+        (day(6), 1),
+        (day(3), 1),
+        (day(1), 2),
+        (day(0), 3),
+    ]
+
+
+def test_spend_per_day_is_split_by_feature(engine: Client) -> None:
+    assert shown(engine, "Spend per day by feature") == [
+        (day(14), "(none)", usd("0.125")),
+        (day(6), HOSTILE[0], usd("0.125")),
+        (day(3), "chat", usd("0.25")),
+        (day(1), "chat", usd("2.00")),
+        (day(1), "search", usd("0.50")),
+        (day(0), "chat", usd("0.75")),
+        (day(0), "search", usd("1.50")),
+    ]
+
+
+def test_a_day_on_which_no_call_of_a_model_has_a_price_is_unknown_not_zero(engine: Client) -> None:
+    assert shown(engine, "Spend per day by model") == [
+        (day(14), "gpt-4o", usd("0.125")),
+        (day(6), "gpt-4o", usd("0.125")),
+        (day(3), "gpt-5", usd("0.25")),
+        (day(1), "gpt-4o", usd("0.50")),
+        (day(1), "gpt-5", usd("2.00")),
+        (day(0), "gpt-4o", usd("1.50")),
+        (day(0), "gpt-5", usd("0.75")),
+        (day(0), "mystery-1", None),
+    ]
+
+
+def test_the_features_table_says_what_each_feature_costs_and_why(engine: Client) -> None:
+    assert shown(engine, "Features") == [
+        ("chat", usd("3.00"), 3 / 5.25, 3, usd("1000"), 0.0, 1 / 3, near(1600), 0),
+        ("search", usd("2.00"), 2 / 5.25, 3, usd("1000"), 400 / 3000, 0.0, near(800), 1),
+        ("(none)", usd("0.125"), 0.125 / 5.25, 1, usd("125"), 0.0, 0.0, near(800), 0),
+        (HOSTILE[0], usd("0.125"), 0.125 / 5.25, 1, usd("125"), 0.0, 0.0, near(800), 0),
+    ]
+
+
+def test_the_users_table_lists_the_dearest_first(engine: Client) -> None:
+    assert shown(engine, "Top users") == [
+        ("ada", usd("4.25"), 3, usd("1416.666666666666"), 0.0, 0),
+        ("bob", usd("0.50"), 2, usd("500"), 0.0, 1),
+        ("(none)", usd("0.375"), 2, usd("187.5"), 0.5, 0),
+        (HOSTILE[1], usd("0.125"), 1, usd("125"), 0.0, 0),
+    ]
+
+
+def test_the_classes_of_tokens_are_disjoint(engine: Client) -> None:
+    assert shown(engine, "Tokens per day by class") == [
+        (day(14), 1000, 0, 0, 100, 0),
+        (day(6), 1000, 0, 0, 100, 0),
+        (day(3), 0, 0, 0, 0, 0),
+        (day(1), 1800, 0, 200, 140, 60),
+        (day(0), 2600, 400, 0, 300, 0),
+    ]
+
+
+def test_latency_is_drawn_by_model_for_the_hours_with_calls(engine: Client) -> None:
+    assert shown(engine, "p95 latency by model") == [
+        (hour(FIRST_DAY - 4 * HOUR), "gpt-4o", near(800)),
+        (hour(NOON - 6 * DAY), "gpt-4o", near(800)),
+        (hour(NOON - 3 * DAY), "gpt-5", near(1600)),
+        (hour(YESTERDAY), "gpt-4o", near(800)),
+        (hour(YESTERDAY), "gpt-5", near(1600)),
+        (hour(TODAY - 2 * HOUR), "mystery-1", near(800)),
+        (hour(TODAY - HOUR), "gpt-4o", near(800)),
+        (hour(TODAY + 3 * HOUR), "gpt-5", near(1600)),
+    ]
+
+
+def test_calls_that_were_not_streamed_have_no_time_to_first_chunk(engine: Client) -> None:
+    assert shown(engine, "p95 time to first chunk by model") == [
+        (hour(TODAY - HOUR), "gpt-4o", near(200))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "spend"),
+    [
+        ({"feature": ["chat"]}, "3.00"),
+        ({"feature": ["chat", "search"]}, "5.00"),
+        ({"feature": ["(none)"]}, "0.125"),
+        ({"feature": ["search"], "environment": ["staging"]}, None),
+        ({"feature": ["chat"], "environment": ["staging"]}, "0.25"),
+        ({"model": ["gpt-4o"], "feature": ALL}, "2.25"),
+        ({"feature": [HOSTILE[0]]}, "0.125"),
+        ({"feature": HOSTILE}, "0.125"),
+        ({"feature": [HOSTILE[1]]}, None),
+        ({"feature": ["sea' || 'rch"]}, None),
+        ({"feature": ["chat&v=search"]}, None),
+    ],
+)
+def test_chosen_values_are_taken_as_they_are_whatever_they_hold(
+    engine: Client, chosen: Mapping[str, Sequence[str]], spend: str | None
+) -> None:
+    days = shown(engine, "Spend in range", **chosen)
+
+    assert sum(amount for _, amount in days) == (usd(spend) if spend else 0)
+    assert bool(days) == bool(spend)
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_choosing_every_value_shows_what_all_shows(engine: Client, panel: str) -> None:
+    everything = shown(
+        engine,
+        panel,
+        environment=["prod", "staging", "(none)"],
+        feature=["chat", "search", "(none)", HOSTILE[0]],
+        model=["gpt-4o", "gpt-5", "mystery-1"],
+    )
+
+    assert everything == shown(engine, panel)
+
+
+@pytest.mark.parametrize(
+    "value", [HOSTILE[1], "a\\') OR 1=1 --", "') AND sleep(3) --", "$__fromTime"]
+)
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_value_that_no_call_has_shows_no_call(engine: Client, panel: str, value: str) -> None:
+    figures = [figure for row in shown(engine, panel, feature=[value]) for figure in row]
+
+    assert set(figures) <= {0, None}
+
+
+def test_a_chosen_feature_is_all_of_its_table(engine: Client) -> None:
+    assert shown(engine, "Features", feature=["chat"]) == [
+        ("chat", usd("3.00"), 1.0, 3, usd("1000"), 0.0, 1 / 3, near(1600), 0)
+    ]
+    assert shown(engine, "Top users", feature=["chat"]) == [
+        ("ada", usd("2.75"), 2, usd("1375"), 0.0, 0),
+        ("(none)", usd("0.25"), 1, usd("250"), 1.0, 0),
+    ]
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("panel", PANELS)
+def test_every_panel_obeys_every_variable(panel: str, variable: str) -> None:
+    sql = PANELS[panel]["targets"][0]["rawSql"]
+
+    assert f"${{{variable}:customqueryparam:v}}" in sql
+
+
+@pytest.mark.parametrize(
+    ("variable", "values"),
+    [
+        ("environment", ["prod", "staging"]),
+        ("feature", ["(none)", HOSTILE[0], "chat", "search"]),
+        ("model", ["gpt-4o", "gpt-5", "mystery-1"]),
+    ],
+)
+def test_a_variable_offers_the_values_of_the_range(
+    engine: Client, variable: str, values: list[str]
+) -> None:
+    assert asked(engine, VARIABLES[variable]["query"]["rawSql"]) == [(value,) for value in values]
+
+
+def test_variables_start_at_all_and_take_several_values() -> None:
+    for variable in VARIABLES.values():
+        assert variable["current"]["value"] == ["$__all"]
+        assert (variable["multi"], variable["includeAll"]) == (True, True)
+
+
+def test_the_committed_json_is_what_the_code_generates() -> None:
+    assert COMMITTED.read_text(encoding="utf-8") == text_of(dashboards()[COMMITTED.name])
+
+
+def test_a_stale_file_fails_the_check_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parents[1]))
+    program = (
+        "import pathlib, sys; from taximeter_dashboards import build;"
+        f"build.FOLDER = pathlib.Path({str(tmp_path)!r}); sys.exit(build.main())"
+    )
+
+    stale = subprocess.run(
+        [sys.executable, "-c", program, "--check"], capture_output=True, text=True, check=False
+    )
+
+    assert stale.returncode == 1
+    assert stale.stderr == "stale: spend-overview.json; run python -m taximeter_dashboards.build\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_grafana_s_own_types_read_the_dashboard_and_write_it_back_the_same() -> None:
+    read = Dashboard.from_json(SPEC)
+
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == SPEC
+
+
+def test_the_dashboard_is_of_the_schema_that_file_provisioning_takes() -> None:
+    assert (SPEC["schemaVersion"], SPEC["uid"]) == (42, "taximeter-overview")
+    assert (SPEC["time"], SPEC["timezone"]) == ({"from": "now-29d/d", "to": "now"}, "utc")
+
+
+def test_panel_ids_never_change() -> None:
+    assert {panel["title"]: panel["id"] for panel in SPEC["panels"]} == {
+        "Money": 100,
+        "Spend this month": 101,
+        "Spend in range": 102,
+        "Cost per 1,000 calls": 103,
+        "Calls": 104,
+        "Error rate": 105,
+        "Unpriced calls": 106,
+        "Spend per day by feature": 107,
+        "Spend per day by model": 108,
+        "Where it goes": 200,
+        "Features": 201,
+        "Top users": 202,
+        "Tokens per day by class": 203,
+        "How it went": 300,
+        "p95 latency by model": 301,
+        "p95 time to first chunk by model": 302,
+    }
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_a_panel_says_which_question_it_answers_and_in_which_unit(panel: dict[str, Any]) -> None:
+    assert "?" in panel["description"]
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["fieldConfig"]["defaults"]["noValue"] in {"unknown", "no calls"}
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_a_panel_that_shows_money_speaks_of_unpriced_calls(panel: dict[str, Any]) -> None:
+    units = json.dumps(panel["fieldConfig"])
+
+    assert "currencyUSD" not in units or "price" in panel["description"]
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_a_query_follows_the_plugin_s_model(panel: dict[str, Any]) -> None:
+    (query,) = panel["targets"]
+
+    assert query == {
+        "datasource": {"type": "grafana-clickhouse-datasource", "uid": "taximeter-clickhouse"},
+        "refId": "A",
+        "pluginVersion": "4.20.0",
+        "editorType": "sql",
+        "rawSql": query["rawSql"],
+        "format": 0 if query["rawSql"].rstrip().endswith(("time", "series")) else 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "panel", [title for title, panel in PANELS.items() if panel["type"] == "table"]
+)
+def test_every_column_of_a_table_has_a_unit_and_no_override_is_left_over(
+    engine: Client, panel: str
+) -> None:
+    sql = LAST_FORTNIGHT.expanded(PANELS[panel]["targets"][0]["rawSql"])
+    columns = engine.query(sql).column_names
+
+    overrides = PANELS[panel]["fieldConfig"]["overrides"]
+
+    assert {override["matcher"]["options"] for override in overrides} == set(columns)
+    assert all(override["properties"][0]["id"] == "unit" for override in overrides)
+
+
+def test_unpriced_calls_turn_red_at_the_first() -> None:
+    thresholds = PANELS["Unpriced calls"]["fieldConfig"]["defaults"]["thresholds"]
+
+    assert thresholds["steps"] == [{"value": None, "color": "green"}, {"value": 1, "color": "red"}]
+
+
+def test_panels_stand_side_by_side_without_overlap() -> None:
+    taken = [
+        (x, y)
+        for panel in SPEC["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) < 24
