@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from taximeter_alerts.budgets import Budget
+from taximeter_alerts.evaluate import Alert, AlertKey
 from taximeter_collector.calls import Call, CostStatus, Priced, Usage
+from taximeter_collector.store import Period
 
 NOON = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
 
@@ -53,3 +56,28 @@ def unpriced(**fields: Any) -> tuple[Call, Priced]:
 
 
 Rows = Sequence[tuple[Call, Priced]]
+
+
+def budget(amount: str = "10.00", **fields: Any) -> Budget:
+    """Build a monthly budget of everything; `fields` are those of `Budget`."""
+    return Budget(**{"name": "search", "amount": Decimal(amount), **fields})
+
+
+def alert(percent: int = 50, **fields: Any) -> Alert:
+    """Build the alert of a $10 budget of November of which $6 are spent."""
+    november = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    threshold_usd = Decimal(10) * percent / 100
+    defaults: dict[str, Any] = {
+        "key": AlertKey("search", november.start, "threshold", percent, threshold_usd),
+        "period": november,
+        "zone": "UTC",
+        "limit": Decimal(10),
+        "spent": Decimal("6.00"),
+        "unpriced_calls": 0,
+        "also_passed": (),
+        "next_threshold": 75,
+        "at": NOON,
+        "channels": ("slack",),
+        "owner": "",
+    }
+    return Alert(**{**defaults, **fields})

@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 
 from taximeter_alerts.periods import month_at
@@ -28,12 +35,16 @@ class BudgetsError(Exception):
 
 
 def _zone(value: Any) -> ZoneInfo:
+    if isinstance(value, ZoneInfo):
+        return value
     if value not in available_timezones():
         raise ValueError("give an IANA time zone like Europe/Berlin")
     return ZoneInfo(value)
 
 
 def _scope(value: Any) -> Scope:
+    if isinstance(value, Scope):
+        return value
     if not isinstance(value, Mapping):
         raise ValueError("give dimensions and values like {feature: search}")  # noqa: TRY004
     values: dict[Dimension, tuple[str, ...]] = {}
@@ -47,7 +58,7 @@ def _scope(value: Any) -> Scope:
     return Scope(values)
 
 
-def _thresholds(value: tuple[int, ...]) -> tuple[int, ...]:
+def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(value)))
 
 
@@ -63,12 +74,11 @@ class Budget:
     period: Literal["month"] = "month"
     zone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
     scope: Annotated[Scope, BeforeValidator(_scope)] = Field(default_factory=Scope)
-    thresholds: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1)] = (
-        50,
-        75,
-        90,
-        100,
-    )
+    thresholds: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1000)], ...],
+        Field(min_length=1),
+        AfterValidator(_ascending),
+    ] = (50, 75, 90, 100)
     channels: tuple[Literal["slack"], ...] = ("slack",)
     owner: Annotated[str, Field(max_length=80)] = ""
 
@@ -99,6 +109,8 @@ def parse_budgets(text: str, source: str) -> list[Budget]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BudgetsError(f"{source}:{line}: not YAML: {error.problem}") from None
+    if content is None:
+        return []
     if not isinstance(content, dict) or list(content) != ["budgets"]:
         raise BudgetsError(f"{source}:1: give one list under the name `budgets:`")
     try:

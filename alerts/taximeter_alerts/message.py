@@ -72,7 +72,7 @@ def _features(alert: Alert) -> Blocks:
     if not alert.top_features:
         return []
     lines = [
-        f"{rank}. `{_escaped(_short(name or '(no feature)'))}` · {_usd(cost)}"
+        f"{rank}. `{_escaped(_short(name or '(none)'))}` · {_usd(cost)}"
         for rank, (name, cost) in enumerate(alert.top_features, 1)
     ]
     return [_section("*What drives it* (this month, by feature)\n" + "\n".join(lines))]

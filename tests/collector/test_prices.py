@@ -6,6 +6,7 @@ from importlib.resources import files
 import pytest
 from genai_prices import Usage as TheirUsage
 from genai_prices import calc_price
+
 from taximeter_collector.calls import Call, CostStatus, Usage, UsageSource
 from taximeter_collector.compile_prices import as_csv, changes, compiled
 from taximeter_collector.prices import BOOK, PriceBook, Row, rows

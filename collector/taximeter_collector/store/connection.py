@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import queue
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -34,6 +36,7 @@ class Connection:
     """A handle that writes and a few that read; safe to share between threads."""
 
     def __init__(self, url: str) -> None:
+        _refuse_if_locked(url)
         with store_errors():
             self._writer = _client(url)
         self._idle_readers: queue.Queue[Client] = queue.Queue()
@@ -88,6 +91,25 @@ def _client(url: str) -> Client:
     )
 
 
+def _refuse_if_locked(url: str) -> None:
+    """Raise StoreError when another process has an embedded store open.
+
+    The engine would say so on its own stderr only, and give a nameless error.
+    """
+    parts = urlsplit(url)
+    status = Path(parts.path) / "status"
+    if parts.scheme != "chdb" or not status.exists():
+        return
+    with status.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"another process has the store {parts.path} open; "
+                "one process serves an embedded store: stop the other, or use clickhouse://"
+            ) from None
+
+
 @contextmanager
 def store_errors() -> Iterator[None]:
     """Give the engine's errors the type that says whether to try again."""
@@ -96,10 +118,6 @@ def store_errors() -> Iterator[None]:
     except OperationalError as error:
         raise StoreUnavailable(_first_line(error)) from error
     except ClickHouseError as error:
-        if "Cannot lock file" in str(error):
-            raise StoreError(
-                "another process has this store open; one process serves an embedded store"
-            ) from error
         raise StoreError(_first_line(error)) from error
 
 

@@ -26,7 +26,9 @@ MEASURES = (
     "estimated_calls",
     "input_tokens",
     "cached_input_tokens",
+    "cache_write_tokens",
     "output_tokens",
+    "reasoning_tokens",
 )
 
 
@@ -92,7 +94,9 @@ class SpendRow:
     estimated_calls: int
     input_tokens: int
     cached_input_tokens: int
+    cache_write_tokens: int
     output_tokens: int
+    reasoning_tokens: int
 
 
 def spend(

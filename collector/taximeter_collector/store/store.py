@@ -81,6 +81,7 @@ class Store:
 
         Raises StoreError when it can't be used, StoreUnavailable when it does not answer.
         """
+        self.url = url
         parts = urlsplit(url)
         if parts.scheme == "chdb":
             Path(parts.path).mkdir(parents=True, exist_ok=True)

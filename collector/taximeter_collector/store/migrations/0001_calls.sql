@@ -264,14 +264,14 @@ SELECT marked.hour AS hour, marked.seq AS seq
 FROM (SELECT hour, max(seq) AS seq FROM taximeter.dirty_hours GROUP BY hour) AS marked
 LEFT JOIN (SELECT hour, max(seq) AS seq FROM taximeter.hours_done GROUP BY hour) AS done
     ON done.hour = marked.hour
-WHERE marked.seq > done.seq;
+WHERE marked.seq > ifNull(done.seq, 0);
 
 CREATE VIEW IF NOT EXISTS taximeter.stale_days AS
 SELECT hours.day AS day, hours.version AS hours_version
 FROM (SELECT toDate(hour) AS day, max(version) AS version FROM taximeter.hours_done GROUP BY day) AS hours
 LEFT JOIN (SELECT day, max(hours_version) AS version FROM taximeter.days_done GROUP BY day) AS done
     ON done.day = hours.day
-WHERE hours.version > done.version;
+WHERE hours.version > ifNull(done.version, 0);
 
 -- Exact at every moment: closed hours from the rollup, open ones from the rows. The open hours are
 -- a scalar, which one query evaluates once, so both halves agree while a refresh goes on beside it.

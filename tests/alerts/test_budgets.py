@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from taximeter_alerts.budget_file import BudgetFile
+from taximeter_alerts.budgets import BudgetsError, parse_budgets, read_budgets
+from taximeter_collector.store import Dimension
+
+GOOD = """\
+budgets:
+  - name: Everything
+    amount: 850.10
+  - name: Search of the web team
+    amount: 20
+    zone: Asia/Kolkata
+    scope: {feature: [search, suggest], team: web}
+    thresholds: [90, 50]
+    owner: "@web"
+"""
+
+
+def test_a_budgets_file_says_what_it_says() -> None:
+    everything, search = parse_budgets(GOOD, "budgets.yaml")
+
+    assert everything.amount == Decimal("850.10")
+    assert everything.thresholds == (50, 75, 90, 100)
+    assert dict(everything.scope.values) == {}
+    assert search.zone.key == "Asia/Kolkata"
+    assert dict(search.scope.values) == {
+        Dimension.FEATURE: ("search", "suggest"),
+        Dimension.TEAM: ("web",),
+    }
+    assert search.thresholds == (50, 90)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "budgets: []\n"])
+def test_a_file_without_budgets_is_fine(text: str) -> None:
+    assert parse_budgets(text, "budgets.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("budgets: [", "budgets.yaml:1: not YAML"),
+        ("budget: []\n", "budgets.yaml:1: give one list under the name `budgets:`"),
+        ("budgets:\n  - name: a\n", "budgets.yaml:2: amount: Field required"),
+        ("budgets:\n  - name: a\n    amount: ten\n", "budgets.yaml:3: amount: 'ten': Input should"),
+        ("budgets:\n  - name: a\n    amount: -1\n", "budgets.yaml:3: amount: '-1': Input should"),
+        ("budgets:\n  - name: a\n    amount: nan\n", "budgets.yaml:3: amount: 'nan': Input"),
+        (
+            "budgets:\n  - {name: a, amount: 1}\n  - {name: a, amount: 2}\n",
+            ":3: name: 'a' is taken",
+        ),
+        (
+            "budgets:\n  - name: a\n    amount: 1\n    zone: Mars\n",
+            ":4: zone: 'Mars': give an IANA",
+        ),
+        (
+            "budgets:\n  - name: a\n    amount: 1\n    limit: 2\n",
+            ":4: limit: not a field of a budget",
+        ),
+        (
+            "budgets:\n  - name: a\n    amount: 1\n    scope: {city: x}\n",
+            ":4: scope: {'city': 'x'}",
+        ),
+        ("budgets:\n  - name: a\n    amount: 1\n    currency: EUR\n", ":4: currency: 'EUR'"),
+        (
+            "budgets:\n  - name: a\n    amount: 1\n    thresholds:\n      - 50\n      - half\n",
+            ":6: thresholds.1: 'half'",
+        ),
+    ],
+)
+def test_a_malformed_file_is_refused_with_line_and_field(text: str, message: str) -> None:
+    with pytest.raises(BudgetsError) as refused:
+        parse_budgets(text, "budgets.yaml")
+
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_means_no_budgets(tmp_path: Path) -> None:
+    assert read_budgets(tmp_path / "budgets.yaml") == []
+
+
+def test_an_edit_counts_and_a_broken_edit_leaves_the_budgets_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.yaml"
+    file = BudgetFile(path)
+    assert file.budgets() == []
+
+    path.write_text("budgets:\n  - {name: a, amount: 1}\n")
+    assert [one.name for one in file.budgets()] == ["a"]
+
+    path.write_text("budgets:\n  - {name: a, amount: one}\n")
+    assert [one.name for one in file.budgets()] == ["a"]
+
+    path.write_text("budgets:\n  - {name: bb, amount: 1}\n")
+    assert [one.name for one in file.budgets()] == ["bb"]

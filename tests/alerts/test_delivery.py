@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from builders import NOON, alert
+from taximeter_alerts.channels import Channel, SlackWebhook
+from taximeter_alerts.outbox import deliver
+from taximeter_alerts.state import LEASE, DeliveryState, State, StateUnavailable
+from taximeter_api.demo.fake_openai import serving
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class FakeSlack:
+    """Answers as told, in order, then with 200; keeps what it accepted."""
+
+    answers: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    url: str = ""
+
+    async def webhook(self, request: Request) -> PlainTextResponse:
+        body: dict[str, Any] = await request.json()
+        status, headers = self.answers.pop(0) if self.answers else (200, {})
+        if status == 200:
+            self.texts.append(body["text"])
+        return PlainTextResponse("ok" if status == 200 else "no", status, dict(headers))
+
+
+@pytest.fixture
+def slack() -> Iterator[FakeSlack]:
+    fake = FakeSlack()
+    app = Starlette(routes=[Route("/services/T/B/secret", fake.webhook, methods=["POST"])])
+    with serving(app) as url:
+        fake.url = f"{url}/services/T/B/secret"
+        yield fake
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    opened = State(f"sqlite:///{tmp_path / 'state.db'}")
+    yield opened
+    opened.close()
+
+
+def channels(slack: FakeSlack) -> dict[str, Channel]:
+    return {"slack": SlackWebhook(slack.url, page_url="http://127.0.0.1:8787")}
+
+
+def states(state: State) -> list[DeliveryState]:
+    return [delivery.state for delivery in state.deliveries()]
+
+
+def test_an_alert_is_sent_once(state: State, slack: FakeSlack) -> None:
+    state.add(alert())
+
+    for _ in range(3):
+        deliver(state, channels(slack), NOON)
+
+    assert slack.texts == ["50% of budget “search / November 2026” used: $6.00 of $10.00."]
+    assert states(state) == [DeliveryState.SENT]
+
+
+def test_an_alert_is_added_once_whoever_adds_it(state: State) -> None:
+    assert state.add(alert())
+    assert not state.add(alert())
+    assert len(state.deliveries()) == 1
+
+
+def test_the_thresholds_that_an_alert_speaks_for_are_raised_with_it(state: State) -> None:
+    state.add(alert(90, also_passed=(50, 75)))
+
+    raised = state.raised([alert().period.start])
+
+    assert {key.percent for key in raised} == {50, 75, 90}
+    assert [one.key.percent for one in state.alerts_of("search", alert().period)] == [90]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 302])
+def test_a_refused_alert_is_sent_later(state: State, slack: FakeSlack, status: int) -> None:
+    slack.answers = [(status, {})]
+    state.add(alert())
+
+    deliver(state, channels(slack), NOON)
+    assert slack.texts == []
+    assert states(state) == [DeliveryState.PENDING]
+
+    deliver(state, channels(slack), NOON + MINUTE)
+    assert len(slack.texts) == 1
+
+
+def test_retry_after_is_honoured(state: State, slack: FakeSlack) -> None:
+    slack.answers = [(429, {"Retry-After": "30"})]
+    state.add(alert())
+
+    deliver(state, channels(slack), NOON)
+    deliver(state, channels(slack), NOON + timedelta(seconds=29))
+    assert slack.texts == []
+
+    deliver(state, channels(slack), NOON + timedelta(seconds=30))
+    assert len(slack.texts) == 1
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 2027 23:59:59 GMT", "nonsense", ""])
+def test_any_retry_after_is_survived(state: State, slack: FakeSlack, date: str) -> None:
+    slack.answers = [(429, {"Retry-After": date})]
+    state.add(alert())
+
+    deliver(state, channels(slack), NOON)
+
+    assert states(state) == [DeliveryState.PENDING]
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_webhook_that_is_gone_is_not_tried_again(
+    state: State, slack: FakeSlack, status: int
+) -> None:
+    slack.answers = [(status, {})]
+    state.add(alert())
+
+    deliver(state, channels(slack), NOON)
+    deliver(state, channels(slack), NOON + timedelta(days=1))
+
+    assert slack.texts == []
+    assert states(state) == [DeliveryState.DEAD]
+
+
+def test_slack_out_of_reach_loses_no_alert(state: State, slack: FakeSlack) -> None:
+    state.add(alert())
+    unreachable: dict[str, Channel] = {"slack": SlackWebhook("http://127.0.0.1:9/x", page_url="")}
+
+    deliver(state, unreachable, NOON)
+    deliver(state, channels(slack), NOON + MINUTE)
+
+    assert len(slack.texts) == 1
+
+
+def test_a_channel_that_is_not_set_up_keeps_its_alerts_until_it_is(
+    state: State, slack: FakeSlack
+) -> None:
+    state.add(alert())
+
+    deliver(state, {}, NOON)
+    deliver(state, channels(slack), NOON + 20 * MINUTE)
+
+    assert len(slack.texts) == 1
+
+
+def test_a_claim_of_a_dead_process_expires_and_is_taken_again(
+    state: State, slack: FakeSlack
+) -> None:
+    state.add(alert())
+    assert len(state.claim(NOON)) == 1
+
+    deliver(state, channels(slack), NOON + LEASE - timedelta(seconds=1))
+    assert slack.texts == []
+
+    deliver(state, channels(slack), NOON + LEASE)
+    assert len(slack.texts) == 1
+
+
+def test_many_claim_at_once_and_one_gets_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    replicas = [State(url) for _ in range(4)]
+    for percent in (50, 75, 90):
+        replicas[0].add(alert(percent))
+    claimed: list[int] = []
+    threads = [
+        threading.Thread(target=lambda one=one: claimed.extend(d.id for d in one.claim(NOON)))
+        for one in replicas
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for replica in replicas:
+        replica.close()
+
+    assert sorted(claimed) == [1, 2, 3]
+
+
+def test_the_webhooks_address_is_in_no_log_and_no_note(
+    state: State, slack: FakeSlack, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack.answers = [(404, {})]
+    state.add(alert())
+    state.add(alert(75))
+    dead: dict[str, Channel] = {"slack": SlackWebhook("http://127.0.0.1:9/secret", page_url="")}
+
+    deliver(state, channels(slack), NOON)
+    state.add(alert(90))
+    deliver(state, dead, NOON)
+
+    notes = [delivery.error for delivery in state.deliveries()]
+    fields = [str(vars(record)) for record in caplog.records]
+    assert "secret" not in "".join(notes + fields)
+
+
+def test_a_state_database_that_can_not_be_opened_is_named() -> None:
+    with pytest.raises(StateUnavailable, match="/nowhere/state.db"):
+        State("sqlite:////nowhere/state.db")

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from builders import NOON, Rows, budget, costing, unpriced
+from taximeter_alerts.state import State
+from taximeter_alerts.watch import evaluate
+from taximeter_collector.store import Dimension, Scope, Store
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    opened = State(f"sqlite:///{tmp_path / 'state.db'}")
+    yield opened
+    opened.close()
+
+
+def add(store: Store, *rows: object) -> None:
+    typed: Rows = rows  # type: ignore[assignment]
+    store.add(typed, token=str(id(rows)), book_version="b1", now=NOON)
+
+
+def test_spend_that_crosses_a_threshold_raises_one_alert_with_its_facts(
+    store: Store, state: State
+) -> None:
+    add(
+        store,
+        costing("4", feature="chat"),
+        costing("2", feature="search"),
+        unpriced(),
+        costing("50", ts=NOON - timedelta(days=20)),
+    )
+
+    raised = evaluate(store, state, [budget("10")], NOON)
+    again = evaluate(store, state, [budget("10")], NOON)
+
+    (alert,) = raised
+    assert again == []
+    assert (alert.key.percent, alert.spent, alert.unpriced_calls) == (50, Decimal(6), 1)
+    assert alert.top_features[:2] == (("chat", Decimal(4)), ("search", Decimal(2)))
+
+
+def test_each_budget_is_compared_with_its_own_scope_and_month(store: Store, state: State) -> None:
+    # 31 October 20:00 UTC is November already in Kolkata.
+    add(
+        store,
+        costing("6", feature="chat", ts=NOON.replace(month=10, day=31, hour=20)),
+        costing("6", feature="search"),
+    )
+    budgets = [
+        budget("10", name="all, UTC"),
+        budget("20", name="all, Kolkata", zone="Asia/Kolkata"),
+        budget("10", name="chat", scope={"feature": "chat"}),
+        budget("10", name="nobody", scope={"user": "nobody"}),
+    ]
+
+    raised = evaluate(store, state, budgets, NOON)
+
+    assert {alert.key.budget: alert.spent for alert in raised} == {
+        "all, UTC": 6,
+        "all, Kolkata": 12,
+    }
+
+
+def test_a_budget_may_be_of_one_user(store: Store, state: State) -> None:
+    add(store, costing("6", user_id="ada"), costing("3", user_id="bob"))
+    budgets = [budget("10", name=name, scope={"user": name}) for name in ("ada", "bob")]
+
+    assert [alert.key.budget for alert in evaluate(store, state, budgets, NOON)] == ["ada"]
+
+
+def test_without_budgets_nothing_is_raised(store: Store, state: State) -> None:
+    add(store, costing("6"))
+
+    assert evaluate(store, state, [], NOON) == []
+
+
+def test_a_scope_is_made_from_names_people_use() -> None:
+    assert budget(scope={"user": ["a", "b"]}).scope == Scope({Dimension.USER: ("a", "b")})

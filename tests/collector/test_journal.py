@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taximeter_collector.journal import Journal, JournalFull, UnknownFormat, read_segment
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = Journal(tmp_path, max_bytes=1_000_000)
+    yield opened
+    opened.close()
+
+
+def next_segment(journal: Journal) -> Path:
+    segment = journal.next_segment(timeout_s=5)
+    assert segment is not None
+    return segment
+
+
+def test_what_was_appended_is_read_back_in_order(journal: Journal) -> None:
+    for payload in (b"one", b"two", b""):
+        journal.append(payload).result(5)
+
+    assert read_segment(next_segment(journal)).payloads == [b"one", b"two", b""]
+
+
+def test_a_payload_is_on_disk_when_its_future_is_done(journal: Journal, tmp_path: Path) -> None:
+    journal.append(b"kept").result(5)
+
+    (segment,) = tmp_path.iterdir()
+    assert b"kept" in segment.read_bytes()
+
+
+def test_segments_of_an_earlier_process_are_handed_over_first(tmp_path: Path) -> None:
+    earlier = Journal(tmp_path, max_bytes=1_000_000)
+    earlier.append(b"before the crash").result(5)
+    earlier.close()
+
+    later = Journal(tmp_path, max_bytes=1_000_000)
+    later.append(b"after").result(5)
+    segments = [next_segment(later), next_segment(later)]
+    later.close()
+
+    assert [read_segment(one).payloads for one in segments] == [[b"before the crash"], [b"after"]]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 9, 11])
+def test_a_torn_tail_is_cut_and_what_came_before_is_kept(journal: Journal, cut: int) -> None:
+    journal.append(b"whole").result(5)
+    journal.append(b"torn").result(5)
+    segment = next_segment(journal)
+    os.truncate(segment, segment.stat().st_size - cut)
+
+    read = read_segment(segment)
+
+    assert (read.payloads, read.damaged) == ([b"whole"], 0)
+
+
+def test_a_flipped_bit_is_found_and_harms_no_other_payload(journal: Journal) -> None:
+    for payload in (b"one", b"flipped", b"three"):
+        journal.append(payload).result(5)
+    segment = next_segment(journal)
+    segment.write_bytes(segment.read_bytes().replace(b"flipped", b"flopped"))
+
+    read = read_segment(segment)
+
+    assert (read.payloads, read.damaged) == ([b"one", b"three"], 1)
+
+
+def test_a_full_journal_refuses_until_the_store_has_taken_some(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, max_bytes=1000)
+    journal.append(b"x" * 900).result(5)
+
+    with pytest.raises(JournalFull):
+        journal.append(b"x" * 900)
+
+    journal.delete(next_segment(journal))
+    journal.append(b"x" * 900).result(5)
+    journal.close()
+
+
+def test_a_full_disk_is_told_to_the_sender_and_leaves_no_half_frame(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal.append(b"before").result(5)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fdatasync", refuse)
+        refused = journal.append(b"refused")
+        with pytest.raises(OSError, match="No space left"):
+            refused.result(5)
+    journal.append(b"after").result(5)
+
+    segments = [next_segment(journal), next_segment(journal)]
+    assert [read_segment(one).payloads for one in segments] == [[b"before"], [b"after"]]
+
+
+def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "1-1.journal"
+    path.write_bytes(b"taximeter journal 9\n....")
+
+    with pytest.raises(UnknownFormat, match="1-1.journal"):
+        read_segment(path)

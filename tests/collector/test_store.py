@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from builders import NOON, Rows, call, costing, unpriced
+from taximeter_collector.calls import CostStatus, Priced, Rates
+from taximeter_collector.store import (
+    Dimension,
+    Period,
+    Scope,
+    Store,
+    StoreError,
+    StoreUnavailable,
+)
+from taximeter_collector.store.schema import migrate
+
+NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+HOUR = timedelta(hours=1)
+
+_tokens = count()
+
+
+def add(store: Store, rows: Rows, token: str = "") -> None:
+    store.add(rows, token=token or f"test-{next(_tokens)}", book_version="b1", now=NOON)
+
+
+def by_feature(store: Store, period: Period = NOVEMBER) -> dict[str, Decimal]:
+    return {row.key[0]: row.cost for row in store.spend(period, [Dimension.FEATURE])}
+
+
+def test_spend_is_exact_before_and_after_a_refresh_and_between(store: Store) -> None:
+    add(store, [costing("0.000000000001", feature="a"), costing("2", feature="b")])
+    before = by_feature(store)
+    store.refresh()
+    add(store, [costing("1.5", feature="a")])
+    between = by_feature(store)
+    store.refresh()
+
+    assert before == {"a": Decimal("0.000000000001"), "b": Decimal(2)}
+    assert between == {"a": Decimal("1.500000000001"), "b": Decimal(2)}
+    assert by_feature(store) == between
+
+
+def test_the_same_token_adds_the_same_rows_once(store: Store) -> None:
+    rows = [costing("1")]
+    add(store, rows, token="segment-1")
+    add(store, rows, token="segment-1")
+
+    assert store.spend(NOVEMBER)[0].calls == 1
+
+
+def test_a_call_sent_twice_counts_once_whatever_else_it_says(store: Store) -> None:
+    add(store, [costing("1", call_id="chatcmpl-9", feature="a")])
+    store.refresh()
+    add(store, [costing("1", call_id="chatcmpl-9", feature="renamed", span_id="other")])
+
+    for _ in range(2):
+        assert by_feature(store) == {"renamed": Decimal(1)}
+        store.refresh()
+
+
+def test_a_key_that_vanished_from_the_rows_vanishes_from_the_rollups(store: Store) -> None:
+    add(store, [costing("1", call_id="x", feature="old"), costing("2", feature="stays")])
+    store.refresh()
+    add(store, [costing("3", call_id="x", feature="new")])
+    store.refresh()
+
+    assert by_feature(store) == {"new": Decimal(3), "stays": Decimal(2)}
+    by_day = {
+        row.key: row.cost for row in store.spend(NOVEMBER, [Dimension.DAY, Dimension.FEATURE])
+    }
+    assert by_day == {("new",): Decimal(3), ("stays",): Decimal(2)}
+
+
+def test_a_late_call_reopens_its_hour_and_its_day(store: Store) -> None:
+    add(store, [costing("1", ts=NOON)])
+    store.refresh()
+    add(store, [costing("5", ts=NOON - timedelta(days=14))])
+
+    assert store.spend(NOVEMBER)[0].cost == Decimal(6)
+    assert store.refresh() == 1
+    assert store.spend(NOVEMBER)[0].cost == Decimal(6)
+
+
+def test_a_refresh_that_died_before_its_note_is_repeated_without_harm(store: Store) -> None:
+    add(store, [costing("1")])
+    store.refresh()
+    store._connection.command("truncate table taximeter.hours_done")
+
+    assert store.spend(NOVEMBER)[0].cost == Decimal(1)
+    store.refresh()
+    assert store.spend(NOVEMBER)[0].cost == Decimal(1)
+
+
+def test_a_call_without_a_price_is_counted_and_is_not_zero_dollars(store: Store) -> None:
+    add(store, [costing("1"), unpriced(), unpriced()])
+
+    for _ in range(2):
+        (total,) = store.spend(NOVEMBER)
+        assert (total.cost, total.calls, total.unpriced_calls) == (Decimal(1), 3, 2)
+        store.refresh()
+    rows = store._connection.read("select cost from taximeter.calls where cost_status = 'unpriced'")
+    assert rows.result_rows == [(None,), (None,)]
+
+
+@pytest.mark.parametrize("zone_offset_minutes", [0, -330, 345])
+@pytest.mark.parametrize("refreshed", [False, True])
+def test_a_period_is_half_open_to_the_millisecond_in_any_zone(
+    store: Store, zone_offset_minutes: int, refreshed: bool
+) -> None:
+    start = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(minutes=zone_offset_minutes)
+    end = start + timedelta(days=7)
+    millisecond = timedelta(milliseconds=1)
+    moments = [start - millisecond, start, end - millisecond, end]
+    add(store, [costing("1", ts=moment, feature=f"{n}") for n, moment in enumerate(moments)])
+    if refreshed:
+        store.refresh()
+
+    assert set(by_feature(store, Period(start, end))) == {"1", "2"}
+    assert store.spent(Period(start, end), {"all": Scope()})["all"].calls == 2
+
+
+def test_many_scopes_are_answered_in_one_query_each_with_its_own_sum(store: Store) -> None:
+    add(
+        store,
+        [
+            costing("1", feature="a", team="x"),
+            costing("2", feature="b", team="x"),
+            costing("4", feature="a", team="y"),
+        ],
+    )
+    scopes = {
+        "everything": Scope(),
+        "a": Scope({Dimension.FEATURE: ("a",)}),
+        "a of x": Scope({Dimension.FEATURE: ("a",), Dimension.TEAM: ("x",)}),
+        "a or b of x": Scope({Dimension.FEATURE: ("a", "b"), Dimension.TEAM: ("x",)}),
+        "nobody": Scope({Dimension.TEAM: ("') or 1=1 --",)}),
+    }
+
+    spent = store.spent(NOVEMBER, scopes)
+
+    assert {name: row.cost for name, row in spent.items()} == {
+        "everything": 7,
+        "a": 5,
+        "a of x": 1,
+        "a or b of x": 3,
+        "nobody": 0,
+    }
+
+
+def test_spend_by_user_comes_from_the_rows(store: Store) -> None:
+    add(store, [costing("1", user_id="ada"), costing("2", user_id="bob"), costing("3")])
+    store.refresh()
+
+    rows = store.spend(NOVEMBER, [Dimension.USER])
+
+    assert [(row.key[0], row.cost) for row in rows] == [("", 3), ("bob", 2), ("ada", 1)]
+
+
+def test_the_parts_of_a_cost_sum_to_it(store: Store) -> None:
+    rates = Rates(
+        input=Decimal("0.0000025"),
+        cached_input=Decimal("0.00000125"),
+        cache_write=Decimal("0.000003125"),
+        output=Decimal("0.00001"),
+    )
+    usage = {"cached_input_tokens": 400, "cache_write_tokens": 100}
+    # 500 x 2.50 + 400 x 1.25 + 100 x 3.125 + 100 x 10 USD per million
+    priced = Priced(status=CostStatus.EXACT, usd=Decimal("0.0030625"), rates=rates)
+    add(store, [(call(usage=usage), priced)])
+    store.refresh()
+
+    (row,) = store.spend(NOVEMBER)
+
+    parts = (row.cost_input, row.cost_cached_input, row.cost_cache_write, row.cost_output)
+    assert parts == (
+        Decimal("0.00125"),
+        Decimal("0.0005"),
+        Decimal("0.0003125"),
+        Decimal("0.001"),
+    )
+    assert sum(parts) == row.cost
+
+
+def test_rows_of_many_weeks_go_in_at_once(store: Store) -> None:
+    add(store, [costing("1", ts=NOON - timedelta(days=days)) for days in range(0, 390, 2)])
+
+    year = Period(NOON - timedelta(days=395), NOON + HOUR)
+    assert store.spend(year)[0].calls == 195
+
+
+def test_traffic_and_latency_of_a_period(store: Store) -> None:
+    add(
+        store,
+        [
+            costing("1", duration_ms=1000, ttft_ms=200, ts=NOON),
+            costing("0", duration_ms=1000, error_type="RateLimitError", http_status=429, ts=NOON),
+            costing("1", duration_ms=1000, ts=NOON - timedelta(days=2)),
+        ],
+    )
+
+    traffic = store.traffic(Period(NOON - timedelta(days=1), NOON + HOUR))
+
+    assert (traffic.calls, traffic.errors, traffic.rate_limited) == (2, 1, 1)
+    assert traffic.p95_ms == pytest.approx(1000, rel=0.01)
+    assert traffic.median_ttft_ms == pytest.approx(200, rel=0.01)
+    p95 = store.p95_ms_by_feature(Period(NOON - timedelta(days=1), NOON + HOUR))
+    assert p95 == {"search": pytest.approx(1000, rel=0.01)}
+
+
+def test_an_empty_store_knows_that_it_is_empty(store: Store) -> None:
+    assert store.last_call_at() is None
+    assert store.traffic(NOVEMBER).p95_ms is None
+    assert store.spend(NOVEMBER)[0].cost == 0
+
+
+def test_a_number_is_never_given_twice_even_after_a_restart(store: Store, tmp_path: Path) -> None:
+    script = """
+import sys
+from taximeter_collector.store import Store
+store = Store(sys.argv[1])
+print(store._next_number())
+store._mark_dirty([__import__("datetime").datetime(2026, 11, 1)], store._next_number())
+store.close()
+"""
+    url = f"chdb://{tmp_path / 'store'}"
+    numbers = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", script, url], capture_output=True, check=True
+            ).stdout
+        )
+        for _ in range(2)
+    ]
+
+    assert numbers == [1, 3]
+
+
+def test_a_store_of_a_newer_program_is_refused(store: Store) -> None:
+    connection = store._connection
+    connection.insert("migrations", {"number": [999]})
+    try:
+        with pytest.raises(StoreError, match="schema 999.*upgrade Taximeter"):
+            migrate(connection)
+    finally:
+        connection.command("alter table taximeter.migrations delete where number = 999")
+
+
+def test_a_second_process_on_an_embedded_store_is_refused(store: Store) -> None:
+    script = "import sys; from taximeter_collector.store import Store; Store(sys.argv[1])"
+
+    second = subprocess.run(
+        [sys.executable, "-c", script, store.url], capture_output=True, text=True, check=False
+    )
+
+    assert second.returncode == 1
+    assert f"another process has the store {urlsplit(store.url).path} open" in second.stderr
+
+
+def test_a_server_that_does_not_answer_is_named_and_may_answer_later() -> None:
+    with pytest.raises(StoreUnavailable, match="127.0.0.1:9"):
+        Store("clickhouse://default@127.0.0.1:9")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from builders import NOON
+from spans import request, span
+from taximeter_collector.journal import Journal
+from taximeter_collector.prices import PriceBook
+from taximeter_collector.store import Period, Store, StoreUnavailable
+from taximeter_collector.writer import Writer, frame
+
+DAY = Period(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 17, tzinfo=UTC))
+
+
+class ClosedFor:
+    """A store that does not answer the first few times."""
+
+    def __init__(self, store: Store, times: int) -> None:
+        self._store = store
+        self.left = times
+
+    def add(self, rows: object, **more: object) -> None:
+        if self.left:
+            self.left -= 1
+            raise StoreUnavailable("connection refused")
+        self._store.add(rows, **more)  # type: ignore[arg-type]
+
+
+def written(journal: Journal, store: Store) -> None:
+    writer = Writer(journal, store, PriceBook.shipped())
+    writer.start()
+    journal.close()
+    writer.close()
+
+
+def test_a_journalled_call_is_priced_and_stored_and_its_segment_deleted(
+    store: Store, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+
+    written(journal, store)
+
+    (total,) = store.spend(DAY)
+    # gpt-4o-2024-08-06: $2.50 and $10 per million tokens, 1,000 in and 100 out
+    assert total.cost == Decimal("0.0035")
+    assert list(tmp_path.glob("*.journal")) == []
+
+
+def test_a_segment_waits_on_disk_while_the_store_does_not_answer(
+    store: Store, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    closed = ClosedFor(store, times=10_000)
+
+    written(journal, closed)  # type: ignore[arg-type]
+
+    assert len(list(tmp_path.glob("*.journal"))) == 1
+    written(Journal(tmp_path, max_bytes=1_000_000), store)
+    assert store.spend(DAY)[0].calls == 1
+
+
+def test_a_segment_that_was_stored_but_not_deleted_counts_once(
+    store: Store, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.close()
+    (segment,) = tmp_path.glob("*.journal")
+    content = segment.read_bytes()
+    written(Journal(tmp_path, max_bytes=1_000_000), store)
+    segment.write_bytes(content)
+
+    written(Journal(tmp_path, max_bytes=1_000_000), store)
+
+    assert store.spend(DAY)[0].calls == 1
+
+
+def test_a_damaged_segment_gives_what_it_can_and_is_kept(store: Store, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    for number in (1, 2):
+        body = request(span({"gen_ai.response.id": f"chatcmpl-{number}"})).SerializeToString()
+        journal.append(frame(NOON, body)).result(5)
+    journal.close()
+    (segment,) = tmp_path.glob("*.journal")
+    segment.write_bytes(segment.read_bytes().replace(b"chatcmpl-2", b"chatcmpl-x"))
+
+    written(Journal(tmp_path, max_bytes=1_000_000), store)
+
+    assert store.spend(DAY)[0].calls == 1
+    assert len(list(tmp_path.glob("*.damaged"))) == 1

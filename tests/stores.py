@@ -1,0 +1,20 @@
+"""What tests do to a store that no program does."""
+
+from __future__ import annotations
+
+from taximeter_collector.store import Store
+
+TABLES = (
+    "calls",
+    "dirty_hours",
+    "hours_done",
+    "days_done",
+    "spend_hourly",
+    "latency_hourly",
+    "spend_daily",
+)
+
+
+def empty(store: Store) -> None:
+    for table in TABLES:
+        store._connection.command(f"truncate table taximeter.{table}")
