@@ -209,5 +209,5 @@ def test_the_webhooks_address_is_in_no_log_and_no_note(
 
 
 def test_a_state_database_that_can_not_be_opened_is_named() -> None:
-    with pytest.raises(StateUnavailable, match="/nowhere/state.db"):
+    with pytest.raises(StateUnavailable, match=r"/nowhere/state\.db"):
         State("sqlite:////nowhere/state.db")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -31,4 +32,4 @@ def test_months_tile_the_year_without_gap_or_overlap(zone: str) -> None:
     moment = datetime(2026, 1, 15, tzinfo=UTC)
     months = [month_at(moment + timedelta(days=30.4 * n), ZoneInfo(zone)) for n in range(12)]
 
-    assert all(before.end == after.start for before, after in zip(months, months[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(months))

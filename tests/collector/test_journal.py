@@ -107,5 +107,5 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "1-1.journal"
     path.write_bytes(b"taximeter journal 9\n....")
 
-    with pytest.raises(UnknownFormat, match="1-1.journal"):
+    with pytest.raises(UnknownFormat, match=r"1-1\.journal"):
         read_segment(path)

@@ -222,7 +222,7 @@ def test_an_empty_store_knows_that_it_is_empty(store: Store) -> None:
     assert store.spend(NOVEMBER)[0].cost == 0
 
 
-def test_a_number_is_never_given_twice_even_after_a_restart(store: Store, tmp_path: Path) -> None:
+def test_a_number_is_never_given_twice_even_after_a_restart(tmp_path: Path) -> None:
     script = """
 import sys
 from taximeter_collector.store import Store
@@ -248,7 +248,7 @@ def test_a_store_of_a_newer_program_is_refused(store: Store) -> None:
     connection = store._connection
     connection.insert("migrations", {"number": [999]})
     try:
-        with pytest.raises(StoreError, match="schema 999.*upgrade Taximeter"):
+        with pytest.raises(StoreError, match=r"schema 999.*upgrade Taximeter"):
             migrate(connection)
     finally:
         connection.command("alter table taximeter.migrations delete where number = 999")
@@ -266,5 +266,5 @@ def test_a_second_process_on_an_embedded_store_is_refused(store: Store) -> None:
 
 
 def test_a_server_that_does_not_answer_is_named_and_may_answer_later() -> None:
-    with pytest.raises(StoreUnavailable, match="127.0.0.1:9"):
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:9"):
         Store("clickhouse://default@127.0.0.1:9")

@@ -1,0 +1,1 @@
+"""Taximeter's outside: the API, the page and the command line."""

@@ -1,0 +1,111 @@
+"""The one place where the service is built and joined."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from taximeter_alerts import outbox
+from taximeter_alerts.budget_file import BudgetFile
+from taximeter_alerts.channels import channels_of
+from taximeter_alerts.schedule import Schedule
+from taximeter_alerts.state import State
+from taximeter_alerts.watch import evaluate
+from taximeter_api.routes import health, page, spend_api
+from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
+from taximeter_api.snapshot import Snapshots
+from taximeter_collector.journal import Journal
+from taximeter_collector.prices import PriceBook
+from taximeter_collector.receiver import receiver
+from taximeter_collector.settings import Settings
+from taximeter_collector.store import Store
+from taximeter_collector.writer import Writer
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """Everything that runs in one process: receiver, writer, budgets, page and API."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open what the service needs; raises what keeps it from starting."""
+        budgets = BudgetFile(settings.budgets)
+        prices = PriceBook.shipped()
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._state = State(settings.state_url)
+        self._store = Store(settings.store_url)
+        self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
+        self._writer = Writer(self._journal, self._store, prices)
+        webhook = settings.slack_webhook_url
+        channels = channels_of(
+            webhook.get_secret_value() if webhook else None, page_url=settings.page_url
+        )
+        tick = timedelta(seconds=settings.tick_seconds)
+        snapshots = Snapshots(
+            self._store, self._state, budgets.budgets, book_version=prices.version, fresh_for=tick
+        )
+        self._schedule = Schedule()
+        self._schedule.every(
+            settings.tick_seconds,
+            "budgets",
+            lambda now: evaluate(self._store, self._state, budgets.budgets(), now),
+        )
+        self._schedule.every(
+            settings.tick_seconds,
+            "deliveries",
+            lambda now: outbox.deliver(self._state, channels, now),
+        )
+        self._schedule.every(settings.tick_seconds, "snapshot", snapshots.keep_fresh)
+        self._schedule.every(
+            settings.refresh_seconds, "rollups", lambda _now: self._store.refresh()
+        )
+        self.app = self._application(settings)
+        self.app.include_router(health(self._trouble))
+        self.app.include_router(spend_api(self._store, budgets.budgets))
+        self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
+        self.app.include_router(
+            receiver(
+                self._journal,
+                authorised=token_check(settings.ingest_token),
+                max_body_bytes=settings.max_body_mb * 1_000_000,
+            )
+        )
+
+    def _application(self, settings: Settings) -> FastAPI:
+        @asynccontextmanager
+        async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+            self._writer.start()
+            self._schedule.start()
+            addresses = {"page": settings.page_url, "otlp": settings.otlp_url}
+            log.info("taximeter is ready", extra=addresses)
+            yield
+            self._close()
+
+        app = FastAPI(title="Taximeter", lifespan=lifespan, docs_url=None, redoc_url=None)
+        public = urlsplit(settings.public_url).hostname
+        names = LOOPBACK_NAMES | ({public} if public else set())
+        app.add_middleware(
+            Guard,
+            names=names if settings.is_loopback else {"*"},
+            may_read=token_check(settings.read_token),
+            otlp_port=settings.otlp_port,
+        )
+        return app
+
+    def _trouble(self) -> str:
+        if self._writer.trouble:
+            return f"the store does not take calls: {self._writer.trouble}"
+        return ""
+
+    def _close(self) -> None:
+        """Refuse first (the server has stopped), then drain, flush and close."""
+        self._schedule.close()
+        self._journal.close()
+        self._writer.close()
+        self._store.close()
+        self._state.close()

@@ -1,0 +1,102 @@
+"""The command line: `taximeter`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from taximeter_alerts.budgets import BudgetsError, read_budgets
+from taximeter_alerts.state import StateUnavailable
+from taximeter_api.serve import PortTaken, serve
+from taximeter_collector.settings import SettingsError, read_settings
+from taximeter_collector.store import StoreError, StoreUnavailable
+
+REFUSALS = (
+    SettingsError,
+    BudgetsError,
+    StoreError,
+    StoreUnavailable,
+    StateUnavailable,
+    PortTaken,
+    OSError,
+)
+
+app = typer.Typer(
+    help="The meter that runs on every OpenAI call.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
+app.add_typer(budgets_app, name="budgets")
+
+
+@app.command("serve")
+def serve_command() -> None:
+    """Run the service: receiver, store, budgets, alerts, page and API in one process."""
+    serve(read_settings(os.environ))
+
+
+@app.command()
+def demo(
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="Check that everything happened, then exit.")
+    ] = False,
+) -> None:
+    """Show the whole way, from a real call to a Slack message, without any account."""
+    from taximeter_api.demo.run import run_demo
+
+    sys.exit(run_demo(once=once))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(version_of("taximeter-server"))
+
+
+@budgets_app.command("check")
+def check_budgets(
+    path: Annotated[Path, typer.Argument(help="The file to check.")] = Path("budgets.yaml"),
+) -> None:
+    """Read a budgets file and show what it says."""
+    if not path.exists():
+        raise BudgetsError(f"{path}: no such file")
+    table = Table("Budget", "Amount", "Period", "Scope", "Thresholds", "Channels")
+    for budget in read_budgets(path):
+        scope = ", ".join(
+            f"{key.outside_name}={'|'.join(values)}" for key, values in budget.scope.values.items()
+        )
+        table.add_row(
+            budget.name,
+            f"${budget.amount:,}",
+            f"{budget.period}, {budget.zone.key}",
+            scope or "everything",
+            " ".join(f"{percent}%" for percent in budget.thresholds),
+            ", ".join(budget.channels),
+        )
+    Console().print(table)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Turn what the user can mend into one line and the exit status 2."""
+    try:
+        yield
+    except REFUSALS as error:
+        typer.echo(f"taximeter: {error}", err=True)
+        sys.exit(2)
+
+
+def main() -> None:
+    with _in_one_line():
+        app()

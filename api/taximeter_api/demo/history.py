@@ -1,0 +1,183 @@
+"""Thirty days of believable calls, as OTLP requests with past timestamps."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+DAYS: Final = 30
+SPANS_A_REQUEST: Final = 500
+WEEKEND: Final = 0.45
+WORKING_HOURS: Final = [1, 1, 1, 1, 1, 1, 2, 4, 8, 10, 10, 9, 7, 9, 10, 10, 9, 7, 5, 4, 3, 3, 2, 1]
+ERROR_SHARE: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """How one feature of the sample company calls OpenAI."""
+
+    feature: str
+    team: str
+    model: str
+    calls_a_day: int
+    input_tokens: int
+    output_tokens: int
+    cached_share: float = 0.0
+    seconds: float = 3.0
+    users: int = 40
+    operation: str = "chat"
+    nightly: bool = False
+    surge: float = 1.0
+    """Factor of the last five days."""
+
+
+TRAFFIC: Final = [
+    Traffic(feature="support-chat", team="support", model="gpt-4o", calls_a_day=140,
+            input_tokens=4200, output_tokens=420, cached_share=0.35, seconds=5.5, users=60),
+    Traffic(feature="code-review-bot", team="platform", model="gpt-5", calls_a_day=22,
+            input_tokens=21000, output_tokens=3600, cached_share=0.05, seconds=48, users=9,
+            surge=3.4),
+    Traffic(feature="nightly-reports", team="finance", model="o4-mini", calls_a_day=16,
+            input_tokens=34000, output_tokens=5200, cached_share=0.08, seconds=31, users=1,
+            nightly=True),
+    Traffic(feature="contract-summary", team="legal", model="gpt-5.5", calls_a_day=7,
+            input_tokens=38000, output_tokens=1500, seconds=27, users=6),
+    Traffic(feature="email-drafting", team="sales", model="gpt-5-mini", calls_a_day=60,
+            input_tokens=5200, output_tokens=2400, cached_share=0.1, seconds=8.2, users=25),
+    Traffic(feature="ticket-triage", team="support", model="gpt-4o-mini", calls_a_day=150,
+            input_tokens=9800, output_tokens=60, cached_share=0.4, seconds=0.4, users=60),
+    Traffic(feature="invoice-extract", team="finance", model="gpt-4.1-mini", calls_a_day=35,
+            input_tokens=7600, output_tokens=900, cached_share=0.03, seconds=4.4, users=4),
+    Traffic(feature="doc-search", team="support", model="text-embedding-3-small", calls_a_day=190,
+            input_tokens=240, output_tokens=0, seconds=0.18, users=80, operation="embeddings"),
+]  # fmt: skip
+
+
+def requests(now: datetime) -> Iterator[tuple[bytes, int]]:
+    """Yield OTLP bodies with their number of spans; the same for the same `now`."""
+    chance = random.Random(f"taximeter {now:%Y-%m-%d}")  # noqa: S311 a sample is no secret
+    spans: list[Span] = []
+    for moment, traffic in _calls(now, chance):
+        spans.append(_span(moment, traffic, chance))
+        if len(spans) == SPANS_A_REQUEST:
+            yield _body(spans), len(spans)
+            spans = []
+    if spans:
+        yield _body(spans), len(spans)
+
+
+def _calls(now: datetime, chance: random.Random) -> Iterator[tuple[datetime, Traffic]]:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    for days_ago in range(DAYS, -1, -1):
+        day = midnight - timedelta(days=days_ago)
+        for traffic in TRAFFIC:
+            for _ in range(_calls_on(day, days_ago, traffic, chance)):
+                moment = day + timedelta(seconds=_second_of_day(traffic, chance))
+                if moment < now - timedelta(minutes=5):
+                    yield moment, traffic
+
+
+def _calls_on(day: datetime, days_ago: int, traffic: Traffic, chance: random.Random) -> int:
+    calls = traffic.calls_a_day * (1.15 - days_ago * 0.008) * chance.uniform(0.92, 1.08)
+    if day.weekday() >= 5 and not traffic.nightly:
+        calls *= WEEKEND
+    if days_ago < 5:
+        calls *= traffic.surge
+    return round(calls)
+
+
+def _second_of_day(traffic: Traffic, chance: random.Random) -> float:
+    if traffic.nightly:
+        return chance.uniform(2 * 3600, 3.5 * 3600)
+    hour = chance.choices(range(24), WORKING_HOURS)[0]
+    return hour * 3600 + chance.uniform(0, 3600)
+
+
+def _span(moment: datetime, traffic: Traffic, chance: random.Random) -> Span:
+    tokens = chance.lognormvariate(0, 0.35)
+    seconds = traffic.seconds * chance.lognormvariate(0, 0.4)
+    start = round(moment.timestamp() * 1e9)
+    failed = chance.random() < ERROR_SHARE
+    user = min(int(chance.expovariate(5 / traffic.users)), traffic.users - 1)
+    values: dict[str, str | int | float | bool] = {
+        "gen_ai.operation.name": traffic.operation,
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": traffic.model,
+        "openai.api.type": "embeddings"
+        if traffic.operation == "embeddings"
+        else "chat.completions",
+        "server.address": "api.openai.com",
+        "taximeter.feature": traffic.feature,
+        "taximeter.team": traffic.team,
+        "user.id": "svc-batch" if traffic.nightly else f"u{user:04d}",
+        "taximeter.attempts": 1,
+    }
+    if failed:
+        status = chance.choice([429, 429, 500, 400])
+        error = {429: "RateLimitError", 500: "InternalServerError", 400: "BadRequestError"}[status]
+        values |= {"http.response.status_code": status, "error.type": error}
+    else:
+        values |= _answer(traffic, tokens, seconds, chance)
+    return Span(
+        trace_id=chance.randbytes(16),
+        span_id=chance.randbytes(8),
+        name=f"{traffic.operation} {traffic.model}",
+        kind=Span.SPAN_KIND_CLIENT,
+        start_time_unix_nano=start,
+        end_time_unix_nano=start + round(seconds * 1e9),
+        attributes=[KeyValue(key=key, value=_value(value)) for key, value in values.items()],
+    )
+
+
+def _answer(
+    traffic: Traffic, size: float, seconds: float, chance: random.Random
+) -> dict[str, str | int | float | bool]:
+    input_tokens = round(traffic.input_tokens * size)
+    is_cached = chance.random() < traffic.cached_share * 1.6
+    cached = input_tokens * 5 // 8 // 128 * 128 if is_cached else 0
+    values: dict[str, str | int | float | bool] = {
+        "http.response.status_code": 200,
+        "gen_ai.response.model": traffic.model,
+        "gen_ai.response.id": f"chatcmpl-{chance.randbytes(12).hex()}",
+        "gen_ai.usage.input_tokens": input_tokens,
+        "taximeter.usage.source": "reported",
+    }
+    if traffic.output_tokens:
+        values |= {
+            "gen_ai.usage.cache_read.input_tokens": cached,
+            "gen_ai.usage.output_tokens": round(traffic.output_tokens * size),
+            "openai.response.service_tier": "default",
+        }
+    if traffic.feature == "support-chat":
+        first_chunk = min(seconds, chance.lognormvariate(-0.9, 0.4))
+        values |= {
+            "gen_ai.request.stream": True,
+            "gen_ai.response.time_to_first_chunk": first_chunk,
+        }
+    return values
+
+
+def _value(value: str | float | bool) -> AnyValue:
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    if isinstance(value, int):
+        return AnyValue(int_value=value)
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    return AnyValue(string_value=value)
+
+
+def _body(spans: list[Span]) -> bytes:
+    request = ExportTraceServiceRequest()
+    of_resource = request.resource_spans.add()
+    for key, value in (("service.name", "webapp"), ("deployment.environment.name", "production")):
+        of_resource.resource.attributes.append(KeyValue(key=key, value=_value(value)))
+    of_resource.scope_spans.add().spans.extend(spans)
+    return request.SerializeToString()

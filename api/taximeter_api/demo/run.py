@@ -1,0 +1,288 @@
+"""`taximeter demo`: the whole way from a call to a chart and a Slack message, on this machine."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import urllib3
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import Progress
+
+from taximeter_alerts.message import plain
+from taximeter_api.demo import history
+from taximeter_api.demo.fake_openai import Answer, Body, fake_openai, serving
+from taximeter_api.demo.slack import fake_slack
+from taximeter_api.page.format import money
+
+PAGE_PORT: Final = 8787
+OTLP_PORT: Final = 4318
+PATIENCE_S: Final = 30.0
+SAMPLE_APP: Final = Path(__file__).with_name("sample_app.py")
+
+
+class DemoFailed(Exception):
+    """Something that the demo shows did not happen."""
+
+
+@dataclass
+class Demo:
+    """One run: what it talks to and what it has seen."""
+
+    folder: Path
+    page_url: str
+    otlp_url: str
+    openai_url: str
+    messages: list[dict[str, Any]]
+    console: Console = field(default_factory=lambda: Console(highlight=False))
+    http: urllib3.PoolManager = field(
+        default_factory=lambda: urllib3.PoolManager(retries=False, timeout=10)
+    )
+
+    def spend(self, **query: str) -> Mapping[str, Any]:
+        answer = self.http.request("GET", f"{self.page_url}/api/spend", fields=query)
+        return answer.json()  # type: ignore[no-any-return]
+
+
+def run_demo(*, once: bool) -> int:
+    """Run the demo; return the exit status."""
+    console = Console(highlight=False)
+    try:
+        with ExitStack() as stack:
+            demo = _start(stack)
+            _show(demo)
+            if once:
+                return 0
+            console.print("\nRunning until Ctrl-C; a sample app keeps calling.")
+            with _sample_app(demo, "--endless") as app:
+                app.wait()
+    except DemoFailed as failure:
+        console.print(f"[bold red]The demo failed:[/] {failure}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+    return 0
+
+
+def _show(demo: Demo) -> None:
+    began = time.monotonic()
+    sent = _back_fill(demo)
+    history_total = _until(
+        "the history to be priced", lambda: _total_of(demo, calls=sent), PATIENCE_S
+    )
+    _say(demo, "history", f"{sent:,} calls of 30 days, {money(Decimal(history_total['cost']))}")
+    limit = _set_budgets(demo)
+    with _sample_app(demo) as app:
+        output, _ = app.communicate(timeout=60)
+    if app.returncode:
+        raise DemoFailed(f"the sample app ended with {app.returncode}")
+    calls = int(output)
+    total = _until("its calls", lambda: _total_of(demo, calls=sent + calls), PATIENCE_S)
+    live = Decimal(total["cost"]) - Decimal(history_total["cost"])
+    errors = total["errors"] - history_total["errors"]
+    _say(demo, "live calls", f"{calls} through the real SDK, {money(live)}, {errors} errors")
+    _until("the Slack message", lambda: demo.messages, PATIENCE_S)
+    _say(demo, "Slack", f"{len(demo.messages)} message: 50 % of the {money(limit)} budget")
+    demo.console.print(Panel("\n".join(plain(demo.messages[0])), title="#llm-costs", width=90))
+    for row in demo.spend(group_by="feature")["rows"][:4]:
+        _say(demo, row["feature"], f"{money(Decimal(row['cost']))} this month")
+    page = demo.http.request("GET", demo.page_url)
+    if page.status != 200 or b"code-review-bot" not in page.data:
+        raise DemoFailed(f"the page answered {page.status} without the features")
+    _say(
+        demo,
+        "page",
+        f"{len(page.data) / 1000:.0f} KB, {time.monotonic() - began:.1f} s from the first call",
+    )
+    demo.console.print(f"\n  Open [bold]{demo.page_url}[/]\n")
+
+
+def _start(stack: ExitStack) -> Demo:
+    """Start the fakes and the service; everything ends with the stack."""
+    folder = Path(tempfile.mkdtemp(prefix="taximeter-demo-"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    messages: list[dict[str, Any]] = []
+    openai_url = stack.enter_context(serving(fake_openai(_answer)))
+    slack_url = stack.enter_context(serving(fake_slack(messages)))
+    ports = (_free_port(PAGE_PORT), _free_port(OTLP_PORT))
+    demo = Demo(
+        folder=folder,
+        page_url=f"http://127.0.0.1:{ports[0]}",
+        otlp_url=f"http://127.0.0.1:{ports[1]}",
+        openai_url=openai_url,
+        messages=messages,
+    )
+    settings = {
+        "PORT": str(ports[0]),
+        "OTLP_PORT": str(ports[1]),
+        "DATA_DIR": str(folder / "data"),
+        "BUDGETS": str(folder / "budgets.yaml"),
+        "SLACK_WEBHOOK_URL": f"{slack_url}/services/T000/B000/demo",
+        "LOG_LEVEL": "warning",
+    }
+    environment = _environment(
+        {f"TAXIMETER_SERVER_{name}": value for name, value in settings.items()}
+    )
+    service = stack.enter_context(
+        _running([sys.executable, "-m", "taximeter_api", "serve"], environment)
+    )
+    with demo.console.status("starting the service"):
+        _until("the service", lambda: _is_ready(demo, service), PATIENCE_S)
+    return demo
+
+
+def _back_fill(demo: Demo) -> int:
+    """Send the history through the same door as live calls; return the number of calls."""
+    bodies = list(history.requests(datetime.now(UTC)))
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    with Progress(console=demo.console, transient=True) as progress:
+        task = progress.add_task("sending 30 days of history", total=len(bodies))
+        for body, _ in bodies:
+            answer = demo.http.request(
+                "POST",
+                f"{demo.otlp_url}/v1/traces",
+                body=gzip.compress(body, 1),
+                headers=headers,
+            )
+            if answer.status != 200:
+                raise DemoFailed(f"the receiver answered {answer.status}")
+            progress.advance(task)
+    return sum(spans for _, spans in bodies)
+
+
+def _set_budgets(demo: Demo) -> Decimal:
+    """Write budgets of which the first one's half lies just above what is spent; return it."""
+    rows = {row["feature"]: Decimal(row["cost"]) for row in demo.spend(group_by="feature")["rows"]}
+    limit = 2 * int(sum(rows.values())) + 4
+    reviews, support = rows.get("code-review-bot", Decimal(0)), rows.get("support-chat", Decimal(0))
+    text = f"""\
+budgets:
+  - name: All production
+    amount: {limit}
+    scope: {{environment: production}}
+  - name: Code review bot
+    amount: {int(reviews / Decimal("0.8")) + 40}
+    scope: {{feature: code-review-bot}}
+    thresholds: [90, 100]
+  - name: Support chat
+    amount: {int(support / Decimal("0.6")) + 10}
+    scope: {{feature: support-chat}}
+    thresholds: [75, 90, 100]
+"""
+    (demo.folder / "budgets.yaml").write_text(text, encoding="utf-8")
+    return Decimal(limit)
+
+
+def _answer(_path: str, body: Body) -> Answer:
+    """Decide for the fake OpenAI: token counts as such calls have them."""
+    if body.get("max_tokens") == -1:
+        return Answer(status=400)
+    sizes = {
+        "gpt-4o": Answer(input_tokens=4180, cached_tokens=2560, output_tokens=402, delay_s=0.05),
+        "gpt-5.5": Answer(input_tokens=61240, output_tokens=3180, reasoning_tokens=2048),
+        "gpt-4o-mini": Answer(input_tokens=9630, cached_tokens=5888, output_tokens=57),
+        "text-embedding-3-small": Answer(input_tokens=236),
+    }
+    return sizes[str(body["model"])]
+
+
+@contextmanager
+def _sample_app(demo: Demo, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [_script("taximeter-instrument"), sys.executable, str(SAMPLE_APP), *arguments]
+    environment = _environment(
+        {
+            "OPENAI_BASE_URL": f"{demo.openai_url}/v1",
+            "OPENAI_API_KEY": "sk-demo",
+            "TAXIMETER_ENDPOINT": demo.otlp_url,
+            "TAXIMETER_ENVIRONMENT": "production",
+            "OTEL_SERVICE_NAME": "webapp",
+        }
+    )
+    with _running(command, environment) as process:
+        yield process
+
+
+@contextmanager
+def _running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # noqa: S603 our own programs
+        command, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        if process.stdout:
+            process.stdout.close()
+
+
+def _environment(values: Mapping[str, str]) -> dict[str, str]:
+    """Return our environment without settings that were made for another service or app."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TAXIMETER_", "OTEL_", "OPENAI_"))
+    }
+    return {**inherited, "NO_PROXY": "127.0.0.1", **values}
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _is_ready(demo: Demo, service: subprocess.Popen[str]) -> bool:
+    if service.poll() is not None:
+        raise DemoFailed(f"the service ended with {service.returncode}")
+    try:
+        return demo.http.request("GET", f"{demo.page_url}/readyz").status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def _total_of(demo: Demo, *, calls: int) -> Mapping[str, Any] | None:
+    """Return the total of the last 31 days once it has so many calls."""
+    start = datetime.fromtimestamp(time.time() - 32 * 86400, UTC)
+    total: Mapping[str, Any] = demo.spend(**{"from": start.isoformat()})["total"]
+    if total["calls"] > calls:
+        raise DemoFailed(f"{total['calls']} calls were counted, {calls} were made")
+    return total if total["calls"] == calls else None
+
+
+def _until(what: str, ask: Any, patience_s: float) -> Any:
+    """Ask again and again until there is an answer."""
+    end = time.monotonic() + patience_s
+    while not (answer := ask()):
+        if time.monotonic() > end:
+            raise DemoFailed(f"{what} did not come within {patience_s:.0f} s")
+        time.sleep(0.1)
+    return answer
+
+
+def _free_port(preferred: int) -> int:
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoFailed("there is no free port on 127.0.0.1")
+
+
+def _say(demo: Demo, what: str, text: str) -> None:
+    demo.console.print(f"  [green]✓[/] {what:<16} {text}")

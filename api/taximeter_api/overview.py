@@ -1,0 +1,118 @@
+"""What the overview page says, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from taximeter_collector.store import Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One line of the feature table; money in US dollars, this month unless said otherwise."""
+
+    name: str
+    cost: Decimal
+    share: float
+    """Of this month's spend, 0 to 1."""
+    last_30_days: tuple[Decimal, ...]
+    week_on_week: float | None
+    """The last 7 days against the 7 before, 0.14 for +14 %; None without a week before."""
+    calls: int
+    unpriced_calls: int
+    per_1000_calls: Decimal | None
+    cached_input_share: float | None
+    error_share: float
+    p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLine:
+    name: str
+    spent: Decimal
+    limit: Decimal
+    percent: Decimal
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLine:
+    name: str
+    cost: Decimal
+    input_cost: Decimal
+    cached_input_cost: Decimal
+    output_cost: Decimal
+    tokens: int
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserLine:
+    name: str
+    feature: str
+    """The feature that the user spent most on."""
+    calls: int
+    cost: Decimal
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertMark:
+    """An alert that was raised, on the burn-up chart."""
+
+    at: datetime
+    percent: int
+    spent: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BurnUp:
+    """Cumulative spend of the month, hour by hour at most, and where it is heading."""
+
+    period: Period
+    points: tuple[tuple[datetime, Decimal], ...]
+    forecast: Decimal | None
+    """At the end of the period; None before there is enough to go on."""
+    forecast_points: tuple[tuple[datetime, Decimal], ...]
+    budget: BudgetLine | None
+    alerts: tuple[AlertMark, ...]
+    limit_reached_at: datetime | None
+    """When the forecast reaches the budget's limit, within the period."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Last24Hours:
+    calls: int
+    succeeded_share: float | None
+    rate_limited_share: float | None
+    p95_ms: float | None
+    median_ttft_ms: float | None
+    cached_input_share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Everything the page shows, taken at one moment."""
+
+    taken_at: datetime
+    zone: str
+    last_call_at: datetime | None
+    spent: Decimal
+    unpriced_calls: int
+    """Above 0, `spent` and everything drawn from it is at least what is shown."""
+    estimated_cost: Decimal
+    calls: int
+    yesterday: Decimal
+    per_1000_calls: Decimal | None
+    burn_up: BurnUp
+    days: tuple[tuple[date, Mapping[str, Decimal]], ...]
+    """The last 30 UTC days, each with its spend by feature."""
+    features: tuple[Feature, ...]
+    budgets: tuple[BudgetLine, ...]
+    models: tuple[ModelLine, ...]
+    users: tuple[UserLine, ...]
+    last_24_hours: Last24Hours
+    book_version: str

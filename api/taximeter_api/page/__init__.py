@@ -1,0 +1,102 @@
+"""The overview page: one complete HTML document, drawn here, that runs no script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from taximeter_api.overview import Overview
+from taximeter_api.page import charts, sentences
+from taximeter_api.page import format as fmt
+
+__all__ = ["CSP", "render"]
+
+HERE = Path(__file__).parent
+CSS = (HERE / "static" / "page.css").read_text(encoding="utf-8")
+CSP = (
+    "default-src 'none';"
+    f" style-src 'sha256-{base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()}';"
+    " img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""The value of the Content-Security-Policy header to send with the page."""
+
+COLOURS = 8
+ROWS = 12
+LINES = 6
+
+
+def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0.1:4318") -> str:
+    """Return the page's HTML; `endpoint` is what an app that is not metered yet is told to use."""
+    if overview.last_call_at is None:
+        return _first_run.render(overview=overview, now=now, endpoint=endpoint)
+    zone = ZoneInfo(overview.zone)
+    course = sentences.course(overview, zone)
+    colours = _colours(overview)
+    rows = overview.features[:ROWS]
+    return _overview.render(
+        overview=overview,
+        now=now,
+        zone=zone,
+        course=course,
+        burn_up=charts.burn_up(
+            overview.burn_up,
+            zone=zone,
+            unpriced_calls=overview.unpriced_calls,
+            description=f"Spent: {fmt.at_least(overview.spent, overview.unpriced_calls)}. "
+            + course.striptags(),
+        ),
+        columns=charts.columns(overview.days, colours),
+        colours=colours,
+        rows=rows,
+        legend=_legend(overview, colours),
+        lines=LINES,
+    )
+
+
+def _colours(overview: Overview) -> dict[str, str]:
+    """Give the first features of the table a colour each, then the dearest of the 30 days."""
+    month: dict[str, Decimal] = {}
+    for _, spend in overview.days:
+        for feature, usd in spend.items():
+            month[feature] = month.get(feature, Decimal(0)) + usd
+    names = [feature.name for feature in overview.features]
+    older = sorted(month.keys() - set(names), key=lambda name: (-month[name], name))
+    return {name: f"s{index}" for index, name in enumerate([*names, *older][:COLOURS])}
+
+
+def _legend(overview: Overview, colours: dict[str, str]) -> list[tuple[str, str]]:
+    """Return class and name of what is drawn and has no row in the table to explain it."""
+    rows = {feature.name for feature in overview.features[:ROWS]}
+    drawn = {feature for _, spend in overview.days for feature, usd in spend.items() if usd}
+    legend = [(css, name) for name, css in colours.items() if name in drawn - rows]
+    others = len(drawn - colours.keys())
+    return (
+        [*legend, (charts.OTHER, "1 other" if others == 1 else f"{others} others")]
+        if others
+        else legend
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(fmt=fmt, bar=charts.bar, sparkline=charts.sparkline)
+    environment.globals.update(css=Markup(CSS), no_known_price=sentences.no_known_price)  # noqa: S704
+    return environment
+
+
+_environment_of_the_page = _environment()
+_overview = _environment_of_the_page.get_template("overview.html")
+_first_run = _environment_of_the_page.get_template("first_run.html")

@@ -1,0 +1,87 @@
+"""What the page says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from taximeter_api.overview import BudgetLine, BurnUp, Overview
+from taximeter_api.page import format as fmt
+
+
+def last_moment(burn_up: BurnUp, zone: ZoneInfo) -> datetime:
+    return (burn_up.period.end - timedelta(microseconds=1)).astimezone(zone)
+
+
+def course(overview: Overview, zone: ZoneInfo) -> Markup:
+    """Say where the month is heading and what that means for the budget."""
+    burn_up = overview.burn_up
+    if burn_up.budget is None:
+        return _forecast(overview, zone, Markup("."))
+    if burn_up.budget.spent >= burn_up.budget.limit:
+        return Markup("{} {}").format(_over_by_now(burn_up.budget), _forecast(overview, zone, "."))
+    return _forecast(overview, zone, _against(burn_up, overview.unpriced_calls)) + _reached(
+        overview, zone
+    )
+
+
+def _forecast(overview: Overview, zone: ZoneInfo, rest: str) -> Markup:
+    burn_up = overview.burn_up
+    end = fmt.long_day(last_moment(burn_up, zone))
+    if not burn_up.forecast and (burn_up.forecast is None or overview.unpriced_calls):
+        return Markup("Too early to say where it will stand on {}.").format(end)
+    least = "at least " if overview.unpriced_calls else ""
+    return Markup("On course for {}<strong>{}</strong> by {}{}").format(
+        least, fmt.money(burn_up.forecast), end, rest
+    )
+
+
+def _over_by_now(budget: BudgetLine) -> Markup:
+    over = budget.spent - budget.limit
+    if not over:
+        return Markup('The {} budget is <strong class="over">used up</strong>.').format(
+            fmt.limit(budget.limit)
+        )
+    return Markup('Already <strong class="over">{} over the {} budget</strong>.').format(
+        fmt.at_least(over, budget.unpriced_calls, _beside(budget)), fmt.limit(budget.limit)
+    )
+
+
+def _against(burn_up: BurnUp, unpriced_calls: int) -> Markup:
+    if burn_up.budget is None or burn_up.forecast is None:
+        return Markup("")
+    over = burn_up.forecast - burn_up.budget.limit
+    if over > 0:
+        text = fmt.at_least(over, unpriced_calls, _beside(burn_up.budget))
+        return Markup(', <strong class="over">{} over budget</strong>.').format(text)
+    if over == 0:
+        return Markup(", exactly its budget.")
+    up_to = "up to " if unpriced_calls else ""
+    return Markup(', <strong class="under">{}{} under budget</strong>.').format(
+        up_to, fmt.beside(-over, burn_up.budget.limit)
+    )
+
+
+def _beside(budget: BudgetLine) -> Callable[[Decimal], str]:
+    return lambda usd: fmt.beside(usd, budget.limit)
+
+
+def _reached(overview: Overview, zone: ZoneInfo) -> Markup:
+    burn_up = overview.burn_up
+    if burn_up.budget is None or burn_up.limit_reached_at is None:
+        return Markup("")
+    at = burn_up.limit_reached_at.astimezone(zone)
+    on, at_ = ("by", "by") if overview.unpriced_calls else ("on", "at")
+    today = at.date() == overview.taken_at.astimezone(zone).date()
+    when = f"today {at_} {at:%H:%M}" if today else f"{on} {fmt.long_day(at)}"
+    return Markup(" The {} limit is reached {}.").format(fmt.limit(burn_up.budget.limit), when)
+
+
+def no_known_price(calls: int) -> str:
+    if calls == 1:
+        return "1 call has no known price"
+    return f"{calls:,} calls have no known price"

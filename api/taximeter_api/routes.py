@@ -1,0 +1,176 @@
+"""What the service answers over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.responses import HTMLResponse
+
+from taximeter_alerts.budgets import Budget
+from taximeter_alerts.evaluate import crossed
+from taximeter_alerts.periods import month_at
+from taximeter_alerts.watch import spent_by_budget
+from taximeter_api.page import CSP, render
+from taximeter_api.snapshot import Snapshots
+from taximeter_collector.store import Dimension, Period, Scope, SpendRow, Store
+
+MEASURES: Final = (
+    "calls",
+    "errors",
+    "unpriced_calls",
+    "estimated_calls",
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+NOT_FILTERS: Final = frozenset({"group_by", "from", "to"})
+PAGE_HEADERS: Final = {
+    "Content-Security-Policy": CSP,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def health(trouble: Callable[[], str]) -> APIRouter:
+    """Return the probes; `trouble` says what keeps the service from working, or nothing."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    def alive() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    def ready(response: Response) -> dict[str, str]:
+        reason = trouble()
+        response.status_code = 503 if reason else 200
+        return {"status": "not ready", "reason": reason} if reason else {"status": "ok"}
+
+    return router
+
+
+def spend_api(store: Store, budgets: Callable[[], Sequence[Budget]]) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    @router.get("/spend")
+    def spend(
+        request: Request,
+        group_by: Annotated[str, Query(description="Dimensions, separated by commas")] = "",
+        from_: Annotated[str, Query(alias="from", description="ISO date or time")] = "",
+        to: Annotated[str, Query(description="ISO date or time, exclusive")] = "",
+    ) -> dict[str, Any]:
+        """Spend of a period in US dollars; any dimension is also a filter, as `feature=search`."""
+        now = datetime.now(UTC)
+        period = _period(from_, to, now)
+        by = [_dimension("group_by", name) for name in group_by.split(",") if name]
+        scope = _scope(request)
+        total = store.spend(period, [], scope)[0]
+        rows = store.spend(period, by, scope) if by else []
+        return {
+            "from": period.start.isoformat(),
+            "to": period.end.isoformat(),
+            "currency": "USD",
+            "group_by": [dimension.outside_name for dimension in by],
+            "total": _sums(total),
+            "rows": [_keys(by, row) | _sums(row) for row in rows],
+        }
+
+    @router.get("/budgets")
+    def list_budgets() -> dict[str, Any]:
+        """Every budget with the spend of its current period."""
+        spending = spent_by_budget(store, budgets(), datetime.now(UTC))
+        return {"budgets": [_budget(*one) for one in spending]}
+
+    return router
+
+
+def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def overview() -> HTMLResponse:
+        now = datetime.now(UTC)
+        html = render(snapshots.newest(now), now=now, endpoint=otlp_url)
+        return HTMLResponse(html, headers=PAGE_HEADERS)
+
+    return router
+
+
+def _sums(row: SpendRow) -> dict[str, Any]:
+    # Money travels as text: a JSON number would come out as a binary float.
+    money = {"cost": f"{row.cost:f}", "estimated_cost": f"{row.estimated_cost:f}"}
+    return {
+        **money,
+        "cost_is_complete": row.unpriced_calls == 0,
+        **{measure: getattr(row, measure) for measure in MEASURES},
+    }
+
+
+def _keys(by: Sequence[Dimension], row: SpendRow) -> dict[str, str]:
+    texts = iter(row.key)
+    moments = {Dimension.HOUR, Dimension.DAY}
+    at = row.at.isoformat() if row.at else ""
+    return {one.outside_name: at if one in moments else next(texts) for one in by}
+
+
+def _budget(budget: Budget, period: Period, spent: SpendRow) -> dict[str, Any]:
+    return {
+        "name": budget.name,
+        "amount": f"{budget.amount:f}",
+        "currency": budget.currency,
+        "period": budget.period,
+        "zone": budget.zone.key,
+        "from": period.start.isoformat(),
+        "to": period.end.isoformat(),
+        "scope": {name.outside_name: list(values) for name, values in budget.scope.values.items()},
+        "thresholds": list(budget.thresholds),
+        "crossed": crossed(budget, spent.cost),
+        "spent": f"{spent.cost:f}",
+        "spent_is_complete": spent.unpriced_calls == 0,
+        "unpriced_calls": spent.unpriced_calls,
+    }
+
+
+def _period(start: str, end: str, now: datetime) -> Period:
+    month = month_at(now, ZoneInfo("UTC"))
+    period = Period(
+        _moment("from", start) if start else month.start, _moment("to", end) if end else now
+    )
+    if period.start >= period.end:
+        raise HTTPException(422, f"from={start}: give a time before to={end or 'now'}")
+    return period
+
+
+def _moment(field: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise HTTPException(
+            422, f"{field}={text!r}: give an ISO date or time like 2026-11-01 or 2026-11-01T12:00Z"
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _dimension(field: str, name: str) -> Dimension:
+    try:
+        return Dimension.named(name)
+    except KeyError:
+        known = ", ".join(dimension.outside_name for dimension in Dimension)
+        raise HTTPException(422, f"{field}={name!r}: give some of {known}") from None
+
+
+def _scope(request: Request) -> Scope:
+    values = {
+        _dimension("filter", name): tuple(request.query_params.getlist(name))
+        for name in request.query_params
+        if name not in NOT_FILTERS
+    }
+    for dimension in values.keys() & {Dimension.HOUR, Dimension.DAY}:
+        raise HTTPException(422, f"{dimension}: narrow the time with from and to")
+    return Scope(values)

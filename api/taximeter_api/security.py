@@ -1,0 +1,97 @@
+"""Who may ask: tokens, and no web page that happens to run on the same laptop."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Collection
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+Authorised = Callable[[str], bool]
+
+
+def token_check(token: SecretStr | None) -> Authorised:
+    """Return the judge of an Authorization header; without a token set, everyone passes."""
+    if token is None:
+        return lambda _header: True
+    expected = token.get_secret_value().encode()
+
+    def authorised(header: str) -> bool:
+        return hmac.compare_digest(_presented(header), expected)
+
+    return authorised
+
+
+def _presented(header: str) -> bytes:
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip().encode()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return b""
+
+
+class Guard:
+    """Refuses foreign hosts and origins, and readers without the token.
+
+    A browser can be made to send a request to a laptop's service, by a page of any site or by a
+    name that is re-bound to 127.0.0.1; it can't be made to lie about Host and Origin.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, names: Collection[str], may_read: Authorised, otlp_port: int
+    ) -> None:
+        self._app = app
+        self._names = frozenset(names)
+        self._may_read = may_read
+        self._otlp_port = otlp_port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._is_ours(f"//{host}"):
+            return PlainTextResponse(f"host {host!r} is not one of this service's names\n", 421)
+        origin = headers.get("origin")
+        if origin is not None and not self._is_ours(origin):
+            return PlainTextResponse(f"origin {origin!r} may not ask this service\n", 403)
+        path = scope["path"]
+        if path in OPEN_PATHS:
+            return None
+        is_ingest = path.startswith("/v1/")
+        if (scope["server"][1] == self._otlp_port) != is_ingest:
+            return PlainTextResponse("not found on this port\n", 404)
+        if not is_ingest and not self._may_read(headers.get("authorization", "")):
+            return PlainTextResponse(
+                "send the read token: Authorization: Bearer <token>, or as the sign-in password\n",
+                401,
+                {"WWW-Authenticate": 'Basic realm="Taximeter"'},
+            )
+        return None
+
+    def _is_ours(self, address: str) -> bool:
+        if "*" in self._names:
+            return True
+        try:
+            return urlsplit(address).hostname in self._names
+        except ValueError:
+            return False

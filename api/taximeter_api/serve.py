@@ -1,0 +1,51 @@
+"""Run the service: two ports, one process, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+import uvicorn
+
+from taximeter_api import logs
+from taximeter_api.app import Service
+from taximeter_collector.settings import PREFIX, Settings
+
+
+class PortTaken(Exception):
+    """A port can't be listened on; the message names setting and port."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; raises what keeps the service from starting."""
+    logs.set_up(settings.log_level)
+    sockets = {name: _listening(settings, name) for name in ("port", "otlp_port")}
+    # Port 0 means any free one; from here on the settings say which.
+    ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}
+    service = Service(settings.model_copy(update=ports))
+    config = uvicorn.Config(
+        service.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn stops on these and then raises them once more, for whoever handled them before.
+        signal.signal(stop, lambda _signal, _frame: None)
+    uvicorn.Server(config).run(sockets=list(sockets.values()))
+
+
+def _listening(settings: Settings, name: str) -> socket.socket:
+    port = getattr(settings, name)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, port))
+    except OSError as error:
+        raise PortTaken(
+            f"{PREFIX}{name.upper()}={port}: {error.strerror} on {settings.host}; "
+            "stop what listens there or give another port"
+        ) from error
+    return listening

@@ -1,0 +1,263 @@
+"""Take the overview: a handful of questions to the store, asked once for all readers."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from taximeter_alerts.budgets import Budget
+from taximeter_alerts.periods import month_at
+from taximeter_alerts.state import State
+from taximeter_alerts.watch import spent_by_budget
+from taximeter_analysis.forecast import ahead, reached_at
+from taximeter_api.overview import (
+    AlertMark,
+    BudgetLine,
+    BurnUp,
+    Feature,
+    Last24Hours,
+    ModelLine,
+    Overview,
+    UserLine,
+)
+from taximeter_collector.store import Dimension, Period, Scope, SpendRow, Store
+
+DAY = timedelta(days=1)
+DAYS_SHOWN = 30
+USERS_SHOWN = 6
+ALL = Scope()
+
+
+class Snapshots:
+    """The newest overview; taken again when it is older than `fresh_for`."""
+
+    def __init__(
+        self,
+        store: Store,
+        state: State,
+        budgets: Callable[[], Sequence[Budget]],
+        *,
+        book_version: str,
+        fresh_for: timedelta,
+    ) -> None:
+        self._store = store
+        self._state = state
+        self._budgets = budgets
+        self._book_version = book_version
+        self._fresh_for = fresh_for
+        self._taking = threading.Lock()
+        self._newest: Overview | None = None
+        self._asked_at: datetime | None = None
+
+    def newest(self, now: datetime) -> Overview:
+        """Return the newest overview, at once if there is a fresh one."""
+        self._asked_at = now
+        overview = self._newest
+        if overview is None or now - overview.taken_at > 3 * self._fresh_for:
+            return self.take(now)
+        return overview
+
+    def keep_fresh(self, now: datetime) -> None:
+        """Take an overview ahead of the next reader, as long as somebody reads."""
+        if self._asked_at is not None and now - self._asked_at < timedelta(minutes=2):
+            self.take(now)
+
+    def take(self, now: datetime) -> Overview:
+        with self._taking:
+            newest = self._newest
+            if newest is None or now - newest.taken_at >= self._fresh_for:
+                newest = overview(
+                    self._store, self._state, self._budgets(), now, self._book_version
+                )
+                self._newest = newest
+            return newest
+
+
+def overview(
+    store: Store, state: State, budgets: Sequence[Budget], now: datetime, book_version: str
+) -> Overview:
+    """Ask the store for everything that the overview page says."""
+    main = _main_budget(budgets)
+    zone = main.zone if main else ZoneInfo("UTC")
+    month = month_at(now, zone)
+    so_far = Period(month.start, now)
+    last_30_days = _days_until(now, DAYS_SHOWN)
+    daily = store.spend(last_30_days, [Dimension.DAY, Dimension.FEATURE])
+    total = store.spend(so_far)[0]
+    lines = {
+        budget.name: _budget_line(budget, spent)
+        for budget, _, spent in spent_by_budget(store, budgets, now)
+    }
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Overview(
+        taken_at=now,
+        zone=zone.key,
+        last_call_at=store.last_call_at(),
+        spent=total.cost,
+        unpriced_calls=total.unpriced_calls,
+        estimated_cost=total.estimated_cost,
+        calls=total.calls,
+        yesterday=store.spend(Period(midnight - DAY, midnight))[0].cost,
+        per_1000_calls=_per_1000(total),
+        burn_up=_burn_up(store, state, now.astimezone(zone), month, main, lines),
+        days=tuple(_spend_by_day(daily, last_30_days)),
+        features=tuple(_features(store, daily, so_far, last_30_days, total.cost)),
+        budgets=tuple(sorted(lines.values(), key=lambda line: -line.percent)),
+        models=tuple(_models(store.spend(so_far, [Dimension.MODEL]))),
+        users=tuple(_users(store.spend(so_far, [Dimension.USER, Dimension.FEATURE]))),
+        last_24_hours=_last_24_hours(store, now),
+        book_version=book_version,
+    )
+
+
+def _main_budget(budgets: Sequence[Budget]) -> Budget | None:
+    """Return the budget that speaks for the whole: the widest, then the largest."""
+    widest_first = sorted(budgets, key=lambda budget: (len(budget.scope.values), -budget.amount))
+    return widest_first[0] if widest_first else None
+
+
+def _budget_line(budget: Budget, spent: SpendRow) -> BudgetLine:
+    percent = spent.cost * 100 / budget.amount if budget.amount else Decimal(0)
+    return BudgetLine(
+        name=budget.name,
+        spent=spent.cost,
+        limit=budget.amount,
+        percent=percent,
+        unpriced_calls=spent.unpriced_calls,
+    )
+
+
+def _burn_up(
+    store: Store,
+    state: State,
+    now: datetime,
+    month: Period,
+    main: Budget | None,
+    lines: Mapping[str, BudgetLine],
+) -> BurnUp:
+    scope = main.scope if main else ALL
+    first_day = (now - 28 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+    hours = store.spend(Period(min(first_day, month.start), now), [Dimension.HOUR], scope)
+    by_hour = {row.at: row.cost for row in hours if row.at is not None}
+    history: dict[date, Decimal] = defaultdict(Decimal)
+    for at, cost in by_hour.items():
+        history[at.astimezone(now.tzinfo).date()] += cost
+    points = [(month.start, Decimal(0))]
+    for at in sorted(hour for hour in by_hour if hour >= month.start):
+        following = min(at + timedelta(hours=1), now)
+        points.append((following, points[-1][1] + by_hour[at]))
+    spent = points[-1][1]
+    points.append((now, spent))
+    expected = ahead(history, spent, now, month)
+    line = lines[main.name] if main else None
+    return BurnUp(
+        period=month,
+        points=tuple(points),
+        forecast=expected[-1][1] if expected else None,
+        forecast_points=tuple(expected),
+        budget=line,
+        alerts=tuple(_marks(state, main, month)),
+        limit_reached_at=reached_at(expected, line.limit) if line else None,
+    )
+
+
+def _marks(state: State, budget: Budget | None, month: Period) -> Iterable[AlertMark]:
+    for alert in state.alerts_of(budget.name, month) if budget else ():
+        yield AlertMark(at=alert.at, percent=alert.key.percent, spent=alert.spent)
+
+
+def _spend_by_day(
+    daily: Sequence[SpendRow], period: Period
+) -> Iterable[tuple[date, Mapping[str, Decimal]]]:
+    by_day: dict[date, dict[str, Decimal]] = {
+        day: {} for day in (period.start.date() + count * DAY for count in range(DAYS_SHOWN))
+    }
+    for row in daily:
+        if row.at is not None:
+            by_day[row.at.date()][row.key[0]] = row.cost
+    return by_day.items()
+
+
+def _features(
+    store: Store, daily: Sequence[SpendRow], month: Period, days: Period, total: Decimal
+) -> Iterable[Feature]:
+    p95_ms = store.p95_ms_by_feature(month)
+    for row in store.spend(month, [Dimension.FEATURE]):
+        name = row.key[0]
+        of_day = {one.at: one.cost for one in daily if one.key[0] == name}
+        series = [of_day.get(days.start + count * DAY, Decimal(0)) for count in range(DAYS_SHOWN)]
+        # Today is not over, so the last seven whole days are compared.
+        week, before = sum(series[-8:-1]), sum(series[-15:-8])
+        yield Feature(
+            name=name,
+            cost=row.cost,
+            share=float(row.cost / total) if total else 0.0,
+            last_30_days=tuple(series),
+            week_on_week=float(week / before - 1) if before else None,
+            calls=row.calls,
+            unpriced_calls=row.unpriced_calls,
+            per_1000_calls=_per_1000(row),
+            cached_input_share=_share(row.cached_input_tokens, row.input_tokens),
+            error_share=row.errors / row.calls,
+            p95_ms=p95_ms.get(name),
+        )
+
+
+def _models(rows: Sequence[SpendRow]) -> Iterable[ModelLine]:
+    for row in rows:
+        yield ModelLine(
+            name=row.key[0],
+            cost=row.cost,
+            input_cost=row.cost_input + row.cost_cache_write,
+            cached_input_cost=row.cost_cached_input,
+            output_cost=row.cost_output,
+            tokens=row.input_tokens + row.output_tokens,
+            unpriced_calls=row.unpriced_calls,
+        )
+
+
+def _users(rows: Sequence[SpendRow]) -> Iterable[UserLine]:
+    by_user: dict[str, list[SpendRow]] = defaultdict(list)
+    for row in rows:
+        by_user[row.key[0]].append(row)
+    dearest = sorted(by_user.items(), key=lambda item: -sum(row.cost for row in item[1]))
+    for name, of_user in dearest[:USERS_SHOWN]:
+        yield UserLine(
+            name=name,
+            feature=of_user[0].key[1],
+            calls=sum(row.calls for row in of_user),
+            cost=sum((row.cost for row in of_user), Decimal(0)),
+            unpriced_calls=sum(row.unpriced_calls for row in of_user),
+        )
+
+
+def _last_24_hours(store: Store, now: datetime) -> Last24Hours:
+    traffic = store.traffic(Period(now - DAY, now))
+    return Last24Hours(
+        calls=traffic.calls,
+        succeeded_share=_share(traffic.calls - traffic.errors, traffic.calls),
+        rate_limited_share=_share(traffic.rate_limited, traffic.calls),
+        p95_ms=traffic.p95_ms,
+        median_ttft_ms=traffic.median_ttft_ms,
+        cached_input_share=_share(traffic.cached_input_tokens, traffic.input_tokens),
+    )
+
+
+def _days_until(now: datetime, days: int) -> Period:
+    """Return whole UTC days, today the last of them."""
+    tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+    return Period(tomorrow - days * DAY, tomorrow)
+
+
+def _per_1000(row: SpendRow) -> Decimal | None:
+    """Return dollars per 1,000 priced calls."""
+    priced = row.calls - row.unpriced_calls
+    return row.cost * 1000 / priced if priced else None
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from overview_sample import TAKEN_AT, budget_line, burn_up, sample_overview
+from taximeter_api.overview import Overview
+from taximeter_api.page import CSP, render
+
+DASH = "\N{EN DASH}"
+NOW = TAKEN_AT + timedelta(seconds=3)
+HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "x" * 300, "ميزة البحث"]
+
+
+class Document(HTMLParser):
+    """Reads a page: its words, its tags and their attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._inside: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "link", "img"} and not self.get_starttag_text().endswith("/>"):  # type: ignore[union-attr]
+            self._inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._inside.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "svg"} & set(self._inside):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+def page(overview: Overview, **options: Any) -> str:
+    return render(overview, now=NOW, **options)
+
+
+def text(**fields: Any) -> str:
+    return Document(page(sample_overview(**fields))).text
+
+
+def test_the_page_says_what_was_spent_and_where_that_leads() -> None:
+    words = text()
+
+    assert "Spent this month $650 On course for $884 by 30 November, $34 over budget." in words
+    assert "The $850 limit is reached on 29 November." in words
+    for figure in (
+        "of $850 budget 76 %",
+        "yesterday $23.63",
+        "calls this month 139k",
+        "per 1,000 calls $4.68",
+        "$3.21 of this is estimated, where usage was lost.",
+    ):
+        assert figure in words
+
+
+def test_the_page_shows_features_budgets_models_users_and_the_last_day() -> None:
+    words = text()
+
+    for line in (
+        "support-chat $241.59 37 % +14 % 27.0k $8.96 19 % 2.1 % 10.8 s",
+        f"doc-search $0.44 <1 % {DASH} 53.6k $0.0082 {DASH} 2.1 % 239 ms",
+        "Code review bot $150 of $160 93 %",
+        "gpt-4o $414.54 139M tok",
+        "svc-batch nightly-reports 38.1k calls $125.87",
+        "calls 3.6k succeeded 98.02 % rate limited (429) 1.14 % p95 latency 28.6 s",
+        "median time to first token 423 ms input tokens cached by OpenAI 9 %",
+        "Last call 4 s ago November 2026",
+        "Prices: book a1b2c3d4e5f6 · All times UTC Taken 3 s ago",
+    ):
+        assert line in words
+
+
+@pytest.mark.parametrize(
+    ("month", "sentence"),
+    [
+        (burn_up(limit=None), "On course for $884 by 30 November."),
+        (
+            burn_up(forecast=None, limit_reached_at=None),
+            "Too early to say where it will stand on 30 November.",
+        ),
+        (
+            burn_up(forecast="700", limit_reached_at=None),
+            "On course for $700 by 30 November, $150 under budget.",
+        ),
+        (
+            burn_up(forecast="850", limit_reached_at=None),
+            "On course for $850 by 30 November, exactly its budget.",
+        ),
+        (
+            burn_up(spent="850", forecast="1100", limit_reached_at=None),
+            "The $850 budget is used up. On course for $1,100 by 30 November.",
+        ),
+        (
+            burn_up(spent="900", forecast="1100", limit_reached_at=None),
+            "Already $50 over the $850 budget. On course for $1,100 by 30 November.",
+        ),
+        (
+            burn_up(limit_reached_at=datetime(2026, 11, 22, 21, 30, tzinfo=UTC)),
+            "$34 over budget. The $850 limit is reached today at 21:30.",
+        ),
+    ],
+)
+def test_the_sentence_fits_the_month(month: Any, sentence: str) -> None:
+    assert sentence in text(burn_up=month)
+
+
+def test_calls_without_a_price_make_every_total_a_lower_bound() -> None:
+    words = text(unpriced_calls=12)
+
+    assert "12 calls have no known price: every total is at least what is shown." in words
+    assert "Spent this month at least $650 On course for at least $884 by 30 November" in words
+    assert "at least $34 over budget. The $850 limit is reached by 29 November." in words
+    assert "of $850 budget at least 76 %" in words
+    assert "no known price" not in text()
+
+
+def test_a_forecast_without_all_prices_does_not_promise_what_is_left() -> None:
+    month = burn_up(forecast="700", limit_reached_at=None)
+
+    words = text(unpriced_calls=1, burn_up=month)
+
+    assert "1 call has no known price" in words
+    assert "On course for at least $700 by 30 November, up to $150 under budget." in words
+
+
+def test_an_unpriced_line_is_a_lower_bound_or_unknown_but_never_0() -> None:
+    some, none, *rest = sample_overview().features
+    features = (
+        replace(some, unpriced_calls=3),
+        replace(none, cost=Decimal(0), per_1000_calls=None, unpriced_calls=9),
+        *rest,
+    )
+
+    words = text(features=features)
+
+    assert "support-chat at least $241.59 37 %" in words
+    assert "code-review-bot unknown 21 %" in words
+
+
+def test_a_month_without_any_price_is_unknown_and_never_0() -> None:
+    month = burn_up(spent="0", forecast="0", alerts=(), limit_reached_at=None)
+
+    words = text(
+        spent=Decimal(0),
+        yesterday=Decimal(0),
+        per_1000_calls=None,
+        estimated_cost=Decimal(0),
+        unpriced_calls=7,
+        burn_up=month,
+        budgets=(budget_line("All", "0", "850", unpriced_calls=7),),
+    )
+
+    assert "Spent this month unknown Too early to say where it will stand" in words
+    assert "of $850 budget unknown yesterday unknown" in words
+    assert "All unknown of $850 Models" in words
+    assert "$0 " not in words
+
+
+def test_what_is_not_known_is_a_dash_that_says_why() -> None:
+    day = replace(
+        sample_overview().last_24_hours,
+        calls=0,
+        succeeded_share=None,
+        rate_limited_share=None,
+        p95_ms=None,
+        median_ttft_ms=None,
+        cached_input_share=None,
+    )
+
+    html = page(sample_overview(last_24_hours=day, per_1000_calls=None))
+
+    assert (
+        f"calls 0 succeeded {DASH} rate limited (429) {DASH} p95 latency {DASH}"
+        in Document(html).text
+    )
+    assert f"per 1,000 calls {DASH}" in Document(html).text
+    assert f'<span class="none" title="no streamed calls">{DASH}</span>' in html
+
+
+def test_without_a_budget_the_page_says_how_to_add_one() -> None:
+    words = text(burn_up=burn_up(limit=None), budgets=())
+
+    assert "Add one to budgets.yaml" in words
+    assert "over budget" not in words
+    assert "Budgets None yet. A budget in budgets.yaml" in words
+
+
+def test_an_empty_store_says_how_to_meter_an_app() -> None:
+    html = page(sample_overview(last_call_at=None), endpoint="http://meter:4318")
+
+    words = Document(html).text
+    assert (
+        'pip install "taximeter[otlp]" export TAXIMETER_ENDPOINT=http://meter:4318'
+        " taximeter-instrument python app.py"
+    ) in words
+    assert "$0" not in words
+    assert "<table" not in html
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "\u202egnp", "a\x00b", "\ud800", "{{ 7*7 }}"])
+def test_names_from_users_data_stay_text(name: str) -> None:
+    sample = sample_overview()
+    harmless = [tag for tag, _ in Document(page(sample)).tags]
+
+    html = page(named(sample, name))
+
+    document = Document(html)
+    assert [tag for tag, _ in document.tags] == harmless
+    assert not any(key.startswith("on") for _, attrs in document.tags for key in attrs)
+    assert html.encode("utf-8")
+
+
+def named(overview: Overview, name: str) -> Overview:
+    first, *rest = overview.features
+    return replace(
+        overview,
+        features=(replace(first, name=name), *rest),
+        days=tuple(
+            (day, {name if key == first.name else key: usd for key, usd in spend.items()})
+            for day, spend in overview.days
+        ),
+        budgets=(replace(overview.budgets[0], name=name), *overview.budgets[1:]),
+        models=(replace(overview.models[0], name=name), *overview.models[1:]),
+        users=(replace(overview.users[0], name=name, feature=name), *overview.users[1:]),
+    )
+
+
+def test_a_call_without_a_feature_is_untagged() -> None:
+    assert "untagged $241.59" in Document(page(named(sample_overview(), ""))).text
+
+
+def overviews() -> dict[str, Overview]:
+    sample = sample_overview()
+    return {
+        "sample": sample,
+        "empty": sample_overview(last_call_at=None),
+        "no budget": sample_overview(burn_up=burn_up(limit=None), budgets=()),
+        "unpriced": sample_overview(unpriced_calls=12),
+        "nothing this month": sample_overview(features=(), models=(), users=(), days=()),
+        "hostile": named(sample, HOSTILE[1]),
+    }
+
+
+@pytest.mark.parametrize("name", overviews())
+def test_a_page_asks_for_nothing_and_runs_nothing(name: str) -> None:
+    html = page(overviews()[name])
+
+    attributes = {key: value for _, attrs in Document(html).tags for key, value in attrs.items()}
+    links = [attrs.get("href") or "" for _, attrs in Document(html).tags if "href" in attrs]
+    assert "style" not in attributes
+    assert "src" not in attributes
+    assert "<script" not in html
+    assert all(link == "/" or link.startswith("data:image/svg+xml,") for link in links)
+    assert not re.findall(r"https?://(?!127\.0\.0\.1)", html)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+@pytest.mark.parametrize("name", overviews())
+def test_the_policy_allows_the_style_of_the_page_and_no_other(name: str) -> None:
+    (style,) = re.findall("<style>(.*?)</style>", page(overviews()[name]), re.DOTALL)
+
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self' data:;"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ) == CSP
+
+
+def many_features(number: int) -> Overview:
+    sample = sample_overview()
+    names = [f"feature-{index:02}-with-a-rather-long-name" for index in range(number)]
+    costs = [Decimal(60) / (index + 1) for index in range(number)]
+    return replace(
+        sample,
+        features=tuple(
+            replace(sample.features[0], name=name, cost=cost)
+            for name, cost in zip(names, costs, strict=True)
+        ),
+        days=tuple((day, dict(zip(names, costs, strict=True))) for day, _ in sample.days),
+    )
+
+
+def test_fifty_features_fold_and_the_page_stays_small() -> None:
+    html = page(many_features(50))
+
+    words = Document(html).text
+    assert "42 others last 30 days" in words
+    assert "feature-11-with-a-rather-long-name" in words
+    assert "feature-12-with-a-rather-long-name" not in words
+    assert "and 38 more features" in words
+    assert len(html.encode()) < 100_000
+
+
+def test_long_names_of_wide_characters_do_not_make_the_page_heavy() -> None:
+    overview = many_features(50)
+    wide = "\N{GRINNING FACE}" * 300
+    names = {feature.name: f"{feature.name[:10]}{wide}" for feature in overview.features}
+
+    html = page(
+        replace(
+            overview,
+            features=tuple(replace(one, name=names[one.name]) for one in overview.features),
+            days=tuple(
+                (day, {names[name]: usd for name, usd in spend.items()})
+                for day, spend in overview.days
+            ),
+            budgets=tuple(replace(one, name=wide) for one in overview.budgets),
+            models=tuple(replace(one, name=wide) for one in overview.models),
+            users=tuple(replace(one, name=wide, feature=wide) for one in overview.users),
+        )
+    )
+
+    assert len(html.encode()) < 100_000
+
+
+def test_a_feature_of_last_month_is_named_beside_the_chart() -> None:
+    assert "doc-search last 30 days" in text(features=sample_overview().features[:-1])
+
+
+def test_the_dearest_budget_comes_first_and_what_is_not_reached_is_not_said() -> None:
+    words = text(budgets=(budget_line("A", "1", "100"), budget_line("B", "99.999", "100")))
+
+    assert "B $100.00 of $100 99 % A $1 of $100 1 %" in words
+
+
+def test_the_page_can_be_read_aloud() -> None:
+    document = Document(page(sample_overview(unpriced_calls=2)))
+
+    tags = [tag for tag, _ in document.tags]
+    assert (tags.count("h1"), tags.count("main"), tags.count("header"), tags.count("footer")) == (
+        1,
+    ) * 4
+    assert all("scope" in attrs for tag, attrs in document.tags if tag == "th")
+    ids = {attrs["id"] for _, attrs in document.tags if "id" in attrs}
+    for tag, attrs in document.tags:
+        if tag == "section":
+            assert {"aria-label", "aria-labelledby"} & attrs.keys()
+        assert set((attrs.get("aria-labelledby") or "").split()) <= ids
+
+
+def test_times_are_told_in_the_zone_of_the_month() -> None:
+    words = text(zone="Asia/Kolkata")
+
+    assert "Month and times in Asia/Kolkata, days in UTC" in words

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from builders import NOON, Rows, budget, costing, unpriced
+from taximeter_api.routes import health, spend_api
+from taximeter_collector.store import Store
+
+AROUND = {"from": "2026-11-01", "to": "2026-12-01"}
+
+
+@pytest.fixture
+def client(store: Store) -> TestClient:
+    app = FastAPI()
+    app.include_router(spend_api(store, lambda: [budget("10", name="all"), budget("0", name="no")]))
+    return TestClient(app)
+
+
+def add(store: Store, *rows: object) -> None:
+    typed: Rows = rows  # type: ignore[assignment]
+    store.add(typed, token=f"routes-{id(rows)}", book_version="b1", now=NOON)
+
+
+def test_spend_is_text_with_every_digit(client: TestClient, store: Store) -> None:
+    add(store, costing("0.000000000001"), costing("1234567.1"), unpriced())
+
+    answer = client.get("/api/spend", params=AROUND).json()
+
+    assert answer["total"] == {
+        "cost": "1234567.100000000001",
+        "estimated_cost": "0.000000000000",
+        "cost_is_complete": False,
+        "calls": 3,
+        "errors": 0,
+        "unpriced_calls": 1,
+        "estimated_calls": 0,
+        "input_tokens": 3000,
+        "cached_input_tokens": 0,
+        "cache_write_tokens": 0,
+        "output_tokens": 300,
+        "reasoning_tokens": 0,
+    }
+    assert answer["currency"] == "USD"
+
+
+@pytest.mark.parametrize(
+    ("group_by", "rows"),
+    [
+        ("feature", [({"feature": "chat"}, "3"), ({"feature": "search"}, "1")]),
+        ("user", [({"user": "ada"}, "3"), ({"user": "bob"}, "1")]),
+        ("model", [({"model": "gpt-4o"}, "4")]),
+        (
+            "day,feature",
+            [
+                ({"day": "2026-11-16T00:00:00+00:00", "feature": "chat"}, "3"),
+                ({"day": "2026-11-15T00:00:00+00:00", "feature": "search"}, "1"),
+            ],
+        ),
+    ],
+)
+def test_spend_is_divided_by_the_dimensions_asked_for(
+    client: TestClient, store: Store, group_by: str, rows: list[tuple[dict[str, str], str]]
+) -> None:
+    add(
+        store,
+        costing("3", feature="chat", user_id="ada"),
+        costing("1", feature="search", user_id="bob", ts=NOON - timedelta(days=1)),
+    )
+
+    answer = client.get("/api/spend", params={**AROUND, "group_by": group_by}).json()
+
+    got = [
+        ({key: row[key] for key in want}, Decimal(row["cost"]))
+        for row, (want, _) in zip(answer["rows"], rows, strict=True)
+    ]
+    assert got == [(keys, Decimal(cost)) for keys, cost in rows]
+
+
+def test_any_dimension_narrows_the_spend(client: TestClient, store: Store) -> None:
+    add(
+        store,
+        costing("3", feature="chat"),
+        costing("1", feature="search"),
+        costing("5", feature="x"),
+    )
+
+    answer = client.get("/api/spend", params={**AROUND, "feature": ["chat", "search"]}).json()
+
+    assert Decimal(answer["total"]["cost"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"group_by": "city"}, ["group_by='city'", "feature, team, user"]),
+        ({"city": "x"}, ["filter='city'", "feature, team, user"]),
+        ({"from": "yesterday"}, ["from='yesterday'", "ISO date"]),
+        ({"from": "2026-11-02", "to": "2026-11-02"}, ["from=2026-11-02", "before to=2026-11-02"]),
+        ({"day": "2026-11-02"}, ["narrow the time with from and to"]),
+    ],
+)
+def test_a_bad_question_names_field_value_and_accepted_form(
+    client: TestClient, query: dict[str, str], words: list[str]
+) -> None:
+    answer = client.get("/api/spend", params=query)
+
+    assert answer.status_code == 422
+    for word in words:
+        assert word in answer.json()["detail"]
+
+
+def test_budgets_are_listed_with_what_was_spent(client: TestClient) -> None:
+    answer = client.get("/api/budgets").json()
+
+    assert [one["name"] for one in answer["budgets"]] == ["all", "no"]
+    first: dict[str, Any] = answer["budgets"][0]
+    assert (first["amount"], first["spent"], first["crossed"]) == ("10", "0.000000000000", [])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "reason"),
+    [(lambda: "", 200, None), (lambda: "the disk is full", 503, "the disk is full")],
+)
+def test_the_probes_say_whether_the_service_works(
+    trouble: Callable[[], str], status: int, reason: str | None
+) -> None:
+    app = FastAPI()
+    app.include_router(health(trouble))
+    client = TestClient(app)
+
+    assert client.get("/healthz").status_code == 200
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json().get("reason")) == (status, reason)
