@@ -49,4 +49,3 @@ def test_every_attribute_has_type_unit_meaning_and_a_column_of_the_store(store: 
     for key, one in (ATTRIBUTES | WIRE["resource"]).items():
         assert set(one) == {"type", "unit", "column", "meaning"}, key
         assert one["column"] in columns, key
-

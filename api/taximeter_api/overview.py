@@ -36,6 +36,7 @@ class BudgetLine:
     limit: Decimal
     percent: Decimal
     unpriced_calls: int
+    thresholds: tuple[int, ...] = (50, 75, 90, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ class BurnUp:
     """At the end of the period; None before there is enough to go on."""
     forecast_points: tuple[tuple[datetime, Decimal], ...]
     budget: BudgetLine | None
+    """The budget of all spend, if there is one."""
     alerts: tuple[AlertMark, ...]
     limit_reached_at: datetime | None
     """When the forecast reaches the budget's limit, within the period."""
@@ -106,6 +108,7 @@ class Overview:
     estimated_cost: Decimal
     calls: int
     yesterday: Decimal
+    yesterday_unpriced_calls: int = 0
     per_1000_calls: Decimal | None
     burn_up: BurnUp
     days: tuple[tuple[date, Mapping[str, Decimal]], ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -24,12 +24,11 @@ from taximeter_api.overview import (
     Overview,
     UserLine,
 )
-from taximeter_collector.store import Dimension, Period, Scope, SpendRow, Store
+from taximeter_collector.store import Dimension, Period, SpendRow, Store
 
 DAY = timedelta(days=1)
 DAYS_SHOWN = 30
 USERS_SHOWN = 6
-ALL = Scope()
 
 
 class Snapshots:
@@ -92,7 +91,7 @@ def overview(
         budget.name: _budget_line(budget, spent)
         for budget, _, spent in spent_by_budget(store, budgets, now)
     }
-    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    yesterday = _yesterday(store, now.astimezone(zone))
     return Overview(
         taken_at=now,
         zone=zone.key,
@@ -101,7 +100,8 @@ def overview(
         unpriced_calls=total.unpriced_calls,
         estimated_cost=total.estimated_cost,
         calls=total.calls,
-        yesterday=store.spend(Period(midnight - DAY, midnight))[0].cost,
+        yesterday=yesterday.cost,
+        yesterday_unpriced_calls=yesterday.unpriced_calls,
         per_1000_calls=_per_1000(total),
         burn_up=_burn_up(store, state, now.astimezone(zone), month, main, lines),
         days=tuple(_spend_by_day(daily, last_30_days)),
@@ -114,10 +114,16 @@ def overview(
     )
 
 
+def _yesterday(store: Store, local_now: datetime) -> SpendRow:
+    midnight = local_now.replace(hour=0, minute=0, second=0, microsecond=0)
+    period = Period((midnight - DAY).astimezone(UTC), midnight.astimezone(UTC))
+    return store.spend(period)[0]
+
+
 def _main_budget(budgets: Sequence[Budget]) -> Budget | None:
-    """Return the budget that speaks for the whole: the widest, then the largest."""
-    widest_first = sorted(budgets, key=lambda budget: (len(budget.scope.values), -budget.amount))
-    return widest_first[0] if widest_first else None
+    """Return the largest budget of all spend: the one that the month is drawn against."""
+    of_all = [budget for budget in budgets if not budget.scope.values]
+    return max(of_all, key=lambda budget: budget.amount, default=None)
 
 
 def _budget_line(budget: Budget, spent: SpendRow) -> BudgetLine:
@@ -128,6 +134,7 @@ def _budget_line(budget: Budget, spent: SpendRow) -> BudgetLine:
         limit=budget.amount,
         percent=percent,
         unpriced_calls=spent.unpriced_calls,
+        thresholds=budget.thresholds,
     )
 
 
@@ -139,9 +146,9 @@ def _burn_up(
     main: Budget | None,
     lines: Mapping[str, BudgetLine],
 ) -> BurnUp:
-    scope = main.scope if main else ALL
     first_day = (now - 28 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
-    hours = store.spend(Period(min(first_day, month.start), now), [Dimension.HOUR], scope)
+    start = min(first_day.astimezone(UTC), month.start)
+    hours = store.spend(Period(start, now.astimezone(UTC)), [Dimension.HOUR])
     by_hour = {row.at: row.cost for row in hours if row.at is not None}
     history: dict[date, Decimal] = defaultdict(Decimal)
     for at, cost in by_hour.items():

@@ -123,6 +123,10 @@ class Settings(BaseModel):
     def page_url(self) -> str:
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
+    @property
+    def otlp_url(self) -> str:
+        return f"http://{self.host}:{self.otlp_port}"
+
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings; raise SettingsError on the first that is not understood."""

@@ -163,6 +163,7 @@ def test_a_month_without_any_price_is_unknown_and_never_0() -> None:
     words = text(
         spent=Decimal(0),
         yesterday=Decimal(0),
+        yesterday_unpriced_calls=7,
         per_1000_calls=None,
         estimated_cost=Decimal(0),
         unpriced_calls=7,
@@ -245,8 +246,8 @@ def named(overview: Overview, name: str) -> Overview:
     )
 
 
-def test_a_call_without_a_feature_is_untagged() -> None:
-    assert "untagged $241.59" in Document(page(named(sample_overview(), ""))).text
+def test_a_call_without_a_feature_is_of_no_feature() -> None:
+    assert "(none) $241.59" in Document(page(named(sample_overview(), ""))).text
 
 
 def overviews() -> dict[str, Overview]:

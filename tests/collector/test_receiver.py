@@ -37,8 +37,8 @@ def client(journal: Journal) -> TestClient:
     return TestClient(app)
 
 
-def now_span(**more: object) -> bytes:
-    return request(span(start=datetime.now(UTC), **more)).SerializeToString()
+def now_span(**more: str) -> bytes:
+    return request(span(more, start=datetime.now(UTC))).SerializeToString()
 
 
 @pytest.mark.parametrize("packed", [False, True])

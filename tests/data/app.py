@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 
 import openai
+from openai.types.chat import ChatCompletionMessageParam
 
-QUESTION = [{"role": "user", "content": "sentinel-text-that-stays-in-the-app"}]
+QUESTION: list[ChatCompletionMessageParam] = [
+    {"role": "user", "content": "sentinel-text-that-stays-in-the-app"}
+]
 
 
 def answer_question(client: openai.OpenAI) -> None:

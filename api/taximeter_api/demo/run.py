@@ -173,7 +173,6 @@ def _set_budgets(demo: Demo) -> Decimal:
 budgets:
   - name: All production
     amount: {limit}
-    scope: {{environment: production}}
   - name: Code review bot
     amount: {int(reviews / Decimal("0.8")) + 40}
     scope: {{feature: code-review-bot}}

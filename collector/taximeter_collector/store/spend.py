@@ -67,6 +67,10 @@ class Period:
     start: datetime
     end: datetime
 
+    def __post_init__(self) -> None:
+        if not self.start.tzinfo == self.end.tzinfo == UTC:
+            raise ValueError(f"a period is in UTC, not from {self.start!r} to {self.end!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
