@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -31,8 +32,12 @@ DAYS_SHOWN = 30
 USERS_SHOWN = 6
 
 
+LARGEST_LOAD = 0.05
+"""The part of a core that overviews may cost while somebody reads them."""
+
+
 class Snapshots:
-    """The newest overview; taken again when it is older than `fresh_for`."""
+    """The newest overview; taken again when it is older than `fresh_for`, or its cost allows."""
 
     def __init__(
         self,
@@ -47,7 +52,7 @@ class Snapshots:
         self._state = state
         self._budgets = budgets
         self._book_version = book_version
-        self._fresh_for = fresh_for
+        self._shortest = self._fresh_for = fresh_for
         self._taking = threading.Lock()
         self._newest: Overview | None = None
         self._asked_at: datetime | None = None
@@ -69,9 +74,12 @@ class Snapshots:
         with self._taking:
             newest = self._newest
             if newest is None or now - newest.taken_at >= self._fresh_for:
+                began = time.monotonic()
                 newest = overview(
                     self._store, self._state, self._budgets(), now, self._book_version
                 )
+                cost = timedelta(seconds=(time.monotonic() - began) / LARGEST_LOAD)
+                self._fresh_for = max(self._shortest, cost)
                 self._newest = newest
             return newest
 

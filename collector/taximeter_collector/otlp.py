@@ -86,6 +86,7 @@ TAG: Final = "taximeter.tag."
 SCALARS: Final = frozenset({"string_value", "bool_value", "int_value", "double_value"})
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICRO: Final = Decimal("0.000001")
+SOURCES: Final = frozenset(UsageSource)
 MOST_TAGS: Final = 32
 # Only these give every answer an id of its own; some compatible servers return a constant.
 OWN_IDS: Final = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "ai.azure.com")
@@ -196,7 +197,7 @@ def _usage(values: Values) -> Usage:
         if key.startswith(METER)
     }
     source = values.get(USAGE_SOURCE)
-    if source not in set(UsageSource):
+    if source not in SOURCES:
         source = UsageSource.REPORTED if reported or meters else UsageSource.LOST
     if not all(_count(count, 2**32) is not None for count in reported.values()):
         return Usage(source=UsageSource.INVALID)

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from taximeter_collector.settings import SettingsError, read_settings
+from taximeter_collector.settings import (
+    PREFIX,
+    SECRETS,
+    Settings,
+    SettingsError,
+    read_settings,
+)
 
 LONG = "a-token-of-24-characters"
 
@@ -73,3 +79,19 @@ def test_beyond_loopback_both_tokens_are_enough() -> None:
     tokens = {f"TAXIMETER_SERVER_{name}_TOKEN": LONG for name in ("INGEST", "READ")}
 
     assert not read_settings({"TAXIMETER_SERVER_HOST": "0.0.0.0", **tokens}).is_loopback
+
+
+def test_the_documentation_names_every_setting_its_default_and_no_other() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    documented = {row[1].split("`")[1]: row for row in rows}
+
+    names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    assert documented.keys() == names.keys()
+    for variable, row in documented.items():
+        name = names[variable]
+        assert ("(secret)" in row[1]) == (name in SECRETS), variable
+        default = Settings.model_fields[name].default
+        if default not in (None, ""):
+            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            assert row[2].strip() == f"`{shown}`", variable

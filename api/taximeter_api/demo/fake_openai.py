@@ -79,7 +79,10 @@ def fake_openai(answer: Answering = default_answer) -> Starlette:
 @contextlib.contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Serve an ASGI app on a free loopback port in a thread; gives its URL without a slash."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    # With the protocol spelled out asyncio sends without Nagle's delay.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
     config = uvicorn.Config(
         app, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1
     )

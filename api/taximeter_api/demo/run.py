@@ -171,10 +171,10 @@ def _set_budgets(demo: Demo) -> Decimal:
     reviews, support = rows.get("code-review-bot", Decimal(0)), rows.get("support-chat", Decimal(0))
     text = f"""\
 budgets:
-  - name: All production
+  - name: Everything
     amount: {limit}
   - name: Code review bot
-    amount: {int(reviews / Decimal("0.8")) + 40}
+    amount: {int(reviews / Decimal("0.8")) + 10}
     scope: {{feature: code-review-bot}}
     thresholds: [90, 100]
   - name: Support chat

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def taximeter(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("TAXIMETER_")
+    }
+    variables = {f"TAXIMETER_SERVER_{name}": value for name, value in settings.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "taximeter_api", *arguments],
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_setting_that_does_not_exist_stops_the_start_with_one_line() -> None:
+    refused = taximeter("serve", PROT="1")
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("taximeter: TAXIMETER_SERVER_PROT is not a setting")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_an_occupied_port_stops_the_start_and_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = str(occupied.getsockname()[1])
+        refused = taximeter("serve", PORT=port, OTLP_PORT="0", DATA_DIR=str(tmp_path))
+
+    assert refused.returncode == 2
+    assert f"TAXIMETER_SERVER_PORT={port}: Address already in use" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_out_of_reach_stops_the_start_and_is_named(tmp_path: Path) -> None:
+    refused = taximeter(
+        "serve",
+        PORT="0",
+        OTLP_PORT="0",
+        DATA_DIR=str(tmp_path),
+        STORE="clickhouse://default:hunter2@127.0.0.1:9",
+    )
+
+    assert refused.returncode == 2
+    assert "127.0.0.1:9" in refused.stderr
+    assert "hunter2" not in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_malformed_budgets_file_stops_the_start_with_line_and_field(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.yaml"
+    path.write_text("budgets:\n  - name: a\n    amount: ten\n")
+
+    refused = taximeter("serve", PORT="0", OTLP_PORT="0", DATA_DIR=str(tmp_path), BUDGETS=str(path))
+
+    assert refused.returncode == 2
+    assert f"{path}:3: amount: 'ten'" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_budgets_can_be_checked_before_they_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.yaml"
+    path.write_text("budgets:\n  - {name: Search, amount: 20, scope: {feature: search}}\n")
+
+    checked = taximeter("budgets", "check", str(path))
+    missing = taximeter("budgets", "check", str(tmp_path / "nothing.yaml"))
+
+    assert checked.returncode == 0
+    for word in ("Search", "$20", "month, UTC", "feature=search", "50% 75% 90% 100%"):
+        assert word in checked.stdout
+    assert (missing.returncode, missing.stderr.count("no such file")) == (2, 1)
+
+
+@pytest.mark.parametrize("command", ["--help", "version"])
+def test_help_and_version_need_no_settings(command: str) -> None:
+    assert taximeter(command, PROT="1").returncode == 0
