@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -16,19 +17,8 @@ from taximeter_alerts.periods import month_at
 from taximeter_alerts.watch import spent_by_budget
 from taximeter_api.page import CSP, render
 from taximeter_api.snapshot import Snapshots
-from taximeter_collector.store import Dimension, Period, Scope, SpendRow, Store
+from taximeter_collector.store import MEASURES, Dimension, Period, Scope, SpendRow, Store
 
-MEASURES: Final = (
-    "calls",
-    "errors",
-    "unpriced_calls",
-    "estimated_calls",
-    "input_tokens",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-)
 NOT_FILTERS: Final = frozenset({"group_by", "from", "to"})
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": CSP,
@@ -104,11 +94,10 @@ def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
 
 def _sums(row: SpendRow) -> dict[str, Any]:
     # Money travels as text: a JSON number would come out as a binary float.
-    money = {"cost": f"{row.cost:f}", "estimated_cost": f"{row.estimated_cost:f}"}
+    sums = {measure: getattr(row, measure) for measure in MEASURES}
     return {
-        **money,
         "cost_is_complete": row.unpriced_calls == 0,
-        **{measure: getattr(row, measure) for measure in MEASURES},
+        **{name: f"{sum_:f}" if isinstance(sum_, Decimal) else sum_ for name, sum_ in sums.items()},
     }
 
 

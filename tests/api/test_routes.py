@@ -34,9 +34,13 @@ def test_spend_is_text_with_every_digit(client: TestClient, store: Store) -> Non
     answer = client.get("/api/spend", params=AROUND).json()
 
     assert answer["total"] == {
+        "cost_is_complete": False,
         "cost": "1234567.100000000001",
         "estimated_cost": "0.000000000000",
-        "cost_is_complete": False,
+        "cost_input": "0.000000000000",
+        "cost_cached_input": "0.000000000000",
+        "cost_cache_write": "0.000000000000",
+        "cost_output": "0.000000000000",
         "calls": 3,
         "errors": 0,
         "unpriced_calls": 1,

@@ -5,7 +5,16 @@ speak through the same client.
 """
 
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
-from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow
+from taximeter_collector.store.spend import MEASURES, Dimension, Period, Scope, SpendRow
 from taximeter_collector.store.store import Store
 
-__all__ = ["Dimension", "Period", "Scope", "SpendRow", "Store", "StoreError", "StoreUnavailable"]
+__all__ = [
+    "MEASURES",
+    "Dimension",
+    "Period",
+    "Scope",
+    "SpendRow",
+    "Store",
+    "StoreError",
+    "StoreUnavailable",
+]
