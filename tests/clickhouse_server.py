@@ -1,0 +1,115 @@
+"""A ClickHouse server as far as clickhouse-connect can tell: HTTP in front of the embedded engine.
+
+Run as `python clickhouse_server.py PATH PORT`; one process holds one engine.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lz4.frame
+import uvicorn
+from chdb import ChdbError, connect
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+CONNECT: Callable[[str], Any] = connect  # chdb has no type hints
+
+NOT_SETTINGS = {
+    "query",
+    "database",
+    "query_id",
+    "session_id",
+    "default_format",
+    "client_protocol_version",
+    "compress",
+    "decompress",
+    "enable_http_compression",
+    "wait_end_of_query",
+    "buffer_size",
+    "role",
+    "send_progress_in_http_headers",
+    "http_headers_progress_interval_ms",
+    "cancel_http_readonly_queries_on_client_close",
+}
+
+
+class Engine:
+    """Answers one query at a time, each with its own settings."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._keeper: Any = CONNECT(path)
+        self._lock = threading.Lock()
+
+    def answer(self, parameters: dict[str, str], body: bytes) -> bytes:
+        bound = {
+            name.removeprefix("param_"): value
+            for name, value in parameters.items()
+            if name.startswith("param_")
+        }
+        with self._lock:
+            connection = CONNECT(self._path)
+            try:
+                self._set_up(connection, parameters)
+                if body.startswith(b"INSERT INTO"):
+                    return self._insert(connection, body)
+                statement = "\n".join(filter(None, (parameters.get("query"), body.decode())))
+                answer = connection.query(statement, "TabSeparated", params=bound)
+                return bytes(answer.bytes() or b"")
+            finally:
+                connection.close()
+
+    def _set_up(self, connection: Any, parameters: dict[str, str]) -> None:
+        if database := parameters.get("database"):
+            connection.query(f"use {database}", "TabSeparated")
+        for name, value in parameters.items():
+            if name not in NOT_SETTINGS and not name.startswith("param_"):
+                connection.query(f"set {name} = '{value}'", "TabSeparated")
+
+    def _insert(self, connection: Any, body: bytes) -> bytes:
+        statement, _, block = body.partition(b"\n")
+        head, _, form = statement.decode().rpartition("FORMAT")
+        with tempfile.NamedTemporaryFile(suffix=".block") as file:
+            file.write(block)
+            file.flush()
+            connection.query(f"{head} from infile '{file.name}' format {form}", "TabSeparated")
+        return b""
+
+
+def server(engine: Engine) -> Starlette:
+    async def answer(request: Request) -> Response:
+        body = await request.body()
+        encoding = request.headers.get("content-encoding", "")
+        if encoding == "gzip":
+            body = zlib.decompress(body, 16 + zlib.MAX_WBITS)
+        elif encoding == "lz4":
+            body = lz4.frame.decompress(body)
+        try:
+            content = await run_in_threadpool(engine.answer, dict(request.query_params), body)
+        except ChdbError as error:
+            return Response(str(error), 500, {"X-ClickHouse-Exception-Code": "1"})
+        return Response(
+            content, headers={"X-ClickHouse-Summary": "{}", "X-ClickHouse-Format": "Native"}
+        )
+
+    return Starlette(
+        routes=[
+            Route("/ping", lambda _request: Response("Ok.\n")),
+            Route("/", answer, methods=["GET", "POST"]),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+    uvicorn.run(server(Engine(sys.argv[1])), port=int(sys.argv[2]), log_level="warning")
