@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from taximeter_alerts.periods import month_at
+from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Period, Scope
 
 SCOPES = {
@@ -30,6 +31,10 @@ SCOPES = {
 }
 
 
+LATE = timedelta(days=3)
+"""For how long after its end a period is still watched."""
+
+
 class BudgetsError(Exception):
     """The file can't be used; the message names file, line, field and accepted form."""
 
@@ -37,7 +42,7 @@ class BudgetsError(Exception):
 def _zone(value: Any) -> ZoneInfo:
     if isinstance(value, ZoneInfo):
         return value
-    if value not in available_timezones():
+    if not isinstance(value, str) or value not in available_timezones():
         raise ValueError("give an IANA time zone like Europe/Berlin")
     return ZoneInfo(value)
 
@@ -54,12 +59,17 @@ def _scope(value: Any) -> Scope:
         several = wanted if isinstance(wanted, list) else [wanted]
         if not several or not all(isinstance(one, str) and one for one in several):
             raise ValueError(f"{name}: give a value or a list of values")
-        values[SCOPES[name]] = tuple(several)
+        # Stored labels are encoded; a scope must speak of them as they are stored.
+        values[SCOPES[name]] = tuple(label(one) for one in several)
     return Scope(values)
 
 
 def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(value)))
+
+
+def _each_once(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value))
 
 
 @dataclass(
@@ -79,11 +89,18 @@ class Budget:
         Field(min_length=1),
         AfterValidator(_ascending),
     ] = (50, 75, 90, 100)
-    channels: tuple[Literal["slack"], ...] = ("slack",)
+    channels: Annotated[tuple[Literal["slack"], ...], AfterValidator(_each_once)] = ("slack",)
     owner: Annotated[str, Field(max_length=80)] = ""
 
     def period_at(self, moment: datetime) -> Period:
         return month_at(moment, self.zone)
+
+    def periods_to_watch(self, now: datetime) -> list[Period]:
+        """Return the current period and, for a while, the last one: its calls may come late."""
+        current = self.period_at(now)
+        if now - current.start >= LATE:
+            return [current]
+        return [current, self.period_at(current.start - timedelta(microseconds=1))]
 
 
 _BUDGETS = TypeAdapter(list[Budget])
@@ -106,9 +123,15 @@ def parse_budgets(text: str, source: str) -> list[Budget]:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
         # Scalars stay text, so that an amount like 19.99 never is a binary float.
         content = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 BaseLoader makes text only
+        _refuse_repeated_keys(source, root)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BudgetsError(f"{source}:{line}: not YAML: {error.problem}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BudgetsError(f"{source}:{line}: not YAML: {error.reason}") from None
+    except RecursionError:
+        raise BudgetsError(f"{source}:1: nested too deeply to be budgets") from None
     if content is None:
         return []
     if not isinstance(content, dict) or list(content) != ["budgets"]:
@@ -123,6 +146,20 @@ def parse_budgets(text: str, source: str) -> list[Budget]:
             line = _line(root, ("budgets", index, "name"))
             raise BudgetsError(f"{source}:{line}: name: {name!r} is taken; give each its own")
     return budgets
+
+
+def _refuse_repeated_keys(source: str, node: yaml.Node | None) -> None:
+    """Raise BudgetsError where YAML would silently keep only the last of two values."""
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        for index, (key, value) in enumerate(node.value):
+            if key.value in keys[:index]:
+                line = key.start_mark.line + 1
+                raise BudgetsError(f"{source}:{line}: {key.value}: given twice; give it once")
+            _refuse_repeated_keys(source, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for one in node.value:
+            _refuse_repeated_keys(source, one)
 
 
 def _located(source: str, root: yaml.Node | None, error: ValidationError) -> str:

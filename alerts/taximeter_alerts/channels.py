@@ -12,15 +12,24 @@ import urllib3
 from taximeter_alerts.evaluate import Alert
 from taximeter_alerts.message import slack_message
 
+NOT_SENT: Final = (
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.SSLError,
+)
 TIMEOUT: Final = urllib3.Timeout(connect=5, read=10)
 
 
 class DeliveryError(Exception):
     """The channel did not take the message; a later attempt may succeed."""
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, retry_after_s: float | None = None, maybe_sent: bool = False
+    ) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.maybe_sent = maybe_sent
+        """The message left, and no answer came."""
 
 
 class ChannelGone(Exception):
@@ -43,19 +52,25 @@ class SlackWebhook:
 
     def send(self, alert: Alert) -> None:
         try:
+            # The status is the answer. A body could be endless, or never come.
             answer = self._http.request(
                 "POST",
                 self._url,
                 json=slack_message(alert, page_url=self._page_url),
                 redirect=False,
+                preload_content=False,
             )
+        except NOT_SENT as error:
+            raise DeliveryError(f"Slack is out of reach: {type(error).__name__}") from error
         except urllib3.exceptions.HTTPError as error:
-            raise DeliveryError(f"Slack did not answer: {type(error).__name__}") from error
+            name = type(error).__name__
+            raise DeliveryError(f"Slack did not answer: {name}", maybe_sent=True) from error
+        answer.close()
         if answer.status in (400, 403, 404, 410):
-            text = answer.data[:200].decode("utf-8", "replace")
-            raise ChannelGone(f"Slack refuses this webhook: {answer.status} {text}")
+            raise ChannelGone(f"Slack refuses this webhook: {answer.status}")
         if not 200 <= answer.status < 300:
-            raise DeliveryError(f"Slack answered {answer.status}", _retry_after_s(answer.headers))
+            wait_s = _retry_after_s(answer.headers)
+            raise DeliveryError(f"Slack answered {answer.status}", retry_after_s=wait_s)
 
 
 def channels_of(slack_webhook_url: str | None, *, page_url: str) -> dict[str, Channel]:
@@ -68,9 +83,9 @@ def channels_of(slack_webhook_url: str | None, *, page_url: str) -> dict[str, Ch
 def _retry_after_s(headers: Mapping[str, Any]) -> float | None:
     """Read Retry-After, which is seconds or an HTTP date."""
     value = str(headers.get("Retry-After", ""))
-    if value.isascii() and value.isdigit():
-        return float(value)
     try:
+        if value.isascii() and value.isdigit():
+            return float(value)
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

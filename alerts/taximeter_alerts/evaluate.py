@@ -48,9 +48,10 @@ def crossed(budget: Budget, spend: Decimal) -> list[int]:
     return [percent for percent in budget.thresholds if spend * 100 >= budget.amount * percent]
 
 
-def due(budget: Budget, spent: SpendRow, raised: Set[AlertKey], now: datetime) -> Alert | None:
+def due(
+    budget: Budget, period: Period, spent: SpendRow, raised: Set[AlertKey], now: datetime
+) -> Alert | None:
     """Return the alert for what was crossed and not raised yet: one, for the highest threshold."""
-    period = budget.period_at(now)
     keys = {percent: key_of(budget, period, percent) for percent in crossed(budget, spent.cost)}
     new = [percent for percent, key in keys.items() if key not in raised]
     if not new:

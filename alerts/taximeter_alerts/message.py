@@ -56,10 +56,12 @@ def slack_message(alert: Alert, *, page_url: str) -> dict[str, Any]:
 
 def _fields(alert: Alert) -> list[str]:
     period = alert.period
-    gone = (alert.at - period.start) / (period.end - period.start)
+    gone = min(1, (alert.at - period.start) / (period.end - period.start))
     days_left = Decimal((period.end - alert.at).total_seconds()) / 86400
     left = max(alert.limit - alert.spent, Decimal(0))
     fields = [f"*Left*\n{_usd(left)}", f"*Month gone*\n{gone:.0%}"]
+    if alert.at >= period.end:
+        fields.append("*Retroactive*\nthe month was over when this was noticed")
     if left and days_left >= 1:
         fields.append(f"*Safe daily rate to stay in budget*\n{_usd(left / days_left)} / day")
     if alert.unpriced_calls:

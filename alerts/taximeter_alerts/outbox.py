@@ -4,52 +4,66 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from taximeter_alerts.channels import Channel, ChannelGone, DeliveryError
-from taximeter_alerts.state import Delivery, DeliveryState, State
+from taximeter_alerts.state import LONGEST_WAIT, Delivery, DeliveryState, State
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S: Final = 2.0
 LAST_RETRY_S: Final = 600.0
+MAYBE_SENT_TRIES: Final = 3
 
 
-def deliver(state: State, channels: Mapping[str, Channel], now: datetime) -> int:
-    """Attempt every due delivery once; return how many were sent."""
-    return sum(_attempt(state, channels, delivery, now) for delivery in state.claim(now))
-
-
-def _attempt(
-    state: State, channels: Mapping[str, Channel], delivery: Delivery, now: datetime
-) -> bool:
-    fields = {"budget": delivery.alert.key.budget, "channel": delivery.channel}
-    try:
-        _send(channels, delivery)
-    except DeliveryError as error:
-        log.warning("an alert was not delivered yet", extra={**fields, "reason": str(error)})
-        due_at = now + timedelta(seconds=_retry_s(delivery, error))
-        state.finish(delivery, DeliveryState.PENDING, due_at=due_at, error=str(error))
-        return False
-    except ChannelGone as error:
-        log.error("an alert can't be delivered", extra={**fields, "reason": str(error)})  # noqa: TRY400
-        state.finish(delivery, DeliveryState.DEAD, due_at=now, error=str(error))
-        return False
-    state.finish(delivery, DeliveryState.SENT, due_at=now)
-    return True
+def deliver(state: State, channels: Mapping[str, Channel], clock: Callable[[], datetime]) -> None:
+    """Attempt every due delivery once, each claimed just before."""
+    for number in state.due(clock()):
+        delivery = state.claim(number, clock())
+        if delivery is None:
+            continue
+        try:
+            _send(channels, delivery)
+        except DeliveryError as error:
+            _postpone(state, delivery, error, clock())
+        except ChannelGone as error:
+            log.error("an alert can't be delivered", extra=_fields(delivery, error))  # noqa: TRY400
+            state.finish(delivery, DeliveryState.DEAD, due_at=clock(), error=str(error))
+        except Exception as error:
+            log.exception("sending an alert failed", extra=_fields(delivery, error))
+            _postpone(state, delivery, DeliveryError(type(error).__name__), clock())
+        else:
+            state.finish(delivery, DeliveryState.SENT, due_at=clock())
 
 
 def _send(channels: Mapping[str, Channel], delivery: Delivery) -> None:
     channel = channels.get(delivery.channel)
     if channel is None:
-        raise DeliveryError("the channel is not set up", LAST_RETRY_S)
+        raise DeliveryError("the channel is not set up", retry_after_s=LAST_RETRY_S)
     channel.send(delivery.alert)
 
 
-def _retry_s(delivery: Delivery, error: DeliveryError) -> float:
+def _postpone(state: State, delivery: Delivery, error: DeliveryError, now: datetime) -> None:
+    log.warning("an alert was not delivered yet", extra=_fields(delivery, error))
+    gives_up = error.maybe_sent and delivery.maybe_sent + 1 >= MAYBE_SENT_TRIES
+    state.finish(
+        delivery,
+        DeliveryState.AMBIGUOUS if gives_up else DeliveryState.PENDING,
+        due_at=now + _wait(delivery, error),
+        error=str(error),
+        maybe_sent=error.maybe_sent,
+    )
+
+
+def _wait(delivery: Delivery, error: DeliveryError) -> timedelta:
     if error.retry_after_s is not None:
-        return error.retry_after_s
-    backoff = min(LAST_RETRY_S, FIRST_RETRY_S * float(2 ** min(delivery.attempts - 1, 20)))
-    return backoff * random.uniform(0.8, 1.2)  # noqa: S311 jitter is no secret
+        return timedelta(seconds=min(error.retry_after_s, LONGEST_WAIT.total_seconds()))
+    backoff_s = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(delivery.attempts - 1, 20))
+    return timedelta(seconds=backoff_s * random.uniform(0.8, 1.2))  # noqa: S311 no secret
+
+
+def _fields(delivery: Delivery, error: Exception) -> dict[str, str]:
+    budget = delivery.alert.key.budget
+    return {"budget": budget, "channel": delivery.channel, "reason": str(error)}

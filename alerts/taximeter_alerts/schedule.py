@@ -37,7 +37,8 @@ class Schedule:
 
     def close(self) -> None:
         """Let running jobs finish; start no more."""
-        self._scheduler.shutdown(wait=True)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
 
 
 def _guarded(name: str, job: Job) -> None:

@@ -16,12 +16,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError
 
 from taximeter_alerts.evaluate import Alert, AlertKey
 from taximeter_collector.store import Period
 
 LEASE = timedelta(seconds=60)
+LONGEST_WAIT = timedelta(hours=1)
 
 metadata = sa.MetaData()
 
@@ -48,9 +50,17 @@ deliveries = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("due_at", sa.Text, nullable=False),
+    sa.Column("maybe_sent", sa.Integer, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.UniqueConstraint("alert", "channel"),
     sa.Index("due", "state", "due_at"),
+)
+
+budgets = sa.Table(
+    "budgets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("known_since", sa.Text, nullable=False),
 )
 
 _FACTS = TypeAdapter(Alert)
@@ -65,7 +75,10 @@ class DeliveryState(StrEnum):
     SENDING = "sending"
     """Claimed; `due_at` is when the claim expires."""
     SENT = "sent"
+    AMBIGUOUS = "ambiguous"
+    """Sent several times without an answer: it may have arrived, and more tries would storm."""
     DEAD = "dead"
+    """The channel refuses for good; tried again when the service starts anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,8 @@ class Delivery:
     channel: str
     state: DeliveryState
     attempts: int
+    maybe_sent: int
+    """Attempts that ended without an answer, so that nobody knows whether they arrived."""
     alert: Alert
     error: str = ""
 
@@ -89,7 +104,7 @@ class State:
             sa.event.listen(self._engine, "connect", _make_durable)
         try:
             metadata.create_all(self._engine)
-        except OperationalError as error:
+        except DatabaseError as error:
             raise StateUnavailable(f"the state database {url}: {error.orig}") from error
 
     def raised(self, period_starts: Sequence[datetime]) -> set[AlertKey]:
@@ -107,80 +122,123 @@ class State:
                 for budget, start, kind, percent, usd in connection.execute(question)
             }
 
+    def known_since(self, names: Sequence[str], now: datetime) -> dict[str, datetime]:
+        """Return since when each budget is watched, which for a new one is now."""
+        with self._engine.begin() as connection:
+            for name in names:
+                row = {"name": name, "known_since": _text(now)}
+                connection.execute(insert(budgets).values(row).on_conflict_do_nothing())
+            rows = connection.execute(sa.select(budgets.c.name, budgets.c.known_since))
+            return {name: _moment(since) for name, since in rows}
+
     def add(self, alert: Alert) -> bool:
         """Keep an alert with its deliveries; return False when it was raised already."""
-        try:
-            with self._engine.begin() as connection:
-                number = connection.execute(
-                    sa.insert(alerts).values(_alert_row(alert, alert.key)).returning(alerts.c.id)
-                ).scalar_one()
-                for key in superseded(alert):
-                    row = _alert_row(alert, key) | {"superseded_by": number}
-                    connection.execute(sa.insert(alerts).values(row))
-                for channel in alert.channels:
-                    connection.execute(
-                        sa.insert(deliveries).values(_new(number, channel, alert.at))
-                    )
-        except sa.exc.IntegrityError:
-            return False
+        with self._engine.begin() as connection:
+            number = connection.execute(
+                insert(alerts)
+                .values(_alert_row(alert, alert.key))
+                .on_conflict_do_nothing()
+                .returning(alerts.c.id)
+            ).scalar_one_or_none()
+            if number is None:
+                return False
+            for key in superseded(alert):
+                row = _alert_row(alert, key) | {"superseded_by": number}
+                connection.execute(insert(alerts).values(row).on_conflict_do_nothing())
+            for channel in alert.channels:
+                connection.execute(sa.insert(deliveries).values(_new(number, channel, alert.at)))
         return True
 
-    def claim(self, now: datetime) -> list[Delivery]:
-        """Claim the due deliveries, each for `LEASE`; what another process claims is left out."""
-        free = sa.and_(
-            deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.SENDING]),
-            deliveries.c.due_at <= _text(now),
-        )
+    def due(self, now: datetime) -> list[int]:
+        """Return the deliveries that may be claimed now, the oldest first."""
+        question = sa.select(deliveries.c.id).where(_is_free(now)).order_by(deliveries.c.id)
         with self._engine.connect() as connection:
-            due = list(connection.execute(sa.select(deliveries.c.id).where(free)).scalars())
-        claimed = []
-        for number in due:
-            with self._engine.begin() as connection:
-                taken = connection.execute(
-                    sa.update(deliveries)
-                    .where(deliveries.c.id == number, free)
-                    .values(
-                        state=DeliveryState.SENDING,
-                        attempts=deliveries.c.attempts + 1,
-                        due_at=_text(now + LEASE),
-                    )
+            return list(connection.execute(question).scalars())
+
+    def claim(self, number: int, now: datetime) -> Delivery | None:
+        """Claim a due delivery for `LEASE`; None when another process was first."""
+        with self._engine.begin() as connection:
+            taken = connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id == number, _is_free(now))
+                .values(
+                    state=DeliveryState.SENDING,
+                    attempts=deliveries.c.attempts + 1,
+                    due_at=_text(now + LEASE),
                 )
-            if taken.rowcount == 1:
-                claimed.append(number)
-        return [delivery for delivery in self.deliveries() if delivery.id in claimed]
+            )
+        return self._read(deliveries.c.id == number)[0] if taken.rowcount == 1 else None
 
     def finish(
-        self, delivery: Delivery, state: DeliveryState, *, due_at: datetime, error: str = ""
+        self,
+        delivery: Delivery,
+        state: DeliveryState,
+        *,
+        due_at: datetime,
+        error: str = "",
+        maybe_sent: bool = False,
     ) -> None:
-        """Complete the note about an attempt; `due_at` matters for a pending one only."""
+        """Complete the note about an attempt, unless its claim expired and was taken over."""
         with self._engine.begin() as connection:
             connection.execute(
                 sa.update(deliveries)
-                .where(deliveries.c.id == delivery.id)
-                .values(state=state, due_at=_text(due_at), error=error)
+                .where(
+                    deliveries.c.id == delivery.id,
+                    deliveries.c.state == DeliveryState.SENDING,
+                    deliveries.c.attempts == delivery.attempts,
+                )
+                .values(
+                    state=state,
+                    due_at=_text(due_at),
+                    error=error,
+                    maybe_sent=deliveries.c.maybe_sent + int(maybe_sent),
+                )
+            )
+
+    def revive(self, now: datetime) -> None:
+        """Give dead deliveries of periods that are not over another try."""
+        dead = self._read(deliveries.c.state == DeliveryState.DEAD)
+        ids = [delivery.id for delivery in dead if delivery.alert.period.end > now]
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id.in_(ids))
+                .values(state=DeliveryState.PENDING, due_at=_text(now))
             )
 
     def deliveries(self) -> list[Delivery]:
         """Return every delivery with its alert, the oldest first."""
+        return self._read(sa.true())
+
+    def _read(self, condition: sa.ColumnElement[bool]) -> list[Delivery]:
         question = (
             sa.select(
                 deliveries.c.id,
                 deliveries.c.channel,
                 deliveries.c.state,
                 deliveries.c.attempts,
+                deliveries.c.maybe_sent,
                 alerts.c.facts,
                 deliveries.c.error,
             )
             .join(alerts, alerts.c.id == deliveries.c.alert)
+            .where(condition)
             .order_by(deliveries.c.id)
         )
         with self._engine.connect() as connection:
-            return [
-                Delivery(
-                    number, channel, DeliveryState(state), tries, _FACTS.validate_json(facts), error
-                )
-                for number, channel, state, tries, facts, error in connection.execute(question)
-            ]
+            rows = list(connection.execute(question))
+        return [
+            Delivery(
+                number,
+                channel,
+                DeliveryState(state),
+                tries,
+                unsure,
+                _FACTS.validate_json(facts),
+                error,
+            )
+            for number, channel, state, tries, unsure, facts, error in rows
+        ]
 
     def alerts_of(self, budget: str, period: Period) -> list[Alert]:
         """Return the alerts raised for a budget's period, the superseded ones left out."""
@@ -208,6 +266,17 @@ def superseded(alert: Alert) -> Iterator[AlertKey]:
         yield replace(alert.key, percent=percent, threshold_usd=threshold_usd)
 
 
+def _is_free(now: datetime) -> sa.ColumnElement[bool]:
+    # What is due later than any wait is long was noted by a clock that has been set back since.
+    return sa.and_(
+        deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.SENDING]),
+        sa.or_(
+            deliveries.c.due_at <= _text(now),
+            deliveries.c.due_at > _text(now + LONGEST_WAIT + LEASE),
+        ),
+    )
+
+
 def _alert_row(alert: Alert, key: AlertKey) -> dict[str, Any]:
     return {
         "budget": key.budget,
@@ -225,6 +294,7 @@ def _new(alert: int, channel: str, due_at: datetime) -> dict[str, Any]:
         "channel": channel,
         "state": DeliveryState.PENDING,
         "attempts": 0,
+        "maybe_sent": 0,
         "due_at": _text(due_at),
         "error": "",
     }

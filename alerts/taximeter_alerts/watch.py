@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,27 +19,38 @@ FEATURES_SHOWN = 3
 
 
 def spent_by_budget(
-    store: Store, budgets: Sequence[Budget], now: datetime
+    store: Store, watched: Iterable[tuple[Budget, Period]]
 ) -> list[tuple[Budget, Period, SpendRow]]:
-    """Return the spend of each budget's current period, one query for all that share it."""
+    """Return the spend of budgets in periods, one query for all budgets that share a period."""
     by_period: dict[Period, list[Budget]] = defaultdict(list)
-    for budget in budgets:
-        by_period[budget.period_at(now)].append(budget)
-    answers = {
-        period: store.spent(period, {budget.name: budget.scope for budget in sharing})
-        for period, sharing in by_period.items()
-    }
-    periods = [(budget, budget.period_at(now)) for budget in budgets]
-    return [(budget, period, answers[period][budget.name]) for budget, period in periods]
+    for budget, period in watched:
+        by_period[period].append(budget)
+    spending = []
+    for period, sharing in by_period.items():
+        spent = store.spent(period, {budget.name: budget.scope for budget in sharing})
+        spending += [(budget, period, spent[budget.name]) for budget in sharing]
+    return spending
+
+
+def current(budgets: Sequence[Budget], now: datetime) -> list[tuple[Budget, Period]]:
+    """Pair each budget with its current period."""
+    return [(budget, budget.period_at(now)) for budget in budgets]
 
 
 def evaluate(store: Store, state: State, budgets: Sequence[Budget], now: datetime) -> list[Alert]:
     """Raise the alerts that are due; return the new ones."""
-    spending = spent_by_budget(store, budgets, now)
+    known_since = state.known_since([budget.name for budget in budgets], now)
+    watched = [
+        (budget, period)
+        for budget in budgets
+        for period in budget.periods_to_watch(now)
+        if known_since[budget.name] < period.end
+    ]
+    spending = spent_by_budget(store, watched)
     raised = state.raised([period.start for _, period, _ in spending])
     new = []
     for budget, period, spent in spending:
-        alert = due(budget, spent, raised, now)
+        alert = due(budget, period, spent, raised, now)
         if alert is None:
             continue
         features = store.spend(period, [Dimension.FEATURE], budget.scope)[:FEATURES_SHOWN]

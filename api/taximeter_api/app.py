@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 from taximeter_alerts import outbox
 from taximeter_alerts.budget_file import BudgetFile
@@ -23,7 +22,7 @@ from taximeter_collector.journal import Journal
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.receiver import receiver
 from taximeter_collector.settings import Settings
-from taximeter_collector.store import Store
+from taximeter_collector.store import Store, StoreUnavailable
 from taximeter_collector.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -34,6 +33,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         """Open what the service needs; raises what keeps it from starting."""
+        self._settings = settings
         budgets = BudgetFile(settings.budgets)
         prices = PriceBook.shipped()
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -58,13 +58,13 @@ class Service:
         self._schedule.every(
             settings.tick_seconds,
             "deliveries",
-            lambda now: outbox.deliver(self._state, channels, now),
+            lambda _now: outbox.deliver(self._state, channels, lambda: datetime.now(UTC)),
         )
         self._schedule.every(settings.tick_seconds, "snapshot", snapshots.keep_fresh)
         self._schedule.every(
             settings.refresh_seconds, "rollups", lambda _now: self._store.refresh()
         )
-        self.app = self._application(settings)
+        self.app = self._application()
         self.app.include_router(health(self._trouble))
         self.app.include_router(spend_api(self._store, budgets.budgets))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
@@ -76,17 +76,26 @@ class Service:
             )
         )
 
-    def _application(self, settings: Settings) -> FastAPI:
-        @asynccontextmanager
-        async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-            self._writer.start()
-            self._schedule.start()
-            addresses = {"page": settings.page_url, "otlp": settings.otlp_url}
-            log.info("taximeter is ready", extra=addresses)
-            yield
-            self._close()
+    def start(self) -> None:
+        """Begin to write, to watch and to send."""
+        self._state.revive(datetime.now(UTC))
+        self._writer.start()
+        self._schedule.start()
+        addresses = {"page": self._settings.page_url, "otlp": self._settings.otlp_url}
+        log.info("taximeter is ready", extra=addresses)
 
-        app = FastAPI(title="Taximeter", lifespan=lifespan, docs_url=None, redoc_url=None)
+    def close(self) -> None:
+        """Drain, flush and close; the server has stopped, so nothing new comes in."""
+        self._schedule.close()
+        self._journal.close()
+        self._writer.close()
+        self._store.close()
+        self._state.close()
+
+    def _application(self) -> FastAPI:
+        settings = self._settings
+        app = FastAPI(title="Taximeter", docs_url=None, redoc_url=None)
+        app.add_exception_handler(StoreUnavailable, _come_back_later)
         public = urlsplit(settings.public_url).hostname
         names = LOOPBACK_NAMES | ({public} if public else set())
         app.add_middleware(
@@ -98,14 +107,13 @@ class Service:
         return app
 
     def _trouble(self) -> str:
+        if not (self._journal.is_alive and self._writer.is_alive):
+            return "the journal or its writer has stopped: see the log and start the service anew"
         if self._writer.trouble:
             return f"the store does not take calls: {self._writer.trouble}"
         return ""
 
-    def _close(self) -> None:
-        """Refuse first (the server has stopped), then drain, flush and close."""
-        self._schedule.close()
-        self._journal.close()
-        self._writer.close()
-        self._store.close()
-        self._state.close()
+
+def _come_back_later(_request: Request, error: Exception) -> Response:
+    detail = {"detail": f"the store does not answer: {error}"}
+    return JSONResponse(detail, 503, {"Retry-After": "5"})

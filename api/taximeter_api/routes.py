@@ -14,9 +14,10 @@ from fastapi.responses import HTMLResponse
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import crossed
 from taximeter_alerts.periods import month_at
-from taximeter_alerts.watch import spent_by_budget
+from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_api.page import CSP, render
 from taximeter_api.snapshot import Snapshots
+from taximeter_collector.labels import label
 from taximeter_collector.store import MEASURES, Dimension, Period, Scope, SpendRow, Store
 
 NOT_FILTERS: Final = frozenset({"group_by", "from", "to"})
@@ -51,14 +52,15 @@ def spend_api(store: Store, budgets: Callable[[], Sequence[Budget]]) -> APIRoute
     @router.get("/spend")
     def spend(
         request: Request,
-        group_by: Annotated[str, Query(description="Dimensions, separated by commas")] = "",
+        group_by: Annotated[list[str], Query(description="Dimensions, also by commas")] = [],  # noqa: B006
         from_: Annotated[str, Query(alias="from", description="ISO date or time")] = "",
         to: Annotated[str, Query(description="ISO date or time, exclusive")] = "",
     ) -> dict[str, Any]:
         """Spend of a period in US dollars; any dimension is also a filter, as `feature=search`."""
         now = datetime.now(UTC)
         period = _period(from_, to, now)
-        by = [_dimension("group_by", name) for name in group_by.split(",") if name]
+        names = [name for several in group_by for name in several.split(",") if name]
+        by = [_dimension("group_by", name) for name in dict.fromkeys(names)]
         scope = _scope(request)
         total = store.spend(period, [], scope)[0]
         rows = store.spend(period, by, scope) if by else []
@@ -74,7 +76,7 @@ def spend_api(store: Store, budgets: Callable[[], Sequence[Budget]]) -> APIRoute
     @router.get("/budgets")
     def list_budgets() -> dict[str, Any]:
         """Every budget with the spend of its current period."""
-        spending = spent_by_budget(store, budgets(), datetime.now(UTC))
+        spending = spent_by_budget(store, current(budgets(), datetime.now(UTC)))
         return {"budgets": [_budget(*one) for one in spending]}
 
     return router
@@ -143,20 +145,21 @@ def _moment(field: str, text: str) -> datetime:
         raise HTTPException(
             422, f"{field}={text!r}: give an ISO date or time like 2026-11-01 or 2026-11-01T12:00Z"
         ) from None
+    if not 1970 < moment.year < 2105:
+        raise HTTPException(422, f"{field}={text!r}: give a year from 1971 to 2104")
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _dimension(field: str, name: str) -> Dimension:
-    try:
-        return Dimension.named(name)
-    except KeyError:
-        known = ", ".join(dimension.outside_name for dimension in Dimension)
-        raise HTTPException(422, f"{field}={name!r}: give some of {known}") from None
+    known = {dimension.outside_name: dimension for dimension in Dimension}
+    if name not in known:
+        raise HTTPException(422, f"{field}={name!r}: give some of {', '.join(known)}")
+    return known[name]
 
 
 def _scope(request: Request) -> Scope:
     values = {
-        _dimension("filter", name): tuple(request.query_params.getlist(name))
+        _dimension("filter", name): tuple(map(label, request.query_params.getlist(name)))
         for name in request.query_params
         if name not in NOT_FILTERS
     }

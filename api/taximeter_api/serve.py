@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 import socket
+from contextlib import closing
 
 import uvicorn
 
 from taximeter_api import logs
 from taximeter_api.app import Service
 from taximeter_collector.settings import PREFIX, Settings
+
+BACKLOG = 128
+MOST_CONNECTIONS = 500
 
 
 class PortTaken(Exception):
@@ -22,18 +26,25 @@ def serve(settings: Settings) -> None:
     sockets = {name: _listening(settings, name) for name in ("port", "otlp_port")}
     # Port 0 means any free one; from here on the settings say which.
     ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}
-    service = Service(settings.model_copy(update=ports))
+    with closing(Service(settings.model_copy(update=ports))) as service:
+        service.start()
+        _run(service, list(sockets.values()))
+
+
+def _run(service: Service, sockets: list[socket.socket]) -> None:
     config = uvicorn.Config(
         service.app,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        limit_concurrency=MOST_CONNECTIONS,
+        lifespan="off",
     )
     for stop in (signal.SIGINT, signal.SIGTERM):
         # uvicorn stops on these and then raises them once more, for whoever handled them before.
         signal.signal(stop, lambda _signal, _frame: None)
-    uvicorn.Server(config).run(sockets=list(sockets.values()))
+    uvicorn.Server(config).run(sockets=sockets)
 
 
 def _listening(settings: Settings, name: str) -> socket.socket:
@@ -44,9 +55,12 @@ def _listening(settings: Settings, name: str) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, port))
-    except OSError as error:
+        listening.listen(BACKLOG)
+    except (OSError, UnicodeError) as error:
+        listening.close()
+        reason = getattr(error, "strerror", None) or error
         raise PortTaken(
-            f"{PREFIX}{name.upper()}={port}: {error.strerror} on {settings.host}; "
-            "stop what listens there or give another port"
+            f"{PREFIX}{name.upper()}={port}: {reason} on {PREFIX}HOST={settings.host}; "
+            "stop what listens there, or give another port or address"
         ) from error
     return listening

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import month_at
 from taximeter_alerts.state import State
-from taximeter_alerts.watch import spent_by_budget
+from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_analysis.forecast import ahead, reached_at
 from taximeter_api.overview import (
     AlertMark,
@@ -25,7 +25,7 @@ from taximeter_api.overview import (
     Overview,
     UserLine,
 )
-from taximeter_collector.store import Dimension, Period, SpendRow, Store
+from taximeter_collector.store import Dimension, Period, SpendRow, Store, StoreUnavailable
 
 DAY = timedelta(days=1)
 DAYS_SHOWN = 30
@@ -60,10 +60,15 @@ class Snapshots:
     def newest(self, now: datetime) -> Overview:
         """Return the newest overview, at once if there is a fresh one."""
         self._asked_at = now
-        overview = self._newest
-        if overview is None or now - overview.taken_at > 3 * self._fresh_for:
+        newest = self._newest
+        if newest is not None and now - newest.taken_at <= 3 * self._fresh_for:
+            return newest
+        try:
             return self.take(now)
-        return overview
+        except StoreUnavailable:
+            if newest is None:
+                raise
+            return newest
 
     def keep_fresh(self, now: datetime) -> None:
         """Take an overview ahead of the next reader, as long as somebody reads."""
@@ -97,7 +102,7 @@ def overview(
     total = store.spend(so_far)[0]
     lines = {
         budget.name: _budget_line(budget, spent)
-        for budget, _, spent in spent_by_budget(store, budgets, now)
+        for budget, _, spent in spent_by_budget(store, current(budgets, now))
     }
     yesterday = _yesterday(store, now.astimezone(zone))
     return Overview(
@@ -135,7 +140,8 @@ def _main_budget(budgets: Sequence[Budget]) -> Budget | None:
 
 
 def _budget_line(budget: Budget, spent: SpendRow) -> BudgetLine:
-    percent = spent.cost * 100 / budget.amount if budget.amount else Decimal(0)
+    nothing_allowed = Decimal(100 if spent.cost > 0 else 0)
+    percent = spent.cost * 100 / budget.amount if budget.amount else nothing_allowed
     return BudgetLine(
         name=budget.name,
         spent=spent.cost,
@@ -155,14 +161,12 @@ def _burn_up(
     lines: Mapping[str, BudgetLine],
 ) -> BurnUp:
     first_day = (now - 28 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
-    start = min(first_day.astimezone(UTC), month.start)
-    hours = store.spend(Period(start, now.astimezone(UTC)), [Dimension.HOUR])
-    by_hour = {row.at: row.cost for row in hours if row.at is not None}
     history: dict[date, Decimal] = defaultdict(Decimal)
-    for at, cost in by_hour.items():
+    for at, cost in _by_hour(store, first_day.astimezone(UTC), now).items():
         history[at.astimezone(now.tzinfo).date()] += cost
+    by_hour = _by_hour(store, month.start, now)
     points = [(month.start, Decimal(0))]
-    for at in sorted(hour for hour in by_hour if hour >= month.start):
+    for at in sorted(by_hour):
         following = min(at + timedelta(hours=1), now)
         points.append((following, points[-1][1] + by_hour[at]))
     spent = points[-1][1]
@@ -178,6 +182,11 @@ def _burn_up(
         alerts=tuple(_marks(state, main, month)),
         limit_reached_at=reached_at(expected, line.limit) if line else None,
     )
+
+
+def _by_hour(store: Store, start: datetime, now: datetime) -> dict[datetime, Decimal]:
+    rows = store.spend(Period(start, now.astimezone(UTC)), [Dimension.HOUR])
+    return {row.at: row.cost for row in rows if row.at is not None}
 
 
 def _marks(state: State, budget: Budget | None, month: Period) -> Iterable[AlertMark]:

@@ -1,11 +1,13 @@
 """The journal: what the receiver has acknowledged, on disk until the store has it.
 
-A segment is a file of frames, each a length, a CRC-32 and a payload. The appends of one moment
-share one fdatasync. A frame that a crash left incomplete was never acknowledged and is skipped.
+A segment is a file of frames: a length, its checksum, the payload's checksum and the payload. The
+appends of one moment share one fdatasync. A frame that a crash left incomplete was never
+acknowledged and is skipped; any other that can't be read is damage, and is said to be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -22,11 +24,13 @@ from typing import Final
 log = logging.getLogger(__name__)
 
 MAGIC: Final = b"taximeter journal 1\n"
-FRAME: Final = struct.Struct("<II")
+LENGTH: Final = struct.Struct("<I")
+FRAME: Final = struct.Struct("<III")
 SUFFIX: Final = ".journal"
 SEGMENT_BYTES: Final = 16_000_000
 SEGMENT_SECONDS: Final = 0.5
 WAITING_APPENDS: Final = 1024
+WAITING_BYTES: Final = 100_000_000
 
 Append = tuple[bytes, "Future[None]"]
 
@@ -45,7 +49,7 @@ class Segment:
 
     payloads: list[bytes]
     damaged: int
-    """Frames that were acknowledged and whose checksum no longer fits."""
+    """Places where acknowledged frames can no longer be read."""
 
 
 class Journal:
@@ -58,6 +62,8 @@ class Journal:
         self._appends: queue.Queue[Append | None] = queue.Queue(WAITING_APPENDS)
         self._closed: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self._sizes: dict[Path, int] = {}
+        self._waiting_bytes = 0
+        self._waiting_lock = threading.Lock()
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             self._hand_over(path, path.stat().st_size)
         self._writer = threading.Thread(target=self._run, name="journal")
@@ -68,6 +74,10 @@ class Journal:
         """Bytes that the store has not taken yet."""
         return sum(list(self._sizes.values()))
 
+    @property
+    def is_alive(self) -> bool:
+        return self._writer.is_alive()
+
     def append(self, payload: bytes) -> Future[None]:
         """Return a future that is done when the payload is on disk.
 
@@ -76,10 +86,14 @@ class Journal:
         durable: Future[None] = Future()
         if self.size + len(payload) > self._max_bytes:
             raise JournalFull(f"{self.size} bytes wait for the store")
-        try:
-            self._appends.put_nowait((payload, durable))
-        except queue.Full:
-            raise JournalFull(f"{WAITING_APPENDS} requests wait for the disk") from None
+        with self._waiting_lock:
+            if self._waiting_bytes + len(payload) > WAITING_BYTES:
+                raise JournalFull(f"{self._waiting_bytes} bytes wait for the disk")
+            try:
+                self._appends.put_nowait((payload, durable))
+            except queue.Full:
+                raise JournalFull(f"{WAITING_APPENDS} requests wait for the disk") from None
+            self._waiting_bytes += len(payload)
         return durable
 
     def next_segment(self, timeout_s: float) -> Path | None:
@@ -91,14 +105,21 @@ class Journal:
 
     def delete(self, segment: Path) -> None:
         """Forget a segment that the store has."""
-        segment.unlink()
-        _sync_folder(self._folder)
+        segment.unlink(missing_ok=True)
         self._sizes.pop(segment, None)
+        _sync_folder(self._folder)
 
     def set_aside(self, segment: Path) -> None:
-        """Keep a damaged segment for a person to look at."""
+        """Keep a segment that can't be read whole for a person to look at."""
         segment.rename(segment.with_suffix(".damaged"))
         self._sizes.pop(segment, None)
+
+    def set_rows_aside(self, segment: Path, rows: Iterable[object]) -> None:
+        """Keep what the store refuses for a person to look at, beside its segment."""
+        with segment.with_suffix(".refused").open("a", encoding="utf-8") as file:
+            file.writelines(f"{row!r}\n" for row in rows)
+            file.flush()
+            os.fsync(file.fileno())
 
     def close(self) -> None:
         """Write what was appended and hand over the last segment."""
@@ -126,7 +147,12 @@ class Journal:
             return [], False
         while not self._appends.empty():
             waiting.append(self._appends.get())
-        return [append for append in waiting if append is not None], None in waiting
+        appends = [append for append in waiting if append is not None]
+        with self._waiting_lock:
+            self._waiting_bytes -= sum(len(payload) for payload, _ in appends)
+        # From here on a sender that goes away can't cancel its append any more.
+        kept = [one for one in appends if one[1].set_running_or_notify_cancel()]
+        return kept, None in waiting
 
     def _commit(self, segment: _OpenSegment | None, appends: list[Append]) -> _OpenSegment | None:
         try:
@@ -135,7 +161,7 @@ class Journal:
         except OSError as error:
             log.exception("the journal's disk refuses")
             if segment is not None:
-                segment.cut()
+                segment.give_up()
             for _, durable in appends:
                 durable.set_exception(error)
             return segment
@@ -158,26 +184,33 @@ class _OpenSegment:
         self.due = time.monotonic() + SEGMENT_SECONDS
         self.size = len(MAGIC)
         self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        _write(self._file, MAGIC)
-        _sync_folder(folder)
+        try:
+            _write(self._file, MAGIC)
+            _sync_folder(folder)
+        except OSError:
+            self.close()
+            self.path.unlink(missing_ok=True)
+            raise
 
     @property
     def is_due(self) -> bool:
         return self.size >= SEGMENT_BYTES or time.monotonic() >= self.due
 
     def write(self, payloads: Iterable[bytes]) -> None:
-        frames = b"".join(FRAME.pack(len(one), zlib.crc32(one)) + one for one in payloads)
+        frames = b"".join(_frame(payload) for payload in payloads)
         _write(self._file, frames)
         os.fdatasync(self._file)
         self.size += len(frames)
 
-    def cut(self) -> None:
-        """Drop what was written since the last commit and accept no more."""
+    def give_up(self) -> None:
+        """Drop what was written since the last commit, if the disk lets us, and take no more."""
         self.due = time.monotonic()
-        os.ftruncate(self._file, self.size)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, self.size)
 
     def close(self) -> None:
-        os.close(self._file)
+        with contextlib.suppress(OSError):
+            os.close(self._file)
 
 
 def read_segment(path: Path) -> Segment:
@@ -189,7 +222,11 @@ def read_segment(path: Path) -> Segment:
     damaged = 0
     offset = len(MAGIC)
     while offset + FRAME.size <= len(content):
-        length, checksum = FRAME.unpack_from(content, offset)
+        length, length_checksum, checksum = FRAME.unpack_from(content, offset)
+        if zlib.crc32(LENGTH.pack(length)) != length_checksum:
+            # Some file systems leave zeros behind where a crash cut a write off.
+            damaged += any(content[offset:])
+            break
         offset += FRAME.size
         payload = content[offset : offset + length]
         offset += length
@@ -200,6 +237,11 @@ def read_segment(path: Path) -> Segment:
         else:
             damaged += 1
     return Segment(payloads, damaged)
+
+
+def _frame(payload: bytes) -> bytes:
+    length = LENGTH.pack(len(payload))
+    return FRAME.pack(len(payload), zlib.crc32(length), zlib.crc32(payload)) + payload
 
 
 def _write(file: int, content: bytes) -> None:

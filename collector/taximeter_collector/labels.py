@@ -17,8 +17,10 @@ ENCODED: Final = {ord(sign): f"%{ord(sign):02X}" for sign in "'\"`\\"} | {
 
 def label(value: object) -> str:
     """Return the value in NFC, controls, quotes and backslash percent-encoded, cut with a hash."""
-    text = unicodedata.normalize("NFC", str(value)).translate(ENCODED)
-    if len(text) <= LONGEST:
+    raw = str(value).encode("utf-8", "replace")
+    # Composing takes the square of the length, and nobody reads more than the beginning.
+    text = unicodedata.normalize("NFC", raw.decode()[: 2 * LONGEST]).translate(ENCODED)
+    if len(raw) <= 2 * LONGEST and len(text) <= LONGEST:
         return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST]
+    digest = hashlib.sha256(raw).hexdigest()[:DIGEST]
     return f"{text[: LONGEST - DIGEST - 1]}~{digest}"

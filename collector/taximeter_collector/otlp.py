@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -89,7 +90,12 @@ MICRO: Final = Decimal("0.000001")
 SOURCES: Final = frozenset(UsageSource)
 MOST_TAGS: Final = 32
 # Only these give every answer an id of its own; some compatible servers return a constant.
-OWN_IDS: Final = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "ai.azure.com")
+OWN_IDS: Final = (
+    ".openai.com",
+    ".openai.azure.com",
+    ".cognitiveservices.azure.com",
+    ".ai.azure.com",
+)
 
 Values = Mapping[str, Any]
 
@@ -127,26 +133,26 @@ def parse(body: bytes) -> ExportTraceServiceRequest:
 
 def refusals(request: ExportTraceServiceRequest, window: Window) -> Counter[str]:
     """Count the spans outside the accepted time, by reason."""
-    reasons = (window.refusal(_moment(span.start_time_unix_nano)) for _, span in _spans(request))
+    reasons = (window.refusal(_moment(span.start_time_unix_nano)) for _, span in spans(request))
     return Counter(reason for reason in reasons if reason)
 
 
-def calls(request: ExportTraceServiceRequest, window: Window) -> Iterator[Call]:
-    """Yield the calls to a model within the accepted time; other spans are none of ours."""
-    for resource, span in _spans(request):
-        ts = _moment(span.start_time_unix_nano)
-        if window.refusal(ts) is None:
-            values = _values(span.attributes)
-            if isinstance(values.get(MARKER), str):
-                yield _call(ts, span, resource, values)
-
-
-def _spans(request: ExportTraceServiceRequest) -> Iterator[tuple[Values, Span]]:
+def spans(request: ExportTraceServiceRequest) -> Iterator[tuple[Values, Span]]:
+    """Yield each span with the attributes of its resource."""
     for of_resource in request.resource_spans:
         resource = _values(of_resource.resource.attributes)
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
                 yield resource, span
+
+
+def call_of(resource: Values, span: Span, window: Window) -> Call | None:
+    """Return the call that a span tells of; None for other spans and outside the accepted time."""
+    ts = _moment(span.start_time_unix_nano)
+    if window.refusal(ts) is not None:
+        return None
+    values = _values(span.attributes)
+    return _call(ts, span, resource, values) if isinstance(values.get(MARKER), str) else None
 
 
 def _call(ts: datetime, span: Span, resource: Values, values: Values) -> Call:
@@ -162,14 +168,14 @@ def _call(ts: datetime, span: Span, resource: Values, values: Values) -> Call:
     nanoseconds = span.end_time_unix_nano - span.start_time_unix_nano
     return Call(
         ts=ts,
-        call_id=_call_id(values) or f"{trace_id}/{span_id}",
+        call_id=_response_id(values) or (f"{trace_id}/{span_id}" if span_id else _digest(span)),
         trace_id=trace_id,
         span_id=span_id,
         parent_span_id=span.parent_span_id.hex(),
         finish_reason=",".join(
             sorted({label(reason) for reason in _strings(values, FINISH_REASONS)})
         ),
-        attempt_statuses=tuple(_numbers(values, ATTEMPT_STATUSES)),
+        attempt_statuses=tuple(one for one in _numbers(values, ATTEMPT_STATUSES) if _is(one, int)),
         attempt_waits_ms=tuple(_milliseconds(wait) for wait in _numbers(values, ATTEMPT_WAITS)),
         duration_ms=min(max(0, nanoseconds) // 1_000_000, 2**32 - 1),
         ttft_ms=next(map(_milliseconds, _numbers(values, TIME_TO_FIRST_CHUNK)), None),
@@ -181,9 +187,13 @@ def _call(ts: datetime, span: Span, resource: Values, values: Values) -> Call:
     )
 
 
-def _call_id(values: Values) -> str:
+def _digest(span: Span) -> str:
+    return hashlib.sha256(span.SerializeToString(deterministic=True)).hexdigest()[:32]
+
+
+def _response_id(values: Values) -> str:
     response_id = values.get(RESPONSE_ID)
-    server = values.get("server.address", "openai.com")
+    server = values.get("server.address", "api.openai.com")
     if _is(response_id, str) and isinstance(server, str) and server.endswith(OWN_IDS):
         return label(response_id)
     return ""
@@ -197,7 +207,7 @@ def _usage(values: Values) -> Usage:
         if key.startswith(METER)
     }
     source = values.get(USAGE_SOURCE)
-    if source not in SOURCES:
+    if not isinstance(source, str) or source not in SOURCES:
         source = UsageSource.REPORTED if reported or meters else UsageSource.LOST
     if not all(_count(count, 2**32) is not None for count in reported.values()):
         return Usage(source=UsageSource.INVALID)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +20,7 @@ from taximeter_collector.writer import frame
 
 PROTOBUF: Final = "application/x-protobuf"
 RETRY_AFTER_S: Final = "5"
+MOST_SPANS: Final = 100_000
 GZIP: Final = 16 + zlib.MAX_WBITS
 
 
@@ -53,10 +55,7 @@ def receiver(
 
 async def _keep(journal: Journal, body: bytes) -> ExportTraceServiceResponse:
     now = datetime.now(UTC)
-    try:
-        request = otlp.parse(body)
-    except otlp.MalformedRequest as error:
-        raise Refused(400, str(error)) from error
+    refusals = await asyncio.to_thread(_refusals, body, now)
     if otlp.MARKER.encode() in body:
         try:
             await asyncio.wrap_future(journal.append(frame(now, body)))
@@ -65,7 +64,6 @@ async def _keep(journal: Journal, body: bytes) -> ExportTraceServiceResponse:
         except OSError as error:
             raise Refused(503, f"the journal's disk refuses: {error.strerror}") from error
     answer = ExportTraceServiceResponse()
-    refusals = otlp.refusals(request, otlp.Window.at(now, RETENTION))
     if refusals:
         answer.partial_success.rejected_spans = refusals.total()
         answer.partial_success.error_message = "; ".join(
@@ -74,11 +72,22 @@ async def _keep(journal: Journal, body: bytes) -> ExportTraceServiceResponse:
     return answer
 
 
+def _refusals(body: bytes, now: datetime) -> Counter[str]:
+    try:
+        request = otlp.parse(body)
+    except otlp.MalformedRequest as error:
+        raise Refused(400, str(error)) from error
+    spans = sum(len(scope.spans) for one in request.resource_spans for scope in one.scope_spans)
+    if spans > MOST_SPANS:
+        raise Refused(413, f"{spans} spans in one request: send at most {MOST_SPANS}")
+    return otlp.refusals(request, otlp.Window.at(now, RETENTION))
+
+
 async def _body(request: Request, max_bytes: int) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != PROTOBUF:
         raise Refused(415, f"Content-Type {media_type or '(none)'}: send {PROTOBUF}")
-    encoding = request.headers.get("content-encoding", "identity")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
         raise Refused(415, f"Content-Encoding {encoding}: send gzip or none")
     body = bytearray()
@@ -90,15 +99,19 @@ async def _body(request: Request, max_bytes: int) -> bytes:
 
 
 def _gunzipped(body: bytes, max_bytes: int) -> bytes:
-    stream = zlib.decompressobj(GZIP)
-    try:
-        content = stream.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise Refused(400, "the body is not gzip, though Content-Encoding says so") from error
-    if len(content) > max_bytes:
-        raise Refused(413, f"the body unpacks to more than {max_bytes} bytes: send smaller batches")
-    if not stream.eof:
-        raise Refused(400, "the gzip body ends too early")
+    content = b""
+    while body:
+        member = zlib.decompressobj(GZIP)
+        try:
+            content += member.decompress(body, max_bytes + 1 - len(content))
+        except zlib.error as error:
+            raise Refused(400, "the body is not gzip, though Content-Encoding says so") from error
+        if len(content) > max_bytes:
+            reason = f"the body unpacks to more than {max_bytes} bytes: send smaller batches"
+            raise Refused(413, reason)
+        if not member.eof:
+            raise Refused(400, "the gzip body ends too early")
+        body = member.unused_data
     return content
 
 

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -65,7 +65,7 @@ class Settings(BaseModel):
     @field_validator("store")
     @classmethod
     def _store_is_known(cls, value: str) -> str:
-        parts = urlsplit(value)
+        parts = _split(value)
         embedded = parts.scheme == "chdb" and parts.netloc == "" and len(parts.path) > 1
         if value and not embedded and not (parts.scheme == "clickhouse" and parts.hostname):
             raise ValueError("give chdb:///absolute/path or clickhouse://user:password@host:port")
@@ -75,15 +75,23 @@ class Settings(BaseModel):
     @classmethod
     def _is_a_web_address(cls, value: str | SecretStr | None) -> str | SecretStr | None:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
+        if text and not (text.startswith(("http://", "https://")) and _split(text).hostname):
             raise ValueError("give an address like https://host/path")
         return value
 
     @field_validator("ingest_token", "read_token")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < 16:
-            raise ValueError("give at least 16 characters")
+        token = value.get_secret_value() if value else ""
+        if value and not (len(token) >= 16 and token.isascii() and token == token.strip()):
+            raise ValueError("give at least 16 characters of ASCII without a space at either end")
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _can_stand_in_an_address(cls, value: Path) -> Path:
+        if set("?#%") & set(str(value)):
+            raise ValueError("give a path without ?, # and %")
         return value
 
     @model_validator(mode="after")
@@ -121,11 +129,15 @@ class Settings(BaseModel):
 
     @property
     def page_url(self) -> str:
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or f"http://{self._shown_host}:{self.port}").rstrip("/")
 
     @property
     def otlp_url(self) -> str:
-        return f"http://{self.host}:{self.otlp_port}"
+        return f"http://{self._shown_host}:{self.otlp_port}"
+
+    @property
+    def _shown_host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -154,6 +166,16 @@ def _content(variable: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{variable}={path}: {error.strerror}; give a readable file") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable}={path}: not UTF-8; give a text file") from None
+
+
+def _split(address: str) -> SplitResult:
+    """Split an address; raise ValueError when its port is none."""
+    parts = urlsplit(address)
+    if parts.port == 0:
+        raise ValueError("give a port from 1 to 65535")
+    return parts
 
 
 def _in_one_line(error: ValidationError) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from taximeter_collector import otlp
-from taximeter_collector.calls import Call
-from taximeter_collector.journal import Journal, read_segment
+from taximeter_collector.calls import Call, Priced
+from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_segment
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import Store
+from taximeter_collector.store import RowsRefused, Store
 from taximeter_collector.store.store import RETENTION
 
 log = logging.getLogger(__name__)
@@ -24,18 +24,12 @@ IDLE_WAIT_S: Final = 0.2
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
 
+Row = tuple[Call, Priced]
+
 
 def frame(received_at: datetime, body: bytes) -> bytes:
     """Return what the journal keeps of a request: when it came, and its protobuf body."""
     return RECEIVED_AT.pack(round(received_at.timestamp() * 1000)) + body
-
-
-def calls_of(payload: bytes) -> Iterator[Call]:
-    """Yield the calls of one journal frame, judged by the moment it was received."""
-    (milliseconds,) = RECEIVED_AT.unpack_from(payload)
-    received_at = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    request = otlp.parse(payload[RECEIVED_AT.size :])
-    return otlp.calls(request, otlp.Window.at(received_at, RETENTION))
 
 
 class Writer:
@@ -53,46 +47,90 @@ class Writer:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Write what the journal has closed, then stop; what the store refuses stays on disk."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        while not (self._stopping.is_set() and self.trouble):
             segment = self._journal.next_segment(IDLE_WAIT_S)
             if segment is not None:
                 self._write(segment)
             elif self._stopping.is_set():
                 return
 
-    def _write(self, segment: Path) -> None:
+    def _write(self, path: Path) -> None:
+        segment = self._read(path)
+        if segment is None:
+            return
         retry_s = FIRST_RETRY_S
-        while True:
-            try:
-                self._add(segment)
-            except Exception as error:
-                log.exception("the store does not take a segment", extra={"segment": segment.name})
-                self.trouble = str(error)
-                if self._stopping.wait(retry_s):
-                    return
-                retry_s = min(2 * retry_s, LAST_RETRY_S)
-            else:
-                self.trouble = ""
+        rows = self._rows(path, segment)
+        while not self._is_added(path, rows):
+            if self._stopping.wait(retry_s):
                 return
-
-    def _add(self, segment: Path) -> None:
-        content = read_segment(segment)
-        calls = [call for payload in content.payloads for call in calls_of(payload)]
-        self._store.add(
-            [(call, self._prices.priced(call)) for call in calls],
-            token=segment.stem,
-            book_version=self._prices.version,
-            now=datetime.now(UTC),
-        )
-        if content.damaged:
-            fields = {"segment": segment.name, "frames": content.damaged}
-            log.error("a journal segment is damaged and was set aside", extra=fields)
-            self._journal.set_aside(segment)
+            retry_s = min(2 * retry_s, LAST_RETRY_S)
+        if segment.damaged:
+            log.error("a journal segment is damaged and was set aside", extra={"path": str(path)})
+            self._journal.set_aside(path)
         else:
-            self._journal.delete(segment)
+            self._journal.delete(path)
+
+    def _read(self, path: Path) -> Segment | None:
+        """Read a segment; None when there is nothing that could be read, now or later."""
+        try:
+            return read_segment(path)
+        except FileNotFoundError:
+            log.exception("a journal segment has vanished", extra={"path": str(path)})
+            self._journal.delete(path)
+        except (OSError, UnknownFormat):
+            log.exception("a journal segment can't be read and was set aside")
+            self._journal.set_aside(path)
+        return None
+
+    def _is_added(self, path: Path, rows: Sequence[Row]) -> bool:
+        try:
+            self._add(path, rows, token=path.stem)
+        except Exception as error:
+            log.exception("the store does not take a segment", extra={"path": str(path)})
+            self.trouble = str(error) or type(error).__name__
+            return False
+        self.trouble = ""
+        return True
+
+    def _add(self, path: Path, rows: Sequence[Row], token: str) -> None:
+        """Add the rows; those that the store refuses are set aside and don't stop the others."""
+        try:
+            self._store.add(
+                rows, token=token, book_version=self._prices.version, now=datetime.now(UTC)
+            )
+        except RowsRefused as error:
+            if len(rows) == 1:
+                fields = {"call_id": rows[0][0].call_id, "reason": str(error)}
+                log.error("the store refuses a call, which was set aside", extra=fields)  # noqa: TRY400
+                self._journal.set_rows_aside(path, rows)
+                return
+            middle = len(rows) // 2
+            self._add(path, rows[:middle], f"{token}.0")
+            self._add(path, rows[middle:], f"{token}.1")
+
+    def _rows(self, path: Path, segment: Segment) -> list[Row]:
+        rows: list[Row] = []
+        for payload in segment.payloads:
+            (milliseconds,) = RECEIVED_AT.unpack_from(payload)
+            received_at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+            window = otlp.Window.at(received_at, RETENTION)
+            for resource, span in otlp.spans(otlp.parse(payload[RECEIVED_AT.size :])):
+                try:
+                    call = otlp.call_of(resource, span, window)
+                    if call is not None:
+                        rows.append((call, self._prices.priced(call)))
+                except Exception:
+                    log.exception("a span can't be read and was set aside")
+                    self._journal.set_rows_aside(path, [span.SerializeToString()])
+        return rows

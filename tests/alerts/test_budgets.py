@@ -67,6 +67,11 @@ def test_a_file_without_budgets_is_fine(text: str) -> None:
             ":4: scope: {'city': 'x'}",
         ),
         ("budgets:\n  - name: a\n    amount: 1\n    currency: EUR\n", ":4: currency: 'EUR'"),
+        ("budgets: []\nbudgets: []\n", "budgets.yaml:2: budgets: given twice"),
+        ("budgets:\n  - name: a\n    amount: 1\n    amount: 2\n", ":4: amount: given twice"),
+        ("budgets:\n  - name: a\n    amount: 1\n    zone: [UTC]\n", ":4: zone: ['UTC']"),
+        ("budgets:\n  - name: \x01\n", "budgets.yaml:2: not YAML"),
+        ("[" * 3000, "budgets.yaml:1: "),
         (
             "budgets:\n  - name: a\n    amount: 1\n    thresholds:\n      - 50\n      - half\n",
             ":6: thresholds.1: 'half'",

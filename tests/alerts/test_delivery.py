@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from starlette.routing import Route
 
 from builders import NOON, alert
 from taximeter_alerts.channels import Channel, SlackWebhook
+from taximeter_alerts.evaluate import Alert
 from taximeter_alerts.outbox import deliver
 from taximeter_alerts.state import LEASE, DeliveryState, State, StateUnavailable
 from taximeter_api.demo.fake_openai import serving
@@ -58,6 +61,10 @@ def channels(slack: FakeSlack) -> dict[str, Channel]:
     return {"slack": SlackWebhook(slack.url, page_url="http://127.0.0.1:8787")}
 
 
+def at(moment: datetime) -> Callable[[], datetime]:
+    return lambda: moment
+
+
 def states(state: State) -> list[DeliveryState]:
     return [delivery.state for delivery in state.deliveries()]
 
@@ -66,7 +73,7 @@ def test_an_alert_is_sent_once(state: State, slack: FakeSlack) -> None:
     state.add(alert())
 
     for _ in range(3):
-        deliver(state, channels(slack), NOON)
+        deliver(state, channels(slack), at(NOON))
 
     assert slack.texts == ["50% of budget “search / November 2026” used: $6.00 of $10.00."]
     assert states(state) == [DeliveryState.SENT]
@@ -92,11 +99,11 @@ def test_a_refused_alert_is_sent_later(state: State, slack: FakeSlack, status: i
     slack.answers = [(status, {})]
     state.add(alert())
 
-    deliver(state, channels(slack), NOON)
+    deliver(state, channels(slack), at(NOON))
     assert slack.texts == []
     assert states(state) == [DeliveryState.PENDING]
 
-    deliver(state, channels(slack), NOON + MINUTE)
+    deliver(state, channels(slack), at(NOON + MINUTE))
     assert len(slack.texts) == 1
 
 
@@ -104,22 +111,29 @@ def test_retry_after_is_honoured(state: State, slack: FakeSlack) -> None:
     slack.answers = [(429, {"Retry-After": "30"})]
     state.add(alert())
 
-    deliver(state, channels(slack), NOON)
-    deliver(state, channels(slack), NOON + timedelta(seconds=29))
+    deliver(state, channels(slack), at(NOON))
+    deliver(state, channels(slack), at(NOON + timedelta(seconds=29)))
     assert slack.texts == []
 
-    deliver(state, channels(slack), NOON + timedelta(seconds=30))
+    deliver(state, channels(slack), at(NOON + timedelta(seconds=30)))
     assert len(slack.texts) == 1
 
 
-@pytest.mark.parametrize("date", ["Fri, 31 Dec 2027 23:59:59 GMT", "nonsense", ""])
-def test_any_retry_after_is_survived(state: State, slack: FakeSlack, date: str) -> None:
-    slack.answers = [(429, {"Retry-After": date})]
+@pytest.mark.parametrize(
+    "value",
+    ["Fri, 31 Dec 2027 23:59:59 GMT", "nonsense", "", "31536000", "9" * 20, "9" * 400],
+)
+def test_no_retry_after_puts_an_alert_off_for_more_than_an_hour(
+    state: State, slack: FakeSlack, value: str
+) -> None:
+    slack.answers = [(429, {"Retry-After": value})]
     state.add(alert())
 
-    deliver(state, channels(slack), NOON)
-
+    deliver(state, channels(slack), at(NOON))
     assert states(state) == [DeliveryState.PENDING]
+
+    deliver(state, channels(slack), at(NOON + timedelta(hours=1)))
+    assert len(slack.texts) == 1
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
@@ -129,8 +143,8 @@ def test_a_webhook_that_is_gone_is_not_tried_again(
     slack.answers = [(status, {})]
     state.add(alert())
 
-    deliver(state, channels(slack), NOON)
-    deliver(state, channels(slack), NOON + timedelta(days=1))
+    deliver(state, channels(slack), at(NOON))
+    deliver(state, channels(slack), at(NOON + timedelta(days=1)))
 
     assert slack.texts == []
     assert states(state) == [DeliveryState.DEAD]
@@ -140,8 +154,8 @@ def test_slack_out_of_reach_loses_no_alert(state: State, slack: FakeSlack) -> No
     state.add(alert())
     unreachable: dict[str, Channel] = {"slack": SlackWebhook("http://127.0.0.1:9/x", page_url="")}
 
-    deliver(state, unreachable, NOON)
-    deliver(state, channels(slack), NOON + MINUTE)
+    deliver(state, unreachable, at(NOON))
+    deliver(state, channels(slack), at(NOON + MINUTE))
 
     assert len(slack.texts) == 1
 
@@ -151,8 +165,8 @@ def test_a_channel_that_is_not_set_up_keeps_its_alerts_until_it_is(
 ) -> None:
     state.add(alert())
 
-    deliver(state, {}, NOON)
-    deliver(state, channels(slack), NOON + 20 * MINUTE)
+    deliver(state, {}, at(NOON))
+    deliver(state, channels(slack), at(NOON + 20 * MINUTE))
 
     assert len(slack.texts) == 1
 
@@ -161,12 +175,12 @@ def test_a_claim_of_a_dead_process_expires_and_is_taken_again(
     state: State, slack: FakeSlack
 ) -> None:
     state.add(alert())
-    assert len(state.claim(NOON)) == 1
+    assert state.claim(1, NOON) is not None
 
-    deliver(state, channels(slack), NOON + LEASE - timedelta(seconds=1))
+    deliver(state, channels(slack), at(NOON + LEASE - timedelta(seconds=1)))
     assert slack.texts == []
 
-    deliver(state, channels(slack), NOON + LEASE)
+    deliver(state, channels(slack), at(NOON + LEASE))
     assert len(slack.texts) == 1
 
 
@@ -176,10 +190,12 @@ def test_many_claim_at_once_and_one_gets_it(tmp_path: Path) -> None:
     for percent in (50, 75, 90):
         replicas[0].add(alert(percent))
     claimed: list[int] = []
-    threads = [
-        threading.Thread(target=lambda one=one: claimed.extend(d.id for d in one.claim(NOON)))
-        for one in replicas
-    ]
+
+    def claim_all(replica: State) -> None:
+        taken = [replica.claim(number, NOON) for number in (1, 2, 3)]
+        claimed.extend(delivery.id for delivery in taken if delivery is not None)
+
+    threads = [threading.Thread(target=claim_all, args=(one,)) for one in replicas]
 
     for thread in threads:
         thread.start()
@@ -191,6 +207,97 @@ def test_many_claim_at_once_and_one_gets_it(tmp_path: Path) -> None:
     assert sorted(claimed) == [1, 2, 3]
 
 
+class Broken:
+    def send(self, alert: Alert) -> None:
+        raise ZeroDivisionError(alert.key.budget)
+
+
+def test_a_delivery_that_fails_unexpectedly_holds_up_no_other(
+    state: State, slack: FakeSlack
+) -> None:
+    state.add(alert(50, channels=("broken", "slack")))
+
+    deliver(state, {"broken": Broken(), **channels(slack)}, at(NOON))
+
+    assert len(slack.texts) == 1
+    assert states(state) == [DeliveryState.PENDING, DeliveryState.SENT]
+
+
+def test_a_webhook_that_takes_and_never_answers_gets_three_posts_and_no_storm(
+    state: State,
+) -> None:
+    posts: list[bytes] = []
+    with silent_server(posts) as url:
+        state.add(alert())
+        mute: dict[str, Channel] = {"slack": SlackWebhook(url, page_url="")}
+        for minutes in range(0, 600, 15):
+            deliver(state, mute, at(NOON + timedelta(minutes=minutes)))
+
+    assert len(posts) == 3
+    assert states(state) == [DeliveryState.AMBIGUOUS]
+
+
+@contextmanager
+def silent_server(posts: list[bytes]) -> Iterator[str]:
+    """Read a request, then close the connection without an answer."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                posts.append(connection.recv(65536))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def test_only_the_holder_of_a_claim_completes_its_note(state: State) -> None:
+    state.add(alert())
+    slow = state.claim(1, NOON)
+    other = state.claim(1, NOON + LEASE)
+    assert slow is not None
+    assert other is not None
+
+    state.finish(other, DeliveryState.SENT, due_at=NOON)
+    state.finish(slow, DeliveryState.PENDING, due_at=NOON)
+
+    assert states(state) == [DeliveryState.SENT]
+
+
+def test_a_dead_delivery_gets_another_try_when_the_service_starts_anew(
+    state: State, slack: FakeSlack
+) -> None:
+    slack.answers = [(404, {})]
+    state.add(alert())
+    deliver(state, channels(slack), at(NOON))
+
+    state.revive(NOON)
+    deliver(state, channels(slack), at(NOON))
+
+    assert len(slack.texts) == 1
+    assert states(state) == [DeliveryState.SENT]
+
+
+def test_a_clock_that_was_ahead_for_a_while_postpones_nothing_for_years(
+    state: State, slack: FakeSlack
+) -> None:
+    slack.answers = [(500, {})]
+    state.add(alert())
+    deliver(state, channels(slack), at(NOON.replace(year=2036)))
+
+    deliver(state, channels(slack), at(NOON))
+
+    assert len(slack.texts) == 1
+
+
 def test_the_webhooks_address_is_in_no_log_and_no_note(
     state: State, slack: FakeSlack, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -199,9 +306,9 @@ def test_the_webhooks_address_is_in_no_log_and_no_note(
     state.add(alert(75))
     dead: dict[str, Channel] = {"slack": SlackWebhook("http://127.0.0.1:9/secret", page_url="")}
 
-    deliver(state, channels(slack), NOON)
+    deliver(state, channels(slack), at(NOON))
     state.add(alert(90))
-    deliver(state, dead, NOON)
+    deliver(state, dead, at(NOON))
 
     notes = [delivery.error for delivery in state.deliveries()]
     fields = [str(vars(record)) for record in caplog.records]

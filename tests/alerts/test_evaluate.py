@@ -53,7 +53,7 @@ def test_a_budget_of_zero_is_crossed_by_the_first_cent_and_not_by_nothing() -> N
 
 
 def test_several_thresholds_at_once_make_one_alert_that_names_the_lower_ones() -> None:
-    raised = due(budget(), spent("9.10"), set(), NOON)
+    raised = due(budget(), budget().period_at(NOON), spent("9.10"), set(), NOON)
 
     assert raised is not None
     assert (raised.key.percent, raised.also_passed, raised.next_threshold) == (90, (50, 75), 100)
@@ -66,11 +66,11 @@ def keys_of(one: Alert | None, of: Budget) -> set[object]:
 
 
 def test_an_alert_is_raised_once_and_the_next_threshold_again() -> None:
-    first = due(budget(), spent("5.10"), set(), NOON)
+    first = due(budget(), budget().period_at(NOON), spent("5.10"), set(), NOON)
     raised = keys_of(first, budget())
 
-    assert due(budget(), spent("7.40"), raised, NOON) is None  # type: ignore[arg-type]
-    second = due(budget(), spent("7.50"), raised, NOON)  # type: ignore[arg-type]
+    assert due(budget(), budget().period_at(NOON), spent("7.40"), raised, NOON) is None  # type: ignore[arg-type]
+    second = due(budget(), budget().period_at(NOON), spent("7.50"), raised, NOON)  # type: ignore[arg-type]
     assert second is not None
     assert (second.key.percent, second.also_passed) == (75, ())
 
@@ -79,18 +79,18 @@ def test_a_threshold_added_below_one_already_raised_is_no_news() -> None:
     raised = {key_of(budget(), budget().period_at(NOON), 75)}
     edited = replace(budget(), thresholds=(60, 75))
 
-    assert due(edited, spent("7.60"), raised, NOON) is None
+    assert due(edited, edited.period_at(NOON), spent("7.60"), raised, NOON) is None
 
 
 def test_another_amount_is_another_alert() -> None:
     raised = {key_of(budget("10"), budget("10").period_at(NOON), 50)}
 
-    assert due(budget("10.00"), spent("6"), raised, NOON) is None
-    assert due(budget("11"), spent("6"), raised, NOON) is not None
+    assert due(budget("10.00"), budget("10.00").period_at(NOON), spent("6"), raised, NOON) is None
+    assert due(budget("11"), budget("11").period_at(NOON), spent("6"), raised, NOON) is not None
 
 
 def test_a_new_month_begins_anew() -> None:
     raised = {key_of(budget(), budget().period_at(NOON), 50)}
     december = NOON.replace(month=12)
 
-    assert due(budget(), spent("6"), raised, december) is not None
+    assert due(budget(), budget().period_at(december), spent("6"), raised, december) is not None

@@ -10,6 +10,7 @@ import pytest
 from builders import NOON, Rows, budget, costing, unpriced
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
+from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Scope, Store
 
 
@@ -82,3 +83,36 @@ def test_without_budgets_nothing_is_raised(store: Store, state: State) -> None:
 
 def test_a_scope_is_made_from_names_people_use() -> None:
     assert budget(scope={"user": ["a", "b"]}).scope == Scope({Dimension.USER: ("a", "b")})
+
+
+MIDNIGHT = NOON.replace(month=12, day=1, hour=0)
+
+
+def test_what_was_spent_in_a_months_last_second_still_alerts(store: Store, state: State) -> None:
+    assert evaluate(store, state, [budget("10")], MIDNIGHT - timedelta(seconds=2)) == []
+    add(store, costing("6", ts=MIDNIGHT - timedelta(seconds=1)))
+
+    raised = evaluate(store, state, [budget("10")], MIDNIGHT + timedelta(days=2))
+
+    assert [(alert.key.percent, alert.key.period_start.month) for alert in raised] == [(50, 11)]
+
+
+def test_a_budget_says_nothing_about_months_before_it_was_set(store: Store, state: State) -> None:
+    add(store, costing("6", ts=MIDNIGHT - timedelta(days=1)))
+
+    assert evaluate(store, state, [budget("10")], MIDNIGHT + timedelta(hours=1)) == []
+
+
+@pytest.mark.parametrize("user", ["o'brien", "cafe\u0301", "a\\b"])
+def test_a_scope_speaks_of_labels_as_they_are_stored(store: Store, state: State, user: str) -> None:
+    add(store, costing("6", user_id=label(user)))
+
+    assert len(evaluate(store, state, [budget("10", scope={"user": user})], NOON)) == 1
+
+
+def test_a_channel_named_twice_is_one_channel(store: Store, state: State) -> None:
+    add(store, costing("6"))
+
+    evaluate(store, state, [budget("10", channels=("slack", "slack"))], NOON)
+
+    assert len(state.deliveries()) == 1

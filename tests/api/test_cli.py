@@ -43,6 +43,26 @@ def test_an_occupied_port_stops_the_start_and_is_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_one_port_for_both_stops_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    refused = taximeter("serve", PORT=port, OTLP_PORT=port, DATA_DIR=str(tmp_path))
+
+    assert refused.returncode == 2
+    assert f"TAXIMETER_SERVER_OTLP_PORT={port}: Address already in use" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_state_database_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_text("not a database, but long enough to be looked at" * 50)
+
+    refused = taximeter("serve", PORT="0", OTLP_PORT="0", DATA_DIR=str(tmp_path))
+
+    assert refused.returncode == 2
+    assert "state.db" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_a_server_out_of_reach_stops_the_start_and_is_named(tmp_path: Path) -> None:
     refused = taximeter(
         "serve",

@@ -62,13 +62,16 @@ def test_a_page_of_another_site_is_refused(origin: str, status: int) -> None:
         (f"bearer {TOKEN}", 200),
         (f"Basic {BASIC}", 200),
         ("Basic %%%", 401),
+        ("Basic \u00e9", 401),
         (f"Digest {TOKEN}", 401),
     ],
 )
 def test_a_reader_shows_the_token_as_bearer_or_as_sign_in_password(
     authorization: str, status: int
 ) -> None:
-    answer = client(token=TOKEN).get("/api/spend", headers={"Authorization": authorization})
+    answer = client(token=TOKEN).get(
+        "/api/spend", headers={"Authorization": authorization.encode("latin-1")}
+    )
 
     assert answer.status_code == status
     assert ("secret figures" in answer.text) == (status == 200)

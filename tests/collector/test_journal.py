@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from taximeter_collector.journal import Journal, JournalFull, UnknownFormat, read_segment
+from taximeter_collector.journal import (
+    FRAME,
+    MAGIC,
+    Journal,
+    JournalFull,
+    UnknownFormat,
+    read_segment,
+)
+
+OPEN_FILES = Path("/proc/self/fd")
 
 
 @pytest.fixture
@@ -71,6 +80,57 @@ def test_a_flipped_bit_is_found_and_harms_no_other_payload(journal: Journal) -> 
     read = read_segment(segment)
 
     assert (read.payloads, read.damaged) == ([b"one", b"three"], 1)
+
+
+def test_a_tail_of_zeros_is_no_payload(journal: Journal) -> None:
+    journal.append(b"whole").result(5)
+    segment = next_segment(journal)
+    with segment.open("ab") as file:
+        file.write(bytes(4096))
+
+    read = read_segment(segment)
+
+    assert (read.payloads, read.damaged) == ([b"whole"], 0)
+
+
+def test_a_flipped_bit_in_a_length_is_found(journal: Journal) -> None:
+    for payload in (b"one", b"two", b"three"):
+        journal.append(payload).result(5)
+    segment = next_segment(journal)
+    content = bytearray(segment.read_bytes())
+    content[len(MAGIC) + FRAME.size + len(b"one") + 3] |= 0x40
+    segment.write_bytes(content)
+
+    read = read_segment(segment)
+
+    assert (read.payloads, read.damaged) == ([b"one"], 1)
+
+
+def test_a_sender_that_goes_away_stops_nobody_elses_append(journal: Journal) -> None:
+    journal.append(b"given up").cancel()
+
+    journal.append(b"kept").result(5)
+
+    assert journal.is_alive
+
+
+def test_a_disk_that_is_broken_for_a_while_leaks_no_file(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    open_files = len(list(OPEN_FILES.iterdir()))
+    with monkeypatch.context() as disk:
+        for name in ("fsync", "fdatasync", "ftruncate"):
+            disk.setattr(os, name, refuse)
+        for _ in range(10):
+            with pytest.raises(OSError, match="Input/output"):
+                journal.append(b"refused").result(5)
+
+    assert len(list(OPEN_FILES.iterdir())) == open_files
+    assert list(tmp_path.iterdir()) == []
+    journal.append(b"well again").result(5)
 
 
 def test_a_full_journal_refuses_until_the_store_has_taken_some(tmp_path: Path) -> None:

@@ -29,3 +29,13 @@ def test_a_long_label_is_cut_with_a_hash_that_keeps_it_apart_from_others() -> No
     assert len(long) == 256
     assert long.startswith("x" * 200)
     assert long != other
+
+
+def test_no_label_takes_long_whatever_it_is_made_of() -> None:
+    hostile = "a" + "\u0301\u0327" * 500_000
+
+    assert len(label(hostile)) <= 256
+
+
+def test_half_a_character_harms_nothing() -> None:
+    assert label("bad\ud800") == "bad?"

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from builders import NOON
 from spans import request, span
@@ -14,8 +15,13 @@ from taximeter_collector.calls import Call, Usage, UsageSource
 WINDOW = otlp.Window.at(NOON, timedelta(days=400))
 
 
+def calls(message: ExportTraceServiceRequest, window: otlp.Window = WINDOW) -> list[Call]:
+    found = [otlp.call_of(resource, one, window) for resource, one in otlp.spans(message)]
+    return [call for call in found if call is not None]
+
+
 def decoded(attributes: dict[str, Any] | None = None, **more: Any) -> Call:
-    (call,) = otlp.calls(request(span(attributes, **more)), WINDOW)
+    (call,) = calls(request(span(attributes, **more)))
     return call
 
 
@@ -33,7 +39,7 @@ def test_a_span_becomes_a_call_with_its_time_tokens_and_models() -> None:
 def test_a_span_that_calls_no_model_is_none_of_ours() -> None:
     message = request(span({"gen_ai.operation.name": None, "http.route": "/"}))
 
-    assert list(otlp.calls(message, WINDOW)) == []
+    assert calls(message) == []
 
 
 @pytest.mark.parametrize(
@@ -42,6 +48,7 @@ def test_a_span_that_calls_no_model_is_none_of_ours() -> None:
         ("api.openai.com", "chatcmpl-1"),
         ("eu.api.openai.com", "chatcmpl-1"),
         ("acme.openai.azure.com", "chatcmpl-1"),
+        ("myopenai.com", "00000000000000000000000000000007/0000000000000001"),
         ("localhost", "00000000000000000000000000000007/0000000000000001"),
         ("openai.com.evil.example", "00000000000000000000000000000007/0000000000000001"),
     ],
@@ -100,12 +107,24 @@ def test_a_call_without_usage_has_lost_it() -> None:
         {"gen_ai.request.stream": "yes"},
         {"taximeter.feature": 7},
         {"taximeter.attempt.waits": ["soon"]},
+        {"taximeter.attempt.statuses": [0.5]},
+        {"taximeter.usage.source": ["reported"]},
+        {"taximeter.usage.source": 7},
     ],
 )
 def test_an_attribute_of_another_type_than_the_contract_is_absent(
     attributes: dict[str, Any],
 ) -> None:
     assert decoded(attributes) == decoded()
+
+
+def test_spans_without_any_id_stay_apart() -> None:
+    first, second = span({"gen_ai.response.id": None}), span({"gen_ai.response.id": None})
+    second.end_time_unix_nano += 1_000_000
+    for one in (first, second):
+        one.trace_id = one.span_id = b""
+
+    assert len({call.call_id for call in calls(request(first, second))}) == 2
 
 
 def test_the_accepted_time_is_retention_back_to_one_hour_ahead() -> None:
@@ -117,7 +136,7 @@ def test_the_accepted_time_is_retention_back_to_one_hour_ahead() -> None:
     ]
     message = request(*(span(start=moment) for moment in moments))
 
-    assert [call.ts for call in otlp.calls(message, WINDOW)] == moments[1:3]
+    assert [call.ts for call in calls(message)] == moments[1:3]
     assert otlp.refusals(message, WINDOW) == {
         "older than the retention, which begins 2025-10-12": 1,
         "more than an hour ahead of the collector's clock": 1,
@@ -129,7 +148,7 @@ def test_a_span_from_the_end_of_time_is_refused_and_harms_nothing() -> None:
     far.start_time_unix_nano = 2**64 - 1
     message = request(far, span())
 
-    assert [call.ts for call in otlp.calls(message, WINDOW)] == [NOON]
+    assert [call.ts for call in calls(message)] == [NOON]
 
 
 def test_a_body_that_is_not_otlp_is_malformed() -> None:
@@ -140,6 +159,6 @@ def test_a_body_that_is_not_otlp_is_malformed() -> None:
 def test_a_moment_keeps_its_milliseconds() -> None:
     late = span()
     late.start_time_unix_nano = 1_794_000_000_123_999_999
-    (call,) = otlp.calls(request(late), otlp.Window.at(NOON, timedelta(days=400)))
+    (call,) = calls(request(late))
 
     assert call.ts == datetime(2026, 11, 6, 21, 20, 0, 123_000, UTC)

@@ -37,6 +37,11 @@ def test_variables_of_others_and_of_the_apps_side_are_left_alone() -> None:
         ({"TAXIMETER_SERVER_STORE": "chdb://relative"}, ["chdb:///absolute/path"]),
         ({"TAXIMETER_SERVER_READ_TOKEN": "short"}, ["(secret)", "at least 16 characters"]),
         ({"TAXIMETER_SERVER_SLACK_WEBHOOK_URL": "slack"}, ["(secret)", "https://host/path"]),
+        ({"TAXIMETER_SERVER_READ_TOKEN": " a-token-of-24-characters"}, ["without a space"]),
+        ({"TAXIMETER_SERVER_STORE": "clickhouse://u:p@h:abc"}, ["STORE=(secret)", "abc"]),
+        ({"TAXIMETER_SERVER_STORE": "clickhouse://u:p@h:99999"}, ["STORE=(secret)", "0-65535"]),
+        ({"TAXIMETER_SERVER_SLACK_WEBHOOK_URL": "https://h:x/"}, ["(secret)"]),
+        ({"TAXIMETER_SERVER_DATA_DIR": "a#b"}, ["DATA_DIR='a#b'", "without ?, # and %"]),
         ({"TAXIMETER_SERVER_LOG_LEVEL": "loud"}, ["LOG_LEVEL='loud'", "'debug'"]),
         ({"TAXIMETER_SERVER_READ_TOKEN_FILE": "/nowhere"}, ["_FILE=/nowhere", "readable file"]),
         ({"TAXIMETER_SERVER_HOST": "0.0.0.0"}, ["INGEST_TOKEN", "127.0.0.1"]),
@@ -95,3 +100,7 @@ def test_the_documentation_names_every_setting_its_default_and_no_other() -> Non
         if default not in (None, ""):
             shown = f"{default:g}" if isinstance(default, float) else str(default)
             assert row[2].strip() == f"`{shown}`", variable
+
+
+def test_an_ipv6_address_is_shown_as_one_can_open_it() -> None:
+    assert read_settings({"TAXIMETER_SERVER_HOST": "::1"}).page_url == "http://[::1]:8787"

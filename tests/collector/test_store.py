@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -98,6 +101,50 @@ def test_a_refresh_that_died_before_its_note_is_repeated_without_harm(store: Sto
     assert store.spend(NOVEMBER)[0].cost == Decimal(1)
     store.refresh()
     assert store.spend(NOVEMBER)[0].cost == Decimal(1)
+
+
+def test_a_refresh_that_comes_between_mark_and_rows_hides_no_call(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh: list[threading.Thread] = []
+    insert = store._connection.insert
+
+    def inserted(table: str, *args: Any, **more: Any) -> None:
+        if table == "calls":
+            refresh.append(threading.Thread(target=store.refresh))
+            refresh[0].start()
+            refresh[0].join(0.5)
+        insert(table, *args, **more)
+
+    monkeypatch.setattr(store._connection, "insert", inserted)
+    add(store, [costing("1")])
+    refresh[0].join()
+    store.refresh()
+
+    assert store.spend(NOVEMBER)[0].cost == Decimal(1)
+
+
+def test_numbers_go_on_from_a_rollup_whose_note_was_lost(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from builders import NOON, costing
+from taximeter_collector.store import Period, Store
+store = Store(sys.argv[1])
+if sys.argv[2] == "crash":
+    store.add([costing("1")], token="t", book_version="b", now=NOON)
+    insert = store._connection.insert
+    store._connection.insert = lambda table, *a, **k: os._exit(9) if table == "hours_done" else None
+store.refresh()
+print(store.spend(Period(NOON.replace(day=1, hour=0), NOON.replace(day=30)))[0].cost)
+store.close()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", script, f"chdb://{tmp_path / 'store'}"]
+    crashed = subprocess.run([*command, "crash"], env=environment, check=False)
+    again = subprocess.run([*command, "again"], env=environment, capture_output=True, check=True)
+
+    assert crashed.returncode == 9
+    assert Decimal(again.stdout.decode()) == 1
 
 
 def test_a_call_without_a_price_is_counted_and_is_not_zero_dollars(store: Store) -> None:

@@ -4,11 +4,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
 from builders import NOON
 from spans import request, span
+from taximeter_collector import otlp
+from taximeter_collector.calls import Call, Priced
 from taximeter_collector.journal import Journal
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import Period, Store, StoreUnavailable
+from taximeter_collector.store import Dimension, Period, RowsRefused, Store, StoreUnavailable
 from taximeter_collector.writer import Writer, frame
 
 DAY = Period(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 17, tzinfo=UTC))
@@ -92,3 +97,77 @@ def test_a_damaged_segment_gives_what_it_can_and_is_kept(store: Store, tmp_path:
 
     assert store.spend(DAY)[0].calls == 1
     assert len(list(tmp_path.glob("*.damaged"))) == 1
+
+
+def test_a_span_that_can_not_be_read_is_set_aside_and_stops_no_other(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned(resource: object, one: Span, window: otlp.Window) -> Call | None:
+        if one.span_id == b"\0" * 7 + b"\x02":
+            raise ZeroDivisionError
+        return call_of(resource, one, window)  # type: ignore[arg-type]
+
+    call_of = otlp.call_of
+    monkeypatch.setattr(otlp, "call_of", poisoned)
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    body = request(*(span({"gen_ai.response.id": None}, span_id=n) for n in (1, 2, 3)))
+    journal.append(frame(NOON, body.SerializeToString())).result(5)
+
+    written(journal, store)
+
+    assert store.spend(DAY)[0].calls == 2
+    (refused,) = tmp_path.glob("*.refused")
+    assert "gen_ai.operation.name" in refused.read_text()
+
+
+class Choosy:
+    """A store that refuses one call for what it says."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, rows: list[tuple[Call, Priced]], **more: str) -> None:
+        if any(call.feature == "poison" for call, _ in rows):
+            raise RowsRefused("Code: 407")
+        self._store.add(rows, **more)  # type: ignore[arg-type]
+
+
+def test_a_call_that_the_store_refuses_is_set_aside_and_stops_no_other(
+    store: Store, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    features = ["a", "b", "poison", "c", "d"]
+    spans = [
+        span({"taximeter.feature": feature, "gen_ai.response.id": feature}) for feature in features
+    ]
+    journal.append(frame(NOON, request(*spans).SerializeToString())).result(5)
+
+    written(journal, Choosy(store))  # type: ignore[arg-type]
+
+    assert {row.key[0] for row in store.spend(DAY, [Dimension.FEATURE])} == {"a", "b", "c", "d"}
+    (refused,) = tmp_path.glob("*.refused")
+    assert "feature='poison'" in refused.read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"taximeter journal 9\n", b"some notes of a person"])
+def test_a_foreign_file_in_the_journals_folder_stops_nothing(
+    store: Store, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "0-0.journal").write_bytes(content)
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+
+    written(journal, store)
+
+    assert store.spend(DAY)[0].calls == 1
+
+
+def test_a_segment_that_has_vanished_stops_nothing(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "0-0.journal").write_bytes(b"")
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    (tmp_path / "0-0.journal").unlink()
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+
+    written(journal, store)
+
+    assert store.spend(DAY)[0].calls == 1

@@ -4,7 +4,7 @@
 speak through the same client.
 """
 
-from taximeter_collector.store.errors import StoreError, StoreUnavailable
+from taximeter_collector.store.errors import RowsRefused, StoreError, StoreUnavailable
 from taximeter_collector.store.spend import MEASURES, Dimension, Period, Scope, SpendRow
 from taximeter_collector.store.store import Store
 
@@ -12,6 +12,7 @@ __all__ = [
     "MEASURES",
     "Dimension",
     "Period",
+    "RowsRefused",
     "Scope",
     "SpendRow",
     "Store",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import queue
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,14 @@ from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 
-from taximeter_collector.store.errors import StoreError, StoreUnavailable
+from taximeter_collector.store.errors import RowsRefused, StoreError, StoreUnavailable
 
 READERS = 2
+ERROR_CODE = re.compile(r"Code: (\d+)")
+# Parsing, conversion, bounds, nulls and decimals: what is wrong with a row, not with the store.
+ERRORS_OF_ROWS = frozenset({6, 27, 33, 41, 53, 69, 70, 72, 117, 131, 321, 349, 407})
 # One heavy page must not starve the receiver that shares the machine.
 READ_LIMITS: Mapping[str, int] = {
     "max_threads": 2,
@@ -86,9 +90,12 @@ def _client(url: str) -> Client:
     parts = urlsplit(url)
     if parts.scheme == "chdb":
         return clickhouse_connect.get_client(interface="chdb", path=parts.path)
-    return clickhouse_connect.get_client(
-        dsn=url, connect_timeout=5, autogenerate_session_id=False, query_retries=0
-    )
+    try:
+        return clickhouse_connect.get_client(
+            dsn=url, connect_timeout=5, autogenerate_session_id=False, query_retries=0
+        )
+    except TypeError as error:
+        raise StoreError(f"the store's address has an option that is unknown: {error}") from error
 
 
 def _refuse_if_locked(url: str) -> None:
@@ -117,7 +124,12 @@ def store_errors() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise StoreUnavailable(_first_line(error)) from error
+    except DataError as error:
+        raise RowsRefused(_first_line(error)) from error
     except ClickHouseError as error:
+        code = ERROR_CODE.search(str(error))
+        if code and int(code[1]) in ERRORS_OF_ROWS:
+            raise RowsRefused(_first_line(error)) from error
         raise StoreError(_first_line(error)) from error
 
 

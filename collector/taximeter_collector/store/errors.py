@@ -5,5 +5,9 @@ class StoreError(Exception):
     """The store refuses: the program, its data or its settings must change first."""
 
 
+class RowsRefused(StoreError):
+    """Some of the rows can't be stored; without them the others can."""
+
+
 class StoreUnavailable(Exception):
     """The store does not answer now; a later attempt may succeed."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
 from taximeter_collector.store.connection import Connection
 
@@ -42,17 +44,29 @@ where day in {days:Array(Date)}
 """
 
 
-def refresh_hours(connection: Connection, next_number: Callable[[], int], *, limit: int) -> int:
-    """Recompute up to `limit` changed hours, the newest first; return how many."""
-    # The marks are read before the rows: a call that comes in between leaves a newer mark behind.
-    marks = connection.read(OPEN_HOURS, {"limit": limit}).result_rows
+Mark = tuple[datetime, int]
+
+
+def open_hours(connection: Connection, *, limit: int) -> list[Mark]:
+    """Return up to `limit` hours that changed, the newest first, with their marks."""
+    return [(hour, seq) for hour, seq in connection.read(OPEN_HOURS, {"limit": limit}).result_rows]
+
+
+def refresh_hours(
+    connection: Connection, next_number: Callable[[], int], marks: Sequence[Mark]
+) -> int:
+    """Recompute the marked hours whole; a mark that is newer by then stays open."""
     if not marks:
         return 0
     hours = [hour for hour, _ in marks]
     version = next_number()
     for statement in REFRESH_HOURS:
         connection.command(statement, {"version": version, "hours": hours})
-    done = {"hour": hours, "seq": [seq for _, seq in marks], "version": [version] * len(hours)}
+    done: dict[str, list[Any]] = {
+        "hour": hours,
+        "seq": [seq for _, seq in marks],
+        "version": [version] * len(hours),
+    }
     connection.insert("hours_done", done)
     return len(hours)
 

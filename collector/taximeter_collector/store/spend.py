@@ -50,13 +50,9 @@ class Dimension(StrEnum):
     HOUR = "hour"
     DAY = "day"
 
-    @classmethod
-    def named(cls, name: str) -> Dimension:
-        """Return the dimension that the outside calls `name`, like `user` or `api_key`."""
-        return cls[name.upper()]
-
     @property
     def outside_name(self) -> str:
+        """What people call it, like `user` or `api_key`."""
         return self.name.lower()
 
 

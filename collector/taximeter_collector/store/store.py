@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from taximeter_collector.calls import Call, Priced
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.rollups import refresh_days, refresh_hours
+from taximeter_collector.store.rollups import open_hours, refresh_days, refresh_hours
 from taximeter_collector.store.schema import migrate
 from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend, spent
 
@@ -22,12 +22,16 @@ RETENTION = timedelta(days=400)
 """How far back a call may lie; the table's own TTL says the same."""
 
 HOURS_A_REFRESH = 200
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LAST_NUMBER = """
 select greatest(
     (select max(seq) from taximeter.dirty_hours),
     (select max(version) from taximeter.hours_done),
-    (select max(version) from taximeter.days_done)
+    (select max(version) from taximeter.days_done),
+    (select max(version) from taximeter.spend_hourly),
+    (select max(version) from taximeter.latency_hourly),
+    (select max(version) from taximeter.spend_daily)
 )
 """
 
@@ -90,6 +94,7 @@ class Store:
         last = self._connection.read(LAST_NUMBER).result_rows[0][0]
         self._numbers = itertools.count(int(last) + 1)
         self._numbering = threading.Lock()
+        self._adding = threading.Lock()
 
     def add(
         self,
@@ -102,19 +107,23 @@ class Store:
         """Keep priced calls. The same `token`, unique for ever, adds the same rows only once."""
         if not rows:
             return
-        revision = self._next_number()
-        self._mark_dirty((call.ts for call, _ in rows), revision)
-        # A partition is a week; an insert over too many partitions is refused by the engine.
-        by_week = sorted(rows, key=lambda row: _week(row[0].ts))
-        for week, of_week in groupby(by_week, key=lambda row: _week(row[0].ts)):
-            columns = columns_of(
-                list(of_week), revision=revision, book_version=book_version, now=now
-            )
-            self._connection.insert("calls", columns, token=f"{token}/{week:%G-%V}")
+        # A refresh must not see the mark without the rows, or it would call the hour done.
+        with self._adding:
+            revision = self._next_number()
+            self._mark_dirty((call.ts for call, _ in rows), revision)
+            # A partition is a week; an insert over too many of them is refused by the engine.
+            by_week = sorted(rows, key=lambda row: _week(row[0].ts))
+            for week, of_week in groupby(by_week, key=lambda row: _week(row[0].ts)):
+                columns = columns_of(
+                    list(of_week), revision=revision, book_version=book_version, now=now
+                )
+                self._connection.insert("calls", columns, token=f"{token}/{week:%G-%V}")
 
     def refresh(self) -> int:
         """Recompute the rollups of changed hours and days; return how many hours changed."""
-        hours = refresh_hours(self._connection, self._next_number, limit=HOURS_A_REFRESH)
+        with self._adding:
+            marks = open_hours(self._connection, limit=HOURS_A_REFRESH)
+        hours = refresh_hours(self._connection, self._next_number, marks)
         refresh_days(self._connection, self._next_number)
         return hours
 
@@ -152,8 +161,9 @@ class Store:
         )
 
     def last_call_at(self) -> datetime | None:
-        last = self._connection.read(LAST_CALL).result_rows[0][0]
-        return last.replace(tzinfo=UTC) if last.timestamp() > 0 else None
+        last: datetime = self._connection.read(LAST_CALL).result_rows[0][0]
+        moment = last.replace(tzinfo=UTC)
+        return moment if moment > EPOCH else None
 
     def answers(self) -> bool:
         """Tell whether the engine can be asked now; raises StoreUnavailable when it can't."""
