@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo serve test check bench browser lock prices dashboards
+.PHONY: demo serve test check matrix bench bench-peers browser lock prices dashboards
 
 demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
 	$(BIN)/taximeter demo $(if $(ONCE),--once)
@@ -24,8 +24,15 @@ check: $(READY)  ## what needs no test run
 	$(BIN)/python -m taximeter_collector.compile_prices --check
 	$(BIN)/python -m taximeter_dashboards.build --check
 
+matrix: $(READY)  ## the tests that need environments of their own
+	./tests/coexistence-environments
+	$(BIN)/pytest -m matrix $(ARGS)
+
 bench: $(READY)  ## speed and memory, as ratios in one run
 	for file in benchmarks/*.py; do $(BIN)/python $$file; done
+
+bench-peers: $(READY)  ## our instrumentation beside eight others, each in its own environment
+	$(BIN)/python benchmarks/peers
 
 browser:
 	@./tests/install-browser
