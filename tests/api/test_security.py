@@ -70,7 +70,7 @@ def test_a_reader_shows_the_token_as_bearer_or_as_sign_in_password(
     authorization: str, status: int
 ) -> None:
     answer = client(token=TOKEN).get(
-        "/api/spend", headers={"Authorization": authorization.encode("latin-1")}
+        "/api/spend", headers=[(b"Authorization", authorization.encode("latin-1"))]
     )
 
     assert answer.status_code == status
