@@ -47,19 +47,20 @@ class Attribution:
 
 
 def defaults(settings: Settings) -> dict[str, str]:
+    if not (settings.feature or settings.team):
+        return {}
     named = {FEATURE: settings.feature, NAMES["team"]: settings.team}
     return {key: value for key, value in named.items() if value}
 
 
 def stated_in(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Read what the request itself tells the API."""
-    metadata, prompt = parameters.get("metadata"), parameters.get("prompt")
-    stated = {NAMES["user"]: parameters.get("user") or parameters.get("safety_identifier")}
-    if isinstance(metadata, Mapping):
+    stated: dict[str, Any] = {}
+    if user := parameters.get("user") or parameters.get("safety_identifier"):
+        stated[NAMES["user"]] = user
+    if isinstance(metadata := parameters.get("metadata"), Mapping):
         stated |= {NAMES[name]: metadata.get(name) for name in ("feature", "team")}
-    if isinstance(prompt, Mapping):
-        stated |= {
-            NAMES["prompt_name"]: prompt.get("id"),
-            NAMES["prompt_version"]: prompt.get("version"),
-        }
+    if isinstance(prompt := parameters.get("prompt"), Mapping):
+        names = (("prompt_name", "id"), ("prompt_version", "version"))
+        stated |= {NAMES[name]: prompt.get(key) for name, key in names}
     return {key: value for key, value in stated.items() if isinstance(value, str) and value}

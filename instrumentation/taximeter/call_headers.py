@@ -26,9 +26,12 @@ def taken_from_options(options: Any) -> dict[str, str]:
 
 def taken_from_request(request: Any) -> dict[str, str]:
     """Take out what came from the default headers of the client or of its HTTP client."""
+    raw = request.headers.raw
+    if _RAW_PREFIX not in b" ".join([key for key, _ in raw]).lower():
+        return {}
     ours = {
         key.lower().decode("ascii"): value.decode("utf-8", "replace")
-        for key, value in request.headers.raw
+        for key, value in raw
         if key.lower().startswith(_RAW_PREFIX)
     }
     for key in ours:

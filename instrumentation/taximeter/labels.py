@@ -17,10 +17,11 @@ _ENCODED = {ord(sign): f"%{ord(sign):02X}" for sign in "'\"`\\"} | {
 
 def make_readable(tags: dict[str, str]) -> int:
     """Replace the values that can't stay as they are; gives their number."""
-    altered = {key: label(value) for key, value in tags.items() if not _PLAIN(value)}
-    altered = {key: value for key, value in altered.items() if value != tags[key]}
-    tags.update(altered)
-    return len(altered)
+    altered = 0
+    for key in [key for key, value in tags.items() if not _PLAIN(value)]:
+        given, tags[key] = tags[key], label(tags[key])
+        altered += tags[key] != given
+    return altered
 
 
 def label(value: str) -> str:
