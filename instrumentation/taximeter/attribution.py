@@ -58,9 +58,9 @@ def stated_in(parameters: Mapping[str, Any]) -> dict[str, str]:
     stated: dict[str, Any] = {}
     if user := parameters.get("user") or parameters.get("safety_identifier"):
         stated[NAMES["user"]] = user
-    if isinstance(metadata := parameters.get("metadata"), Mapping):
+    if isinstance(metadata := parameters.get("metadata"), dict):
         stated |= {NAMES[name]: metadata.get(name) for name in ("feature", "team")}
-    if isinstance(prompt := parameters.get("prompt"), Mapping):
+    if isinstance(prompt := parameters.get("prompt"), dict):
         names = (("prompt_name", "id"), ("prompt_version", "version"))
         stated |= {NAMES[name]: prompt.get(key) for name, key in names}
     return {key: value for key, value in stated.items() if isinstance(value, str) and value}

@@ -26,7 +26,7 @@ def make_readable(tags: dict[str, str]) -> int:
 
 def label(value: str) -> str:
     """Return the value in NFC, controls, quotes and backslash percent-encoded, cut with a hash."""
-    # Half of a surrogate pair has no UTF-8: the exporter would lose the whole span over it.
+    # Half of a surrogate pair has no UTF-8: the exporter would log a traceback and drop it.
     sendable = value.encode("utf-8", "replace").decode("utf-8")
     text = unicodedata.normalize("NFC", sendable).translate(_ENCODED)
     if len(text) <= LONGEST:
