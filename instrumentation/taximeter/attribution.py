@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from taximeter.guard import never_raise
 from taximeter.labels import make_readable
@@ -32,18 +32,20 @@ class Attribution:
 
     def attributes(self) -> dict[str, str]:
         """Give the tags at the end of the call, when the app's framework has set its route."""
-        if FEATURE not in self._tags:
-            feature = request_served(self._server) or self._caller
-            if feature:
-                self._tags[FEATURE] = feature
+        if FEATURE not in self._tags and (feature := self._served() or self._caller):
+            self._tags[FEATURE] = feature
         make_readable(self._tags)
         return self._tags
 
     def _find(self, parent: Span) -> None:
-        self._server = server_around(parent)
-        if request_served(self._server) is None:
+        if parent is not INVALID_SPAN:
+            self._server = server_around(parent)
+        if self._served() is None:
             self._caller = calling_function()
         watch(global_provider())
+
+    def _served(self) -> str | None:
+        return None if self._server is None else request_served(self._server)
 
 
 def defaults(settings: Settings) -> dict[str, str]:

@@ -16,7 +16,7 @@ def taken_from_options(options: Any) -> dict[str, str]:
     httpx refuses a header that is not ASCII, so these must go before the request is built.
     """
     given = options.headers
-    if not isinstance(given, Mapping):
+    if not given or not isinstance(given, Mapping):
         return {}
     ours = {key: value for key, value in given.items() if _is_tag(key, value)}
     if ours:
