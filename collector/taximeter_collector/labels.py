@@ -19,8 +19,11 @@ def label(value: object) -> str:
     """Return the value in NFC, controls, quotes and backslash percent-encoded, cut with a hash."""
     raw = str(value).encode("utf-8", "replace")
     # Composing takes the square of the length, and nobody reads more than the beginning.
-    text = unicodedata.normalize("NFC", raw.decode()[: 2 * LONGEST]).translate(ENCODED)
-    if len(raw) <= 2 * LONGEST and len(text) <= LONGEST:
+    given = raw.decode()
+    composed = unicodedata.normalize("NFC", given[: 2 * LONGEST])
+    # Once more, because an encoded sign may compose with what followed it.
+    text = unicodedata.normalize("NFC", composed.translate(ENCODED))
+    if len(given) <= 2 * LONGEST and len(text) <= LONGEST:
         return text
     digest = hashlib.sha256(raw).hexdigest()[:DIGEST]
     return f"{text[: LONGEST - DIGEST - 1]}~{digest}"

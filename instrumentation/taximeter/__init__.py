@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taximeter.propagation import headers, tags_from
 from taximeter.tags import tag
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from opentelemetry.trace import TracerProvider
 
-__all__ = ["__version__", "instrument", "tag", "uninstrument"]
+__all__ = [
+    "__version__",
+    "headers",
+    "instrument",
+    "tag",
+    "tagged_executor",
+    "tags_from",
+    "uninstrument",
+]
 
 __version__ = "0.1.0"
 
@@ -35,3 +46,10 @@ def uninstrument() -> None:
         from taximeter import hooks
 
         hooks.remove()
+
+
+def tagged_executor(executor: Executor) -> Executor:
+    """Wrap an executor, so that its work has the tags and the trace of those who submit it."""
+    from taximeter.executors import TaggedExecutor
+
+    return TaggedExecutor(executor)

@@ -13,11 +13,10 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span
 
 from taximeter.answer import Answer, AttributeValue
+from taximeter.attribution import Attribution
 from taximeter.endpoints import Endpoint, Server, endpoint_at, server_at
 from taximeter.guard import never_raise
-from taximeter.origin import calling_function, route_of
 from taximeter.settings import Settings
-from taximeter.tags import current_tags
 
 if TYPE_CHECKING:
     from taximeter.spans import OwnSpan, OwnTracer
@@ -39,10 +38,19 @@ _abandoned: deque[Call] = deque()
 class Call:
     """A call in flight. Knows no response object, so that an abandoned one can be collected."""
 
-    __slots__ = ("_ended_ns", "_span", "_started", "answer", "attributes", "streaming")
+    __slots__ = (
+        "_ended_ns",
+        "_span",
+        "_started",
+        "answer",
+        "attributes",
+        "attribution",
+        "streaming",
+    )
 
-    def __init__(self, span: Span | OwnSpan) -> None:
+    def __init__(self, span: Span | OwnSpan, attribution: Attribution) -> None:
         self.answer = Answer()
+        self.attribution = attribution
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
         self._span: Span | OwnSpan | None = span
@@ -115,6 +123,7 @@ class Call:
 
     def _final_attributes(self) -> dict[str, AttributeValue]:
         attributes, answer = self.attributes, self.answer
+        attributes.update(self.attribution.attributes())
         attributes.update(answer.attributes)
         if reasons := answer.finish_reasons:
             attributes["gen_ai.response.finish_reasons"] = reasons
@@ -137,19 +146,21 @@ def begun(
         return None
     settle()
     server = _server_of(client, options.url)
-    request = _request_attributes(endpoint, server, _parameters(options))
+    parameters = _parameters(options)
+    request = _request_attributes(endpoint, server, parameters)
     if stream:
         request["gen_ai.request.stream"] = True
     parent = get_current()
-    attributes = request | _tags(settings, get_current_span(parent))
     model = request.get("gen_ai.request.model")
     span = tracer.start_span(
         f"{endpoint.operation} {model}" if model else endpoint.operation,
         context=parent,
         kind=SpanKind.CLIENT,
-        attributes=attributes,
+        attributes=request,
     )
-    return Call(span) if span.is_recording() else None
+    if not span.is_recording():
+        return None
+    return Call(span, Attribution(settings, parameters, get_current_span(parent)))
 
 
 def settle() -> None:
@@ -226,18 +237,4 @@ def _request_attributes(
 _PARAMETERS = (
     ("model", "gen_ai.request.model"),
     ("service_tier", "openai.request.service_tier"),
-    ("user", "user.id"),
-    ("safety_identifier", "user.id"),
 )
-
-
-def _tags(settings: Settings, parent: Span) -> dict[str, AttributeValue]:
-    tags: dict[str, AttributeValue] = {}
-    if settings.team:
-        tags["taximeter.team"] = settings.team
-    tags.update(current_tags())
-    if "taximeter.feature" not in tags:
-        feature = settings.feature or route_of(parent) or calling_function()
-        if feature:
-            tags["taximeter.feature"] = feature
-    return tags

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from taximeter.call import Call, begun
+from taximeter.call_headers import taken_from_options, taken_from_request
 from taximeter.guard import never_raise, warn_once
+from taximeter.origin import follow, global_provider, unfollow
 from taximeter.settings import Settings, settings_in
 from taximeter.streams import observe
 from taximeter.tracing import Tracing
@@ -43,6 +45,7 @@ def install(tracer_provider: TracerProvider | None) -> None:
         _settings = settings
         _tracing = Tracing(tracer_provider, settings)
         register, _waits_for_openai = not _waits_for_openai, True
+    follow(tracer_provider, global_provider())
     if register:
         wrapt.register_post_import_hook(_openai_imported, MODULE)
 
@@ -57,6 +60,7 @@ def remove() -> None:
             # Somebody who wrapped after us keeps our wrapper, which is inert from now on.
             if vars(owner).get(name) is wrapper:
                 setattr(owner, name, original)
+    unfollow()
     if tracing is not None:
         tracing.close()
 
@@ -122,6 +126,19 @@ async def _async_request(wrapped: Callable[..., Any], client: Any, args: Any, kw
     return result
 
 
+def _build_request(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+    tags: dict[str, str] = {}
+    with never_raise("reading the tags of a call"):
+        tags = taken_from_options(args[0] if args else kwargs["options"])
+    request = wrapped(*args, **kwargs)
+    with never_raise("taking tags out of a request"):
+        tags = {**taken_from_request(request), **tags}
+        call = _current.get()
+        if tags and call is not None:
+            call.attribution.add(tags)
+    return request
+
+
 def _process_response(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
     call = _current.get()
     if call is not None:
@@ -153,6 +170,7 @@ def _read(call: Call, *, response: Any, stream: bool, retries_taken: int = 0, **
 
 
 _HOOKS: dict[str, Callable[..., Any]] = {
+    "BaseClient._build_request": _build_request,
     "SyncAPIClient.request": _request,
     "SyncAPIClient._process_response": _process_response,
     "AsyncAPIClient.request": _async_request,

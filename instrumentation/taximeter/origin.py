@@ -1,4 +1,4 @@
-"""The feature of a call that the app did not tag: its route, or the function that called."""
+"""The feature of a call without a tag: the request it serves, or the function that called."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ import sysconfig
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
+from weakref import WeakKeyDictionary, WeakSet
 
-from opentelemetry.trace import Span
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+
+from taximeter.guard import never_raise
+
+SERVERS = {SpanKind.SERVER, SpanKind.CONSUMER}
+CELERY = "opentelemetry.instrumentation.celery"
 
 _PATHS = sysconfig.get_paths()
 _LIBRARIES = (
@@ -22,12 +29,68 @@ _LIBRARIES = (
 _INSTALLED = ("/site-packages/", "/dist-packages/", "/openai/_", "/openai/resources/")
 
 
-def route_of(span: Span) -> str | None:
-    """Give `http.route` of the app's server span, where it has one."""
-    if not span.is_recording():
+_watched: WeakSet[object] = WeakSet()
+_serving: WeakKeyDictionary[object, object] = WeakKeyDictionary()
+"""Spans of the app that are under way, each with the server or consumer span around it."""
+
+
+following = False
+"""Set while the meter is on: a provider gives back no processor that it was given."""
+
+
+def watch(provider: object) -> None:
+    """Follow the server spans of a provider of the app, if it lets others follow its spans."""
+    if not hasattr(provider, "add_span_processor") or provider in _watched:
+        return
+    from taximeter.servers import Servers
+
+    _watched.add(provider)
+    provider.add_span_processor(Servers(_serving))
+
+
+def follow(*providers: object) -> None:
+    global following
+    following = True
+    for provider in providers:
+        with never_raise("following the app's server spans"):
+            watch(provider)
+
+
+def unfollow() -> None:
+    global following
+    following = False
+    _serving.clear()
+
+
+def global_provider() -> object:
+    # The public getter may load and set a provider that the environment names, and so come
+    # before the app's own.
+    return getattr(trace, "_TRACER_PROVIDER", None)
+
+
+def server_around(span: object) -> object:
+    """Give the server or consumer span that encloses this one, or it itself."""
+    if getattr(span, "kind", None) in SERVERS:
+        return span
+    return _serving.get(span, span)
+
+
+def request_served(server: object) -> str | None:
+    """Name the route or task of a server span; frameworks set it when they know it."""
+    attributes = getattr(server, "attributes", None) or {}
+    route = attributes.get("http.route")
+    if isinstance(route, str) and route:
+        return route
+    return _task_of(server)
+
+
+def _task_of(consumer: object) -> str | None:
+    # Its attribute with the task's name is set only when the task has ended.
+    scope = getattr(consumer, "instrumentation_scope", None)
+    name = str(getattr(consumer, "name", ""))
+    if getattr(scope, "name", "") != CELERY or not name.startswith("run/"):
         return None
-    route = (getattr(span, "attributes", None) or {}).get("http.route")
-    return route if isinstance(route, str) and route else None
+    return name.removeprefix("run/")
 
 
 def calling_function() -> str | None:

@@ -13,8 +13,21 @@ from taximeter.guard import never_raise
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+FEATURE = "taximeter.feature"
+NAMES = {
+    "feature": FEATURE,
+    "user": "user.id",
+    "team": "taximeter.team",
+    "session": "session.id",
+    "prompt_name": "taximeter.prompt.name",
+    "prompt_version": "taximeter.prompt.version",
+}
+OTHER = "taximeter.tag."
+
+
 class Scope(NamedTuple):
     attributes: Mapping[str, str]
+    owner: Tagged
     outer: Scope | None
 
 
@@ -38,16 +51,21 @@ def tag(
     **tags: object,
 ) -> Tagged:
     """Tag the OpenAI calls in a `with` block or of a decorated function; the inner tag wins."""
-    attributes = {
-        "taximeter.feature": feature,
-        "user.id": user,
-        "taximeter.team": team,
-        "session.id": session,
-        "taximeter.prompt.name": prompt_name,
-        "taximeter.prompt.version": prompt_version,
-        **{f"taximeter.tag.{key}": value for key, value in tags.items()},
+    named = {
+        "feature": feature,
+        "user": user,
+        "team": team,
+        "session": session,
+        "prompt_name": prompt_name,
+        "prompt_version": prompt_version,
     }
-    return Tagged({key: value for key, value in attributes.items() if value is not None})
+    given = {name: value for name, value in (named | tags).items() if value is not None}
+    return Tagged(attributes_of(given))
+
+
+def attributes_of(tags: Mapping[str, object]) -> dict[str, object]:
+    """Name tags as the wire does."""
+    return {NAMES.get(name) or OTHER + name: value for name, value in tags.items()}
 
 
 class Tagged:
@@ -59,14 +77,15 @@ class Tagged:
             self._attributes = {key: str(value) for key, value in attributes.items()}
 
     def __enter__(self) -> Tagged:
-        outer = _scope.get()
-        inherited = outer.attributes if outer is not None else {}
-        _scope.set(Scope({**inherited, **self._attributes}, outer))
+        _scope.set(self._inside(_scope.get()))
         return self
 
     def __exit__(self, *_: object) -> None:
-        scope = _scope.get()
-        _scope.set(scope.outer if scope is not None else None)
+        _scope.set(_without(self, _scope.get()))
+
+    def _inside(self, outer: Scope | None) -> Scope:
+        inherited = outer.attributes if outer is not None else {}
+        return Scope({**inherited, **self._attributes}, self, outer)
 
     def __call__(self, function: F) -> F:
         return cast("F", functools.wraps(function)(self._around(function)))
@@ -80,7 +99,7 @@ class Tagged:
 
             return tagged_coroutine
         if inspect.isasyncgenfunction(function):
-            return lambda *args, **kwargs: self._async_steps(function(*args, **kwargs))
+            return self._around_async_generator(function)
         if inspect.isgeneratorfunction(function):
 
             def tagged_generator(*args: Any, **kwargs: Any) -> Any:
@@ -94,21 +113,39 @@ class Tagged:
 
         return tagged_function
 
-    async def _async_steps(self, steps: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
-        step = functools.partial(steps.asend, None)
-        while True:
-            try:
-                with self:
-                    item = await step()
-            except StopAsyncIteration:
-                return
-            try:
-                step = functools.partial(steps.asend, (yield item))
-            except GeneratorExit:
-                await steps.aclose()
-                raise
-            except BaseException as error:
-                step = functools.partial(steps.athrow, error)
+    def _around_async_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def tagged_async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            steps = function(*args, **kwargs)
+            step = functools.partial(steps.asend, None)
+            while True:
+                try:
+                    with self:
+                        item = await step()
+                except StopAsyncIteration:
+                    return
+                try:
+                    step = functools.partial(steps.asend, (yield item))
+                except GeneratorExit:
+                    await steps.aclose()
+                    raise
+                except BaseException as error:
+                    step = functools.partial(steps.athrow, error)
+
+        return tagged_async_generator
+
+
+def _without(owner: Tagged, scope: Scope | None) -> Scope | None:
+    """Take the innermost scope of `owner` out.
+
+    It need not be the last one: the blocks of two generators may overlap, and a block may end in
+    another context than it began.
+    """
+    if scope is None:
+        return None
+    if scope.owner is owner:
+        return scope.outer
+    outer = _without(owner, scope.outer)
+    return scope if outer is scope.outer else scope.owner._inside(outer)
 
 
 class _Steps(Generator[Any, Any, Any]):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 import taximeter
+from taximeter.attribution import stated_in
 from taximeter.tags import current_tags
 
 
@@ -71,6 +73,120 @@ def test_the_users_tag_wins_over_the_requests_user(client: openai.OpenAI, spans:
         embed(client, user="in-request")
 
     assert spans.only()["user.id"] == "tagged"
+
+
+def test_the_requests_own_metadata_and_prompt_tag_it(client: openai.OpenAI, spans: Any) -> None:
+    client.responses.create(
+        model="gpt-5",
+        input="x",
+        metadata={"feature": "search", "team": "growth", "other": "x"},
+        prompt={"id": "pmpt_1", "version": "2"},
+        safety_identifier="u-1",
+    )
+
+    span = spans.only()
+    assert (
+        span.items()
+        >= {
+            "taximeter.feature": "search",
+            "taximeter.team": "growth",
+            "taximeter.prompt.name": "pmpt_1",
+            "taximeter.prompt.version": "2",
+            "user.id": "u-1",
+        }.items()
+    )
+    assert not [key for key in span if key.startswith("taximeter.tag.")]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"metadata": None, "prompt": "a text", "user": 7},
+        {"metadata": {"feature": 1, "team": ""}, "prompt": {"id": None}, "user": ""},
+        {"metadata": ["feature"], "prompt": []},
+    ],
+)
+def test_what_a_request_says_in_another_form_is_no_tag(parameters: dict[str, Any]) -> None:
+    assert stated_in(parameters) == {}
+
+
+def test_a_value_that_is_not_readable_is_made_so(client: openai.OpenAI, spans: Any) -> None:
+    with taximeter.tag(feature='say "hi"\n', plan="x" * 300, user="\ud83d"):
+        embed(client)
+
+    span = spans.only()
+    assert span["taximeter.feature"] == "say %22hi%22%0A"
+    assert len(span["taximeter.tag.plan"]) == 256
+    assert span["user.id"] == "?"
+
+
+def test_a_stream_has_the_tags_of_the_place_that_asked_for_it(
+    client: openai.OpenAI, spans: Any
+) -> None:
+    with taximeter.tag(feature="asked"):
+        stream = client.chat.completions.create(model="m", messages=[], stream=True)
+    with taximeter.tag(feature="read", user="reader"):
+        list(stream)
+
+    span = spans.only()
+    assert span["taximeter.feature"] == "asked"
+    assert "user.id" not in span
+
+
+def test_blocks_of_generators_that_overlap_end_only_their_own_tags() -> None:
+    def block(feature: str, **tags: str) -> Iterator[None]:
+        with taximeter.tag(feature=feature, **tags):
+            yield
+
+    first, second = block("first", plan="gold"), block("second")
+    next(first)
+    next(second)
+    list(first)
+    during = dict(current_tags())
+    list(second)
+
+    assert during == {"taximeter.feature": "second"}
+    assert current_tags() == {}
+
+
+def test_a_block_that_ends_in_another_context_leaves_the_tags_there_alone() -> None:
+    tagged = taximeter.tag(feature="begun elsewhere")
+    copy_context().run(tagged.__enter__)
+
+    with taximeter.tag(feature="here"):
+        tagged.__exit__()
+        assert current_tags() == {"taximeter.feature": "here"}
+
+
+def test_one_object_may_be_entered_again_inside_of_itself() -> None:
+    tagged = taximeter.tag(feature="f")
+
+    @tagged
+    def countdown(depth: int) -> list[str]:
+        here = [current_tags()["taximeter.feature"]]
+        return here + (countdown(depth - 1) if depth else [])
+
+    with tagged:
+        assert countdown(2) == ["f", "f", "f"]
+        assert current_tags() == {"taximeter.feature": "f"}
+    assert current_tags() == {}
+
+
+def test_a_decorated_function_is_of_the_same_kind() -> None:
+    async def coroutine() -> None: ...
+
+    def generator() -> Iterator[None]:
+        yield
+
+    async def async_generator() -> AsyncIterator[None]:
+        yield
+
+    tagged = taximeter.tag(feature="f")
+
+    assert inspect.iscoroutinefunction(tagged(coroutine))
+    assert inspect.isgeneratorfunction(tagged(generator))
+    assert inspect.isasyncgenfunction(tagged(async_generator))
+    assert tagged(coroutine).__name__ == "coroutine"
 
 
 def test_tags_end_with_the_block_also_when_it_fails() -> None:
