@@ -13,11 +13,13 @@ from opentelemetry.context import get_current
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span
 
 from taximeter.answer import Answer, AttributeValue
+from taximeter.bounded import Bounded
 from taximeter.endpoints import Endpoint, Server, endpoint_at, server_at
 from taximeter.guard import never_raise
 from taximeter.origin import calling_function, route_of
 from taximeter.settings import Settings
 from taximeter.tags import current_tags
+from taximeter.units import units_asked
 
 if TYPE_CHECKING:
     from taximeter.spans import OwnSpan, OwnTracer
@@ -32,6 +34,8 @@ _COUNT_HEADERS = {
     b"x-ratelimit-remaining-tokens": "taximeter.ratelimit.remaining_tokens",
 }
 
+going_on: Bounded[str, Call] = Bounded(4096)
+"""Calls whose work goes on after their answer, by the id under which it is asked for."""
 _open_streams: set[Call] = set()
 _abandoned: deque[Call] = deque()
 
@@ -39,10 +43,30 @@ _abandoned: deque[Call] = deque()
 class Call:
     """A call in flight. Knows no response object, so that an abandoned one can be collected."""
 
-    __slots__ = ("_ended_ns", "_span", "_started", "answer", "attributes", "streaming")
+    __slots__ = (
+        "_ended_ns",
+        "_free",
+        "_goes_on",
+        "_span",
+        "_started",
+        "answer",
+        "attributes",
+        "media",
+        "streaming",
+    )
 
-    def __init__(self, span: Span | OwnSpan) -> None:
-        self.answer = Answer()
+    def __init__(
+        self,
+        span: Span | OwnSpan | None,
+        answer: Answer,
+        *,
+        goes_on: bool = False,
+        free: bool = False,
+    ) -> None:
+        self.answer = answer
+        self.media = b""
+        self._goes_on = goes_on
+        self._free = free
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
         self._span: Span | OwnSpan | None = span
@@ -74,6 +98,9 @@ class Call:
             if response is not None:
                 self._note_head(response)
             request = getattr(error, "__dict__", {}).get("request")
+            # The SDK's errors know their request; any other was raised before one was sent.
+            sent = request is not None or response is not None or self.media
+            self._free = self._free or (isinstance(error, Exception) and not sent)
             if request is not None and "taximeter.attempts" not in self.attributes:
                 retries = request.headers.get("x-stainless-retry-count", "")
                 if retries.isdecimal():
@@ -90,6 +117,14 @@ class Call:
         _abandoned.append(self)
 
     def end(self) -> None:
+        """End the span, unless the work goes on: then a later look at it does."""
+        if self._goes_on and self._span is not None and self.answer.unfinished:
+            _open_streams.discard(self)
+            self._hold()
+            return
+        self.close()
+
+    def close(self) -> None:
         """End the span; only the first time counts."""
         span, self._span = self._span, None
         if span is None:
@@ -101,6 +136,11 @@ class Call:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
 
+    def _hold(self) -> None:
+        oldest = going_on.put(self.answer.id, self)
+        if oldest is not None:
+            oldest.close()
+
     def forget(self) -> None:
         self._span = None
 
@@ -110,21 +150,25 @@ class Call:
             key = key.lower()
             if name := _TEXT_HEADERS.get(key):
                 self.attributes[name] = value.decode("utf-8", "replace")
+            elif key == b"content-type":
+                self.media = value
             elif (name := _COUNT_HEADERS.get(key)) and value.isdigit():
                 self.attributes[name] = int(value)
 
     def _final_attributes(self) -> dict[str, AttributeValue]:
         attributes, answer = self.attributes, self.answer
+        status = attributes.get("http.response.status_code", 0)
+        if status == 200 and not answer.failed and "error.type" not in attributes:
+            answer.take_success()
         attributes.update(answer.attributes)
         if reasons := answer.finish_reasons:
             attributes["gen_ai.response.finish_reasons"] = reasons
         if answer.failed and "error.type" not in attributes:
             # The SDK turns an error event of a stream into this exception.
             attributes["error.type"] = "APIError"
-        status = attributes.get("http.response.status_code", 0)
         if answer.has_usage:
             attributes["taximeter.usage.source"] = "reported"
-        elif not isinstance(status, int) or status < 300:
+        elif not self._free and (not isinstance(status, int) or status < 300):
             attributes["taximeter.usage.source"] = "lost"
         return attributes
 
@@ -137,7 +181,8 @@ def begun(
         return None
     settle()
     server = _server_of(client, options.url)
-    request = _request_attributes(endpoint, server, _parameters(options))
+    parameters = _parameters(options)
+    request = _request_attributes(endpoint, server, parameters)
     if stream:
         request["gen_ai.request.stream"] = True
     parent = get_current()
@@ -149,7 +194,11 @@ def begun(
         kind=SpanKind.CLIENT,
         attributes=attributes,
     )
-    return Call(span) if span.is_recording() else None
+    if not span.is_recording():
+        return None
+    answer = Answer(endpoint.api_type, units_asked(endpoint.api_type, parameters))
+    goes_on = endpoint.goes_on or parameters.get("background") is True
+    return Call(span, answer, goes_on=goes_on, free=endpoint.free)
 
 
 def settle() -> None:
@@ -161,13 +210,13 @@ def settle() -> None:
 def end_open_streams() -> None:
     """End all that is still open, at exit."""
     settle()
-    for call in list(_open_streams):
-        call.end()
+    for call in [*_open_streams, *going_on.clear()]:
+        call.close()
 
 
 def forget_calls_of_parent() -> None:
     """Drop what a forked child inherited: the parent ends its own streams."""
-    for call in _open_streams:
+    for call in [*_open_streams, *going_on.clear()]:
         call.forget()
     _open_streams.clear()
     _abandoned.clear()
