@@ -32,6 +32,12 @@ _PARTS = (
     (("prompt_tokens_details", "input_tokens_details", "input_token_details"), _INPUT),
     (("completion_tokens_details", "output_tokens_details", "output_token_details"), _OUTPUT),
 )
+# What all the output is where the usage does not split it.
+_MAKES = {
+    "images.generations": "image_tokens",
+    "images.edits": "image_tokens",
+    "audio.speech": "audio_tokens",
+}
 _TOTALS = {"gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"}
 _FIELDS = {
     "id": "gen_ai.response.id",
@@ -90,16 +96,17 @@ class Answer:
             if isinstance(value := body.get(field), str) and value not in {"", "auto"}:
                 self.attributes[name] = value
         if isinstance(usage := body.get("usage"), dict):
-            counts = usage_attributes(usage, only_images=self.api_type.startswith("images."))
+            counts = usage_attributes(usage, makes=_MAKES.get(self.api_type, ""))
             self.attributes.update(counts)
             self.has_usage = self.has_usage or bool(counts)
         self.failed = self.failed or bool(body.get("error")) or event.get("type") == "error"
         self._take_finish(body)
-        self._bill(units_told(self.api_type, body))
+        self._bill(units_told(self.api_type, body, self._asked))
 
     def take_success(self) -> None:
         """Bill what the request asked for, unless the answer told what it cost."""
-        if not (self.has_usage and self.api_type in BILLED_BY_UNITS):
+        told = self.has_usage and self.api_type in BILLED_BY_UNITS
+        if not told and not self.unfinished:
             self._bill(self._asked)
 
     def _bill(self, units: Units) -> None:
@@ -145,9 +152,7 @@ class Answer:
             self.take(body)
 
 
-def usage_attributes(
-    usage: Mapping[str, Any], *, only_images: bool = False
-) -> dict[str, AttributeValue]:
+def usage_attributes(usage: Mapping[str, Any], *, makes: str = "") -> dict[str, AttributeValue]:
     """Name the counts as the conventions do; Chat and Responses differ only in their keys."""
     totals = {
         "gen_ai.usage.input_tokens": usage.get("prompt_tokens", usage.get("input_tokens")),
@@ -157,8 +162,8 @@ def usage_attributes(
         details = next(filter(None, map(usage.get, keys)), None)
         if isinstance(details, dict):
             totals.update((names[key], count) for key, count in details.items() if key in names)
-        elif only_images and names is _OUTPUT:
-            totals[names["image_tokens"]] = usage.get("output_tokens")
+        elif makes and names is _OUTPUT:
+            totals[names[makes]] = usage.get("output_tokens")
     # Zero of a part says that it does not apply; zero in total is an answer.
     return {
         name: count

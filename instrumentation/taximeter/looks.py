@@ -127,7 +127,10 @@ class JobAnswer(Answer):
 
     def take(self, event: Job) -> None:
         turn = event.get("turn")
-        self._show(turn if isinstance(turn, dict) else event)
+        if not isinstance(turn, dict):
+            self._show(event)
+            return
+        self._show({**turn, "usage": turn.get("usage") or event.get("usage")})
 
     def read(self, content: bytes | bytearray, *, whole: bool = True) -> None:
         if whole:

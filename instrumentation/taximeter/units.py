@@ -23,9 +23,11 @@ def units_asked(api_type: str, parameters: Body) -> Units:
     return count(parameters) if count is not None else {}
 
 
-def units_told(api_type: str, body: Body) -> Units:
+def units_told(api_type: str, body: Body, asked: Units) -> Units:
     """Give what an answer bills beside tokens."""
     count = _TOLD.get(api_type)
+    if api_type == "videos.extensions":
+        body = {**body, **asked}
     return count(body) if count is not None else {}
 
 
@@ -85,6 +87,7 @@ _TOLD: dict[str, Callable[[Body], Units]] = {
     "audio.transcriptions": _duration,
     "audio.translations": _duration,
     "videos": _clip,
+    "videos.extensions": _clip,
     "containers": units_of_container,
     "images.generations": units_of_svg,
     "images.edits": units_of_svg,
