@@ -27,11 +27,6 @@ _OUTPUT = {
     "audio_tokens": "gen_ai.usage.audio.output_tokens",
     "image_tokens": "gen_ai.usage.image.output_tokens",
 }
-# Chat, Responses and images, transcription; a usage of an evaluation has them beside the totals.
-_PARTS = (
-    (("prompt_tokens_details", "input_tokens_details", "input_token_details"), _INPUT),
-    (("completion_tokens_details", "output_tokens_details", "output_token_details"), _OUTPUT),
-)
 # What all the output is where the usage does not split it.
 _MAKES = {
     "images.generations": "image_tokens",
@@ -158,8 +153,18 @@ def usage_attributes(usage: Mapping[str, Any], *, makes: str = "") -> dict[str, 
         "gen_ai.usage.input_tokens": usage.get("prompt_tokens", usage.get("input_tokens")),
         "gen_ai.usage.output_tokens": usage.get("completion_tokens", usage.get("output_tokens")),
     }
-    for keys, names in _PARTS:
-        details = next(filter(None, map(usage.get, keys)), None)
+    of = usage.get
+    parts = (
+        (
+            _INPUT,
+            of("prompt_tokens_details") or of("input_tokens_details") or of("input_token_details"),
+        ),
+        (
+            _OUTPUT,
+            of("completion_tokens_details") or of("output_tokens_details"),
+        ),
+    )
+    for names, details in parts:
         if isinstance(details, dict):
             totals.update((names[key], count) for key, count in details.items() if key in names)
         elif makes and names is _OUTPUT:

@@ -158,7 +158,7 @@ class Call:
     def _final_attributes(self) -> dict[str, AttributeValue]:
         attributes, answer = self.attributes, self.answer
         status = attributes.get("http.response.status_code", 0)
-        if status == 200 and not answer.failed and "error.type" not in attributes:
+        if status in {200, 201} and not answer.failed and "error.type" not in attributes:
             answer.take_success()
         attributes.update(answer.attributes)
         if reasons := answer.finish_reasons:
