@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo serve test check bench browser lock prices dashboards
+.PHONY: demo serve test check bench matrix browser lock prices dashboards
 
 demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
 	$(BIN)/taximeter demo $(if $(ONCE),--once)
@@ -23,6 +23,20 @@ check: $(READY)  ## what needs no test run
 	$(BIN)/lint-imports
 	$(BIN)/python -m taximeter_collector.compile_prices --check
 	$(BIN)/python -m taximeter_dashboards.build --check
+
+OPENAI ?= 1.66.0 2.0.0
+MATRIX := tests/instrumentation/test_matrix.py tests/instrumentation/test_coverage.py
+
+matrix: $(READY)  ## every situation with the oldest supported versions of openai and the pinned one
+	@for version in $(OPENAI); do \
+	  env=$(VENV)/openai-$$version && echo "openai $$version" && \
+	  $(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $$env && \
+	  $(BIN)/uv pip install --quiet --python $$env/bin/python \
+	    openai==$$version pytest pyyaml starlette uvicorn -e './instrumentation[otlp]' && \
+	  PYTHONPATH=tests:api $$env/bin/python -m pytest -q --confcutdir tests/instrumentation \
+	    $(MATRIX) || exit 1; \
+	done
+	@$(BIN)/pytest -q $(MATRIX)
 
 bench: $(READY)  ## speed and memory, as ratios in one run
 	for file in benchmarks/*.py; do $(BIN)/python $$file; done

@@ -37,15 +37,15 @@ def json_reply(body: object, **reply: Any) -> Reply:
 
 
 def events_reply(*events: dict[str, Any], named: str = "", **reply: Any) -> Reply:
-    """Stream events; `named` is the key that names them, as in Responses and Assistants."""
+    """Stream events; `named` is the key that names them. A stream that breaks has no end."""
     lines = []
     for event in events:
         event = dict(event)
         name = event.pop("event", event.get(named) if named else None)
         data = event.pop("data", event)
         lines.append((f"event: {name}\n" if name else "") + f"data: {compact(data)}\n\n")
-    body = "".join([*lines, "data: [DONE]\n\n"]).encode()
-    return Reply(body=body, media="text/event-stream", **reply)
+    end = "" if reply else "data: [DONE]\n\n"
+    return Reply(body="".join([*lines, end]).encode(), media="text/event-stream", **reply)
 
 
 def compact(data: object) -> str:

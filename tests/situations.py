@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import bodies
-from bodies import CHAT_TOKENS, LOST, RUN_TOKENS, SENTINEL, TOKENS, units
+import openai_bodies as bodies
 from fake_api import Reply, events_reply, json_reply
+from openai_bodies import CHAT_TOKENS, LOST, RUN_TOKENS, SENTINEL, TOKENS, units
 
 Billed = Mapping[str, Any]
+Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +59,9 @@ def situation(
 
 
 ASKED = [{"role": "user", "content": SENTINEL}]
-CHAT = {"model": "gpt-5", "messages": ASKED}
-COUNTED = {"stream": True, "stream_options": {"include_usage": True}}
-FUNCTION = {
+CHAT: Body = {"model": "gpt-5", "messages": ASKED}
+COUNTED: Body = {"stream": True, "stream_options": {"include_usage": True}}
+FUNCTION: Body = {
     "type": "function",
     "function": {
         "name": "look_up",
@@ -68,9 +69,18 @@ FUNCTION = {
         "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
     },
 }
-CALLED = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
-SPOKEN = {"id": "audio_1", "data": "aGk=", "expires_at": bodies.CREATED, "transcript": SENTINEL}
-SCHEMA = {
+CALLED: Body = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "look_up", "arguments": "{}"},
+}
+SPOKEN: Body = {
+    "id": "audio_1",
+    "data": "aGk=",
+    "expires_at": bodies.CREATED,
+    "transcript": SENTINEL,
+}
+SCHEMA: Body = {
     "type": "json_schema",
     "json_schema": {"name": "answer", "schema": {"type": "object", "properties": {}}},
 }
@@ -81,15 +91,14 @@ def generated() -> Any:
     return iter(ASKED)
 
 
-RESPOND = {"model": "gpt-5", "input": SENTINEL}
+RESPOND: Body = {"model": "gpt-5", "input": SENTINEL}
 SOUND = ("speech.wav", b"RIFF" + SENTINEL.encode(), "audio/wav")
 PICTURE = ("picture.png", b"\x89PNG" + SENTINEL.encode(), "image/png")
-SAID = {"voice": "alloy", "input": SENTINEL}
-RUN = {"thread_id": "thread_1", "assistant_id": "asst_1"}
-RUN_1 = {"thread_id": "thread_1", "run_id": "run_1"}
+SAID: Body = {"voice": "alloy", "input": SENTINEL}
+RUN: Body = {"thread_id": "thread_1", "assistant_id": "asst_1"}
+RUN_1: Body = {"thread_id": "thread_1", "run_id": "run_1"}
 COMPLETED_RUN = json_reply(bodies.run("completed", usage=True))
-POLLED = {"openai-poll-after-ms": "1"}
-TURN = {
+TURN: Body = {
     "id": "turn_1",
     "object": "agent.session.turn",
     "agent_id": "agent_1",
@@ -98,7 +107,7 @@ TURN = {
     "status": "completed",
     "usage": {**bodies.USAGE, "input_tokens_details": {"cached_tokens": 60}},
 }
-TURN_TOKENS = {k: v for k, v in TOKENS.items() if "cache_write" not in k}
+TURN_TOKENS: Body = {k: v for k, v in TOKENS.items() if "cache_write" not in k}
 
 
 CHATS = [
@@ -257,7 +266,7 @@ CHATS = [
     ),
 ]  # fmt: skip
 
-BACKGROUND = {**RESPOND, "background": True}
+BACKGROUND: Body = {**RESPOND, "background": True}
 QUEUED = json_reply(bodies.response("queued", background=True))
 DONE = json_reply(bodies.response(background=True))
 RETRIEVE = step("responses.retrieve", response_id="resp_1")
@@ -403,7 +412,7 @@ RESPONSES = [
     ),
 ]  # fmt: skip
 
-DRAW = {"model": "gpt-image-1", "prompt": SENTINEL}
+DRAW: Body = {"model": "gpt-image-1", "prompt": SENTINEL}
 MEDIA = [
     situation(
         "images by tokens", step("images.generate", **DRAW),
@@ -557,14 +566,18 @@ MEDIA = [
     ),
 ]  # fmt: skip
 
-REQUIRED = {
+REQUIRED: Body = {
     **bodies.run("requires_action"),
     "required_action": {
         "type": "submit_tool_outputs",
         "submit_tool_outputs": {"tool_calls": [CALLED]},
     },
 }
-TOOL_OUTPUTS = {"tool_outputs": [{"tool_call_id": "call_1", "output": SENTINEL}]}
+TOOL_OUTPUTS: Body = {"tool_outputs": [{"tool_call_id": "call_1", "output": SENTINEL}]}
+CONTINUED: tuple[tuple[str, Body], ...] = (
+    ("submit_tool_outputs", {"stream": True}),
+    ("submit_tool_outputs_stream", {}),
+)
 RUNS = [
     situation(
         "run, polled",
@@ -619,10 +632,7 @@ RUNS = [
             ),
             json_reply(REQUIRED), events_reply(*bodies.run_events()), billed=RUN_TOKENS,
         )
-        for method, stream in (
-            ("submit_tool_outputs", {"stream": True}),
-            ("submit_tool_outputs_stream", {}),
-        )
+        for method, stream in CONTINUED
     ),
     situation(
         "run cancelled",
@@ -637,8 +647,8 @@ RUNS = [
     ),
 ]  # fmt: skip
 
-BATCH_USAGE = {**bodies.USAGE, "input_tokens_details": {"cached_tokens": 60}}
-ENDED_BATCH = {
+BATCH_USAGE: Body = {**bodies.USAGE, "input_tokens_details": {"cached_tokens": 60}}
+ENDED_BATCH: Body = {
     "model": "gpt-5-2025-08-07",
     "completed_at": bodies.CREATED + 600,
     "request_counts": {"completed": 2, "failed": 0, "total": 2},
@@ -652,7 +662,7 @@ NEW_BATCH = step(
 )
 ASK_BATCH = step("batches.retrieve", batch_id="batch_1")
 TUNE = step("fine_tuning.jobs.create", model="gpt-4.1-mini-2025-04-14", training_file="file_1")
-EVAL_RUN = {
+EVAL_RUN: Body = {
     "eval_id": "eval_1",
     "data_source": {"type": "jsonl", "source": {"type": "file_id", "id": "file_1"}},
 }
@@ -815,7 +825,12 @@ FAILURES = [
     situation(
         "connection broken in a stream", step("chat.completions.create", **CHAT, **COUNTED),
         events_reply(*bodies.chunks()[:2], cut=True),
-        billed=LOST, says={"http.response.status_code": 200, "gen_ai.response.id": "chatcmpl-1"},
+        billed=LOST,
+        says={
+            "error.type": "RemoteProtocolError",
+            "http.response.status_code": 200,
+            "gen_ai.response.id": "chatcmpl-1",
+        },
     ),
     situation(
         "error within a stream", step("chat.completions.create", **CHAT, **COUNTED),
