@@ -24,7 +24,19 @@ check: $(READY)  ## what needs no test run
 	$(BIN)/python -m taximeter_collector.compile_prices --check
 	$(BIN)/python -m taximeter_dashboards.build --check
 
-matrix: $(READY)  ## the tests that need environments of their own
+OPENAI ?= 1.66.0 2.0.0
+MATRIX := tests/instrumentation/test_matrix.py tests/instrumentation/test_coverage.py
+
+matrix: $(READY)  ## every situation with the oldest supported versions of openai and the pinned one
+	@for version in $(OPENAI); do \
+	  env=$(VENV)/openai-$$version && echo "openai $$version" && \
+	  $(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $$env && \
+	  $(BIN)/uv pip install --quiet --python $$env/bin/python \
+	    openai==$$version pytest pyyaml starlette uvicorn -e './instrumentation[otlp]' && \
+	  PYTHONPATH=tests:api $$env/bin/python -m pytest -q --confcutdir tests/instrumentation \
+	    $(MATRIX) || exit 1; \
+	done
+	@$(BIN)/pytest -q $(MATRIX)
 	./tests/coexistence-environments
 	$(BIN)/pytest -m matrix $(ARGS)
 

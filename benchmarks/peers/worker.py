@@ -38,6 +38,7 @@ def start(meter: str) -> Iterator[float]:
 def check(meter: str) -> Iterator[dict[str, Any]]:
     """Go through the situations; gives what the app saw and what the telemetry says."""
     import fake
+
     from situations import SITUATIONS, Clients
 
     spans = _spans_of(meter)

@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from taximeter.tools import Units
+from taximeter.units import BILLED_BY_UNITS, units_told
+
 LARGE = 16_384
 """Bytes. A larger body is not parsed but scanned at its two ends."""
 HEAD = 4_096
@@ -24,25 +27,53 @@ _OUTPUT = {
     "audio_tokens": "gen_ai.usage.audio.output_tokens",
     "image_tokens": "gen_ai.usage.image.output_tokens",
 }
+# What all the output is where the usage does not split it.
+_MAKES = {
+    "images.generations": "image_tokens",
+    "images.edits": "image_tokens",
+    "audio.speech": "audio_tokens",
+}
 _TOTALS = {"gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"}
 _FIELDS = {
     "id": "gen_ai.response.id",
     "model": "gen_ai.response.model",
     "service_tier": "openai.response.service_tier",
 }
-_UNFINISHED = {"queued", "in_progress"}
+_UNFINISHED = {"queued", "in_progress", "requires_action", "cancelling", "running"}
+# Events of a run speak of its thread, messages and steps, too; the usage of steps is part of its.
+_OBJECT = {"threads.runs": "thread.run"}
 
 
 class Answer:
     """Collects the attributes of one answer, from its body or from the events of a stream."""
 
-    __slots__ = ("_finish", "attributes", "failed", "has_usage")
+    __slots__ = ("_asked", "_finish", "_status", "api_type", "attributes", "failed", "has_usage")
 
-    def __init__(self) -> None:
+    def __init__(self, api_type: str = "", asked: Units | None = None) -> None:
+        self.api_type = api_type
         self.attributes: dict[str, AttributeValue] = {}
         self.has_usage = False
         self.failed = False
+        self._asked = asked or {}
         self._finish: dict[int, str] = {}
+        self._status = ""
+
+    def afresh(self) -> Answer:
+        """Give an empty answer to the same request."""
+        return Answer(self.api_type, self._asked)
+
+    @property
+    def id(self) -> str:
+        return str(self.attributes.get("gen_ai.response.id", ""))
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the work goes on, and can be asked for."""
+        return self._status in _UNFINISHED and bool(self.id)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._status) and self._status not in _UNFINISHED
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:
@@ -53,15 +84,30 @@ class Answer:
         body = event.get("response")
         if not isinstance(body, dict):
             body = event
+        if body.get("object") != _OBJECT.get(self.api_type, body.get("object")):
+            return
         for field, name in _FIELDS.items():
             # "auto" is what was asked for; a stream's last event names the tier that served.
             if isinstance(value := body.get(field), str) and value not in {"", "auto"}:
                 self.attributes[name] = value
         if isinstance(usage := body.get("usage"), dict):
-            self.attributes.update(usage_attributes(usage))
-            self.has_usage = True
+            counts = usage_attributes(usage, makes=_MAKES.get(self.api_type, ""))
+            self.attributes.update(counts)
+            self.has_usage = self.has_usage or bool(counts)
         self.failed = self.failed or bool(body.get("error")) or event.get("type") == "error"
         self._take_finish(body)
+        self._bill(units_told(self.api_type, body, self._asked))
+
+    def take_success(self) -> None:
+        """Bill what the request asked for, unless the answer told what it cost."""
+        told = self.has_usage and self.api_type in BILLED_BY_UNITS
+        if not told and not self.unfinished:
+            self._bill(self._asked)
+
+    def _bill(self, units: Units) -> None:
+        if units:
+            self.attributes.update((f"taximeter.meter.{name}", n) for name, n in units.items())
+            self.has_usage = self.has_usage or self.api_type in BILLED_BY_UNITS
 
     def _take_finish(self, body: Mapping[str, Any]) -> None:
         choices = body.get("choices")
@@ -69,22 +115,28 @@ class Answer:
             if reason := choice.get("finish_reason"):
                 self._finish[choice.get("index", 0)] = str(reason)
         status = body.get("status")
-        if isinstance(status, str) and status not in _UNFINISHED:
+        if not isinstance(status, str):
+            return
+        self._status = status
+        if self.finished:
             why = (body.get("incomplete_details") or {}).get("reason")
             self._finish[0] = str(why or status)
 
     def read(self, content: bytes | bytearray, *, whole: bool = True) -> None:
         """Read a JSON body or event; `whole` is False when its middle was dropped."""
-        if whole and len(content) <= LARGE:
+        if whole and (len(content) <= LARGE or self._used_tools(content)):
             self._parse(content)
             return
         ends = _ends(content)
-        if whole and not {"usage", "model"} <= ends.keys():
+        if whole and any(f'"{key}"'.encode() in content for key in _WANTED - ends.keys()):
             self._parse(content)
             return
         self.take(ends)
         for index, reason in enumerate(_FINISH.findall(content)):
             self._finish[index] = reason.decode()
+
+    def _used_tools(self, content: bytes | bytearray) -> bool:
+        return self.api_type == "responses" and b'_call"' in content
 
     def _parse(self, content: bytes | bytearray) -> None:
         try:
@@ -95,19 +147,28 @@ class Answer:
             self.take(body)
 
 
-def usage_attributes(usage: Mapping[str, Any]) -> dict[str, AttributeValue]:
+def usage_attributes(usage: Mapping[str, Any], *, makes: str = "") -> dict[str, AttributeValue]:
     """Name the counts as the conventions do; Chat and Responses differ only in their keys."""
     totals = {
         "gen_ai.usage.input_tokens": usage.get("prompt_tokens", usage.get("input_tokens")),
         "gen_ai.usage.output_tokens": usage.get("completion_tokens", usage.get("output_tokens")),
     }
+    of = usage.get
     parts = (
-        (_INPUT, usage.get("prompt_tokens_details") or usage.get("input_tokens_details")),
-        (_OUTPUT, usage.get("completion_tokens_details") or usage.get("output_tokens_details")),
+        (
+            _INPUT,
+            of("prompt_tokens_details") or of("input_tokens_details") or of("input_token_details"),
+        ),
+        (
+            _OUTPUT,
+            of("completion_tokens_details") or of("output_tokens_details"),
+        ),
     )
     for names, details in parts:
         if isinstance(details, dict):
             totals.update((names[key], count) for key, count in details.items() if key in names)
+        elif makes and names is _OUTPUT:
+            totals[names[makes]] = usage.get("output_tokens")
     # Zero of a part says that it does not apply; zero in total is an answer.
     return {
         name: count
@@ -117,8 +178,9 @@ def usage_attributes(usage: Mapping[str, Any]) -> dict[str, AttributeValue]:
 
 
 # Inside of a JSON string each quote has a backslash, so prompts and answers never match these.
-_TEXT_FIELD = re.compile(rb'"(id|model|service_tier|status)"\s*:\s*"([^"\\]*)"')
-_USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
+_TEXT_FIELD = re.compile(rb'"(id|object|model|service_tier|status)"\s*:\s*"([^"\\]*)"')
+_USAGE = re.compile(rb'"(usage|svg_usage)"\s*:\s*(?=\{)')
+_WANTED = {"usage", "model"}
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"\\]*)"')
 
 
@@ -137,7 +199,7 @@ def _ends(content: bytes | bytearray) -> dict[str, Any]:
         for match in _USAGE.finditer(window):
             try:
                 text = window[match.end() :].decode(errors="replace")
-                found["usage"], _ = json.JSONDecoder().raw_decode(text)
+                found[match[1].decode()], _ = json.JSONDecoder().raw_decode(text)
             except ValueError:  # cut off at the window's end
                 continue
     return found

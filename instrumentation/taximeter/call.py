@@ -14,9 +14,11 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_
 
 from taximeter.answer import Answer, AttributeValue
 from taximeter.attribution import Attribution
+from taximeter.bounded import Bounded
 from taximeter.endpoints import Endpoint, Server, endpoint_at, server_at
 from taximeter.guard import never_raise
 from taximeter.settings import Settings
+from taximeter.units import units_asked
 
 if TYPE_CHECKING:
     from taximeter.spans import OwnSpan, OwnTracer
@@ -31,6 +33,8 @@ _COUNT_HEADERS = {
     b"x-ratelimit-remaining-tokens": "taximeter.ratelimit.remaining_tokens",
 }
 
+going_on: Bounded[str, Call] = Bounded(4096)
+"""Calls whose work goes on after their answer, by the id under which it is asked for."""
 _open_streams: set[Call] = set()
 _abandoned: deque[Call] = deque()
 
@@ -40,17 +44,31 @@ class Call:
 
     __slots__ = (
         "_ended_ns",
+        "_free",
+        "_goes_on",
         "_span",
         "_started",
         "answer",
         "attributes",
         "attribution",
+        "media",
         "streaming",
     )
 
-    def __init__(self, span: Span | OwnSpan, attribution: Attribution) -> None:
-        self.answer = Answer()
+    def __init__(
+        self,
+        span: Span | OwnSpan | None,
+        answer: Answer,
+        attribution: Attribution | None,
+        *,
+        goes_on: bool = False,
+        free: bool = False,
+    ) -> None:
+        self.answer = answer
         self.attribution = attribution
+        self.media = b""
+        self._goes_on = goes_on
+        self._free = free
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
         self._span: Span | OwnSpan | None = span
@@ -82,6 +100,9 @@ class Call:
             if response is not None:
                 self._note_head(response)
             request = getattr(error, "__dict__", {}).get("request")
+            # The SDK's errors know their request; any other was raised before one was sent.
+            sent = request is not None or response is not None or self.media
+            self._free = self._free or (isinstance(error, Exception) and not sent)
             if request is not None and "taximeter.attempts" not in self.attributes:
                 retries = request.headers.get("x-stainless-retry-count", "")
                 if retries.isdecimal():
@@ -98,6 +119,14 @@ class Call:
         _abandoned.append(self)
 
     def end(self) -> None:
+        """End the span, unless the work goes on: then a later look at it does."""
+        if self._goes_on and self._span is not None and self.answer.unfinished:
+            _open_streams.discard(self)
+            self._hold()
+            return
+        self.close()
+
+    def close(self) -> None:
         """End the span; only the first time counts."""
         span, self._span = self._span, None
         if span is None:
@@ -109,6 +138,11 @@ class Call:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
 
+    def _hold(self) -> None:
+        oldest = going_on.put(self.answer.id, self)
+        if oldest is not None:
+            oldest.close()
+
     def forget(self) -> None:
         self._span = None
 
@@ -118,22 +152,27 @@ class Call:
             key = key.lower()
             if name := _TEXT_HEADERS.get(key):
                 self.attributes[name] = value.decode("utf-8", "replace")
+            elif key == b"content-type":
+                self.media = value
             elif (name := _COUNT_HEADERS.get(key)) and value.isdigit():
                 self.attributes[name] = int(value)
 
     def _final_attributes(self) -> dict[str, AttributeValue]:
         attributes, answer = self.attributes, self.answer
-        attributes.update(self.attribution.attributes())
+        if self.attribution is not None:
+            attributes.update(self.attribution.attributes())
+        status = attributes.get("http.response.status_code", 0)
+        if status in {200, 201} and not answer.failed and "error.type" not in attributes:
+            answer.take_success()
         attributes.update(answer.attributes)
         if reasons := answer.finish_reasons:
             attributes["gen_ai.response.finish_reasons"] = reasons
         if answer.failed and "error.type" not in attributes:
             # The SDK turns an error event of a stream into this exception.
             attributes["error.type"] = "APIError"
-        status = attributes.get("http.response.status_code", 0)
         if answer.has_usage:
             attributes["taximeter.usage.source"] = "reported"
-        elif not isinstance(status, int) or status < 300:
+        elif not self._free and (not isinstance(status, int) or status < 300):
             attributes["taximeter.usage.source"] = "lost"
         return attributes
 
@@ -145,8 +184,8 @@ def begun(
     if options.method.lower() != "post" or (endpoint := endpoint_at(options.url)) is None:
         return None
     settle()
-    server = _server_of(client, options.url)
-    parameters = _parameters(options)
+    server = server_of(client, options.url)
+    parameters = parameters_of(options)
     request = _request_attributes(endpoint, server, parameters)
     if stream:
         request["gen_ai.request.stream"] = True
@@ -160,7 +199,10 @@ def begun(
     )
     if not span.is_recording():
         return None
-    return Call(span, Attribution(settings, parameters, get_current_span(parent)))
+    attribution = Attribution(settings, parameters, get_current_span(parent))
+    answer = Answer(endpoint.api_type, units_asked(endpoint.api_type, parameters))
+    goes_on = endpoint.goes_on or parameters.get("background") is True
+    return Call(span, answer, attribution, goes_on=goes_on, free=endpoint.free)
 
 
 def settle() -> None:
@@ -172,13 +214,13 @@ def settle() -> None:
 def end_open_streams() -> None:
     """End all that is still open, at exit."""
     settle()
-    for call in list(_open_streams):
-        call.end()
+    for call in [*_open_streams, *going_on.clear()]:
+        call.close()
 
 
 def forget_calls_of_parent() -> None:
     """Drop what a forked child inherited: the parent ends its own streams."""
-    for call in _open_streams:
+    for call in [*_open_streams, *going_on.clear()]:
         call.forget()
     _open_streams.clear()
     _abandoned.clear()
@@ -188,7 +230,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_calls_of_parent)
 
 
-def _server_of(client: Any, url: str) -> Server:
+def server_of(client: Any, url: str) -> Server:
     if "://" in url:
         return server_at(url, azure=_is_azure(type(client)))
     # Writing out a URL costs more than all the rest of this; a client seldom changes its own.
@@ -206,7 +248,7 @@ def _is_azure(client: type) -> bool:
     return any(base.__name__ == "BaseAzureClient" for base in client.__mro__)
 
 
-def _parameters(options: Any) -> Mapping[str, Any]:
+def parameters_of(options: Any) -> Mapping[str, Any]:
     body = options.json_data if isinstance(options.json_data, Mapping) else {}
     extra = getattr(options, "extra_json", None)
     return {**body, **extra} if extra else body

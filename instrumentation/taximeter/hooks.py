@@ -14,9 +14,10 @@ import wrapt
 from taximeter.call import Call, begun
 from taximeter.call_headers import taken_from_options, taken_from_request
 from taximeter.guard import never_raise, warn_once
+from taximeter.looks import look
 from taximeter.origin import follow, global_provider, unfollow
 from taximeter.settings import Settings, settings_in
-from taximeter.streams import observe
+from taximeter.streams import observe, read_whole
 from taximeter.tracing import Tracing
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _build_request(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) 
     with never_raise("taking tags out of a request"):
         tags = {**taken_from_request(request), **tags}
         call = _current.get()
-        if tags and call is not None:
+        if tags and call is not None and call.attribution is not None:
             call.attribution.add(tags)
     return request
 
@@ -156,7 +157,9 @@ def _begun(client: Any, args: Any, kwargs: Any) -> Call | None:
         if tracer is None:
             return None
         options = args[1] if len(args) > 1 else kwargs["options"]
-        return begun(tracer, _settings, client, options, stream=bool(kwargs.get("stream")))
+        stream = bool(kwargs.get("stream"))
+        call = begun(tracer, _settings, client, options, stream=stream)
+        return call if call is not None else look(tracer, _settings, client, options)
     return None
 
 
@@ -166,7 +169,7 @@ def _read(call: Call, *, response: Any, stream: bool, retries_taken: int = 0, **
         observe(response, call, events=stream)
         return
     call.body_ended()
-    call.answer.read(response.content)
+    read_whole(response.content, call)
 
 
 _HOOKS: dict[str, Callable[..., Any]] = {

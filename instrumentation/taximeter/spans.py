@@ -39,9 +39,11 @@ class OwnTracer:
         context: Context | None = None,
         kind: SpanKind = SpanKind.CLIENT,
         attributes: Mapping[str, AttributeValue] | None = None,
+        start_time: int | None = None,
     ) -> OwnSpan:
-        parent = get_current_span(context).get_span_context()
-        return OwnSpan(self, name, parent if parent.is_valid else None, kind, attributes or {})
+        current = get_current_span(context).get_span_context()
+        parent = current if current.is_valid else None
+        return OwnSpan(self, name, parent, kind, attributes or {}, start_time or time.time_ns())
 
 
 class OwnSpan:
@@ -54,6 +56,7 @@ class OwnSpan:
         parent: SpanContext | None,
         kind: SpanKind,
         attributes: Mapping[str, AttributeValue],
+        started_ns: int,
     ) -> None:
         trace_id = parent.trace_id if parent is not None else _IDS.generate_trace_id()
         self._context = SpanContext(trace_id, _IDS.generate_span_id(), False, _SAMPLED)
@@ -63,7 +66,7 @@ class OwnSpan:
         self._kind = kind
         self._attributes = dict(attributes)
         self._status = Status()
-        self._start = time.time_ns()
+        self._start = started_ns
 
     def is_recording(self) -> bool:
         return True

@@ -19,6 +19,7 @@ class Reader(Protocol):
 
 def observe(response: Any, call: Call, *, events: bool) -> None:
     """Follow the response's byte iterators and its close; the object stays the same."""
+    events = events or call.media.startswith(EVENT_STREAM)
     observer = Observer(call, Events(call.answer) if events else Body(call.answer))
     call.stream_opened()
     response.iter_bytes = observer.bytes_of(response.iter_bytes)
@@ -26,6 +27,20 @@ def observe(response: Any, call: Call, *, events: bool) -> None:
     response.close = observer.closing(response.close)
     response.aclose = observer.async_closing(response.aclose)
     weakref.finalize(response, call.abandon).atexit = False
+
+
+EVENT_STREAM = b"text/event-stream"
+_NO_TEXT = (b"audio/", b"image/", b"video/", b"application/octet-stream")
+
+
+def read_whole(content: bytes, call: Call) -> None:
+    """Read a body that has arrived; speech may be events, whatever the request's type."""
+    if call.media.startswith(EVENT_STREAM):
+        events = Events(call.answer)
+        events.feed(content)
+        events.finish()
+    elif not call.media.startswith(_NO_TEXT):
+        call.answer.read(content)
 
 
 class Observer:

@@ -1,0 +1,39 @@
+"""A memory of ids that forgets the oldest."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Bounded(Generic[K, V]):
+    """Each step is one operation of the dictionary, so that threads need no lock."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[K, V] = OrderedDict()
+
+    def put(self, key: K, value: V) -> V | None:
+        """Keep a value; give the oldest one that had to go for it."""
+        self._values[key] = value
+        return self._values.popitem(last=False)[1] if len(self._values) > self._most else None
+
+    def get(self, key: K) -> V | None:
+        return self._values.get(key)
+
+    def pop(self, key: K) -> V | None:
+        return self._values.pop(key, None)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._values
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def clear(self) -> list[V]:
+        """Forget all; give what there was."""
+        values, self._values = list(self._values.values()), OrderedDict()
+        return values
