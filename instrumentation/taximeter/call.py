@@ -9,18 +9,29 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from opentelemetry.context import get_current
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 
 from taximeter.answer import Answer, AttributeValue
+from taximeter.attempts import Attempts
+from taximeter.current import Metering
 from taximeter.endpoints import Endpoint, Server, endpoint_at, server_at
 from taximeter.guard import never_raise
 from taximeter.origin import calling_function, route_of
+from taximeter.request import Facts, sdk_facts
 from taximeter.settings import Settings
 from taximeter.tags import current_tags
 
 if TYPE_CHECKING:
-    from taximeter.spans import OwnSpan, OwnTracer
+    from taximeter.metrics import Metrics
+    from taximeter.spans import OwnSpan
 
 _TEXT_HEADERS = {
     b"x-request-id": "taximeter.request.id",
@@ -39,12 +50,27 @@ _abandoned: deque[Call] = deque()
 class Call:
     """A call in flight. Knows no response object, so that an abandoned one can be collected."""
 
-    __slots__ = ("_ended_ns", "_span", "_started", "answer", "attributes", "streaming")
+    __slots__ = (
+        "_ended_ns",
+        "_metrics",
+        "_request",
+        "_span",
+        "_started",
+        "answer",
+        "attempts",
+        "attributes",
+        "streaming",
+    )
 
-    def __init__(self, span: Span | OwnSpan) -> None:
+    def __init__(
+        self, span: Span | OwnSpan, request: Mapping[str, AttributeValue], metrics: Metrics
+    ) -> None:
         self.answer = Answer()
+        self.attempts: Attempts | None = None
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
+        self._metrics = metrics
+        self._request = request
         self._span: Span | OwnSpan | None = span
         self._started = time.perf_counter()
         self._ended_ns: int | None = None
@@ -100,9 +126,21 @@ class Call:
             if "error.type" in self.attributes:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
+            self._metrics.record(self._request, self.attributes, self._duration_s())
 
     def forget(self) -> None:
         self._span = None
+
+    def app_context(self) -> Context | None:
+        """Give the context in which the app's own instrumentors find this span as their parent.
+
+        A span of ours is unknown to the app's backend, where its children would be orphans.
+        """
+        return set_span_in_context(self._span) if isinstance(self._span, Span) else None
+
+    def _duration_s(self) -> float:
+        since_end_ns = 0 if self._ended_ns is None else time.time_ns() - self._ended_ns
+        return time.perf_counter() - self._started - max(0, since_end_ns) / 1e9
 
     def _note_head(self, response: Any) -> None:
         self.attributes["http.response.status_code"] = response.status_code
@@ -115,6 +153,8 @@ class Call:
 
     def _final_attributes(self) -> dict[str, AttributeValue]:
         attributes, answer = self.attributes, self.answer
+        if self.attempts is not None:
+            attributes.update(self.attempts.attributes(attributes))
         attributes.update(answer.attributes)
         if reasons := answer.finish_reasons:
             attributes["gen_ai.response.finish_reasons"] = reasons
@@ -130,26 +170,36 @@ class Call:
 
 
 def begun(
-    tracer: Tracer | OwnTracer, settings: Settings, client: Any, options: Any, *, stream: bool
+    metering: Metering, client: Any, options: Any, *, stream: bool, facts: Facts = sdk_facts
 ) -> Call | None:
     """Start the span of a request; None when the request does not bill or is not recorded."""
     if options.method.lower() != "post" or (endpoint := endpoint_at(options.url)) is None:
         return None
-    settle()
-    server = _server_of(client, options.url)
-    request = _request_attributes(endpoint, server, _parameters(options))
+    server, parameters = _server_of(client, options.url), _parameters(options)
+    request = request_attributes(endpoint, server, parameters)
+    request.update(facts(metering.settings, client, options, parameters))
     if stream:
         request["gen_ai.request.stream"] = True
+    call = started(metering, request)
+    if call is not None:
+        call.attempts = Attempts()
+    return call
+
+
+def started(metering: Metering, request: dict[str, AttributeValue]) -> Call | None:
+    """Start the span of a request that these attributes describe; None when it is not recorded."""
+    settle()
+    tracer, settings, metrics = metering
     parent = get_current()
     attributes = request | _tags(settings, get_current_span(parent))
-    model = request.get("gen_ai.request.model")
+    operation, model = request["gen_ai.operation.name"], request.get("gen_ai.request.model")
     span = tracer.start_span(
-        f"{endpoint.operation} {model}" if model else endpoint.operation,
+        f"{operation} {model}" if model else str(operation),
         context=parent,
         kind=SpanKind.CLIENT,
         attributes=attributes,
     )
-    return Call(span) if span.is_recording() else None
+    return Call(span, request, metrics) if span.is_recording() else None
 
 
 def settle() -> None:
@@ -201,7 +251,7 @@ def _parameters(options: Any) -> Mapping[str, Any]:
     return {**body, **extra} if extra else body
 
 
-def _request_attributes(
+def request_attributes(
     endpoint: Endpoint, server: Server, parameters: Mapping[str, Any]
 ) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {
