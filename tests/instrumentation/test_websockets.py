@@ -111,11 +111,11 @@ class Talk:
         return self.runner.run(awaited()) if self.is_async else result
 
     def realtime(self) -> Any:
-        api = getattr(self.client, "realtime", None) or self.client.beta.realtime
+        api: Any = getattr(self.client, "realtime", None) or self.client.beta.realtime
         return self.run(api.connect(model="gpt-realtime").enter())
 
     def connect(self, name: str) -> Any:
-        api = getattr(self.client, name, None)
+        api: Any = getattr(self.client, name, None)
         if not hasattr(api, "connect"):
             pytest.skip(f"this version of the SDK has no websocket of {name}")
         return self.run(api.connect().enter())
