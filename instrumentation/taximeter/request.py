@@ -134,7 +134,7 @@ def _timeout_set(client: Any, options: Any) -> bool | None:
 
 
 def _api_key(client: Any, options: Any) -> str:
-    if isinstance(options.headers, Mapping) and (key := key_in(options.headers)):
+    if isinstance(options.headers, dict) and (key := key_in(options.headers)):
         return key
     # What a provider hands out is renewed by the hour and names nobody.
     if any(getattr(client, name, None) is not None for name in _PROVIDERS):
