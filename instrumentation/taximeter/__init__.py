@@ -10,6 +10,7 @@ from taximeter.tags import tag
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
 __all__ = [
@@ -25,17 +26,20 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def instrument(tracer_provider: TracerProvider | None = None) -> None:
+def instrument(
+    tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+) -> None:
     """Meter every OpenAI call of this process, also when openai is imported later.
 
-    A given provider is used as it is; without one the spans go to Taximeter's collector.
+    A given provider is used as it is; without one the spans go to Taximeter's collector, and
+    metrics to the global meter provider if the app sets one.
     """
     from taximeter.guard import never_raise
 
     with never_raise("instrumenting openai"):
         from taximeter import hooks
 
-        hooks.install(tracer_provider)
+        hooks.install(tracer_provider, meter_provider)
 
 
 def uninstrument() -> None:

@@ -14,7 +14,7 @@ LARGE = 16_384
 """Bytes. A larger body is not parsed but scanned at its two ends."""
 HEAD = 4_096
 
-AttributeValue = str | bool | int | float | tuple[str, ...]
+AttributeValue = str | bool | int | float | tuple[str, ...] | tuple[int, ...] | tuple[float, ...]
 
 _INPUT = {
     "cached_tokens": "gen_ai.usage.cache_read.input_tokens",

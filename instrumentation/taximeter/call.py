@@ -9,19 +9,29 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from opentelemetry.context import get_current
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 
 from taximeter.answer import Answer, AttributeValue
+from taximeter.attempts import Attempts
 from taximeter.attribution import Attribution
 from taximeter.bounded import Bounded
+from taximeter.current import Metering
 from taximeter.endpoints import Endpoint, Server, endpoint_at, server_at
 from taximeter.guard import never_raise
-from taximeter.settings import Settings
+from taximeter.request import Facts, sdk_facts
 from taximeter.units import units_asked
 
 if TYPE_CHECKING:
-    from taximeter.spans import OwnSpan, OwnTracer
+    from taximeter.metrics import Metrics
+    from taximeter.spans import OwnSpan
 
 _TEXT_HEADERS = {
     b"x-request-id": "taximeter.request.id",
@@ -46,9 +56,12 @@ class Call:
         "_ended_ns",
         "_free",
         "_goes_on",
+        "_metrics",
+        "_request",
         "_span",
         "_started",
         "answer",
+        "attempts",
         "attributes",
         "attribution",
         "media",
@@ -60,17 +73,19 @@ class Call:
         span: Span | OwnSpan | None,
         answer: Answer,
         attribution: Attribution | None,
-        *,
-        goes_on: bool = False,
-        free: bool = False,
+        request: Mapping[str, AttributeValue],
+        metrics: Metrics | None,
     ) -> None:
         self.answer = answer
+        self.attempts: Attempts | None = None
         self.attribution = attribution
         self.media = b""
-        self._goes_on = goes_on
-        self._free = free
+        self._goes_on = False
+        self._free = False
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
+        self._metrics = metrics
+        self._request = request
         self._span: Span | OwnSpan | None = span
         self._started = time.perf_counter()
         self._ended_ns: int | None = None
@@ -101,7 +116,7 @@ class Call:
                 self._note_head(response)
             request = getattr(error, "__dict__", {}).get("request")
             # The SDK's errors know their request; any other was raised before one was sent.
-            sent = request is not None or response is not None or self.media
+            sent = request is not None or response is not None or self.media or self.streaming
             self._free = self._free or (isinstance(error, Exception) and not sent)
             if request is not None and "taximeter.attempts" not in self.attributes:
                 retries = request.headers.get("x-stainless-retry-count", "")
@@ -137,6 +152,8 @@ class Call:
             if "error.type" in self.attributes:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
+            if self._metrics is not None:
+                self._metrics.record(self._request, self.attributes, self._duration_s())
 
     def _hold(self) -> None:
         oldest = going_on.put(self.answer.id, self)
@@ -145,6 +162,17 @@ class Call:
 
     def forget(self) -> None:
         self._span = None
+
+    def app_context(self) -> Context | None:
+        """Give the context in which the app's own instrumentors find this span as their parent.
+
+        A span of ours is unknown to the app's backend, where its children would be orphans.
+        """
+        return set_span_in_context(self._span) if isinstance(self._span, Span) else None
+
+    def _duration_s(self) -> float:
+        since_end_ns = 0 if self._ended_ns is None else time.time_ns() - self._ended_ns
+        return time.perf_counter() - self._started - max(0, since_end_ns) / 1e9
 
     def _note_head(self, response: Any) -> None:
         self.attributes["http.response.status_code"] = response.status_code
@@ -164,6 +192,8 @@ class Call:
         status = attributes.get("http.response.status_code", 0)
         if status in {200, 201} and not answer.failed and "error.type" not in attributes:
             answer.take_success()
+        if self.attempts is not None:
+            attributes.update(self.attempts.attributes(attributes))
         attributes.update(answer.attributes)
         if reasons := answer.finish_reasons:
             attributes["gen_ai.response.finish_reasons"] = reasons
@@ -178,31 +208,47 @@ class Call:
 
 
 def begun(
-    tracer: Tracer | OwnTracer, settings: Settings, client: Any, options: Any, *, stream: bool
+    metering: Metering, client: Any, options: Any, *, stream: bool, facts: Facts = sdk_facts
 ) -> Call | None:
     """Start the span of a request; None when the request does not bill or is not recorded."""
     if options.method.lower() != "post" or (endpoint := endpoint_at(options.url)) is None:
         return None
-    settle()
-    server = server_of(client, options.url)
-    parameters = parameters_of(options)
-    request = _request_attributes(endpoint, server, parameters)
+    server, parameters = server_of(client, options.url), parameters_of(options)
+    request = request_attributes(endpoint, server, parameters)
+    request.update(facts(metering.settings, client, options, parameters))
     if stream:
         request["gen_ai.request.stream"] = True
+    call = started(metering, endpoint, request, parameters)
+    if call is not None:
+        call.attempts = Attempts()
+    return call
+
+
+def started(
+    metering: Metering,
+    endpoint: Endpoint,
+    request: dict[str, AttributeValue],
+    parameters: Mapping[str, Any],
+) -> Call | None:
+    """Start the span of a request that these attributes describe; None when it is not recorded."""
+    settle()
+    tracer, settings, metrics = metering
     parent = get_current()
-    model = request.get("gen_ai.request.model")
+    operation, model = endpoint.operation, request.get("gen_ai.request.model")
     span = tracer.start_span(
-        f"{endpoint.operation} {model}" if model else endpoint.operation,
+        f"{operation} {model}" if model else operation,
         context=parent,
         kind=SpanKind.CLIENT,
         attributes=request,
     )
     if not span.is_recording():
         return None
-    attribution = Attribution(settings, parameters, get_current_span(parent))
     answer = Answer(endpoint.api_type, units_asked(endpoint.api_type, parameters))
-    goes_on = endpoint.goes_on or parameters.get("background") is True
-    return Call(span, answer, attribution, goes_on=goes_on, free=endpoint.free)
+    attribution = Attribution(settings, parameters, get_current_span(parent))
+    call = Call(span, answer, attribution, request, metrics)
+    call._goes_on = endpoint.goes_on or parameters.get("background") is True
+    call._free = endpoint.free
+    return call
 
 
 def settle() -> None:
@@ -254,7 +300,7 @@ def parameters_of(options: Any) -> Mapping[str, Any]:
     return {**body, **extra} if extra else body
 
 
-def _request_attributes(
+def request_attributes(
     endpoint: Endpoint, server: Server, parameters: Mapping[str, Any]
 ) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {

@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from taximeter import attempts, httpx
 from taximeter.call import Call, begun
 from taximeter.call_headers import taken_from_options, taken_from_request
+from taximeter.current import Metering, current_call, entered
 from taximeter.guard import never_raise, warn_once
+from taximeter.httpx import Httpx
 from taximeter.looks import look
+from taximeter.metrics import Metrics
 from taximeter.origin import follow, global_provider, unfollow
 from taximeter.settings import Settings, settings_in
 from taximeter.streams import observe, read_whole
 from taximeter.tracing import Tracing
+from taximeter.websockets import CONNECTIONS, Websockets
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
 MODULE = "openai._base_client"
@@ -29,14 +34,15 @@ _lock = threading.Lock()
 _tracing: Tracing | None = None
 _settings = Settings()
 _hooked: list[tuple[type, str, Any, Any]] = []
-_waits_for_openai = False
+_metrics: Metrics | None = None
+_awaited: set[str] = set()
 
-_current: ContextVar[Call | None] = ContextVar("taximeter_call", default=None)
 
-
-def install(tracer_provider: TracerProvider | None) -> None:
-    """Set the hooks now, or as soon as openai is imported."""
-    global _tracing, _settings, _waits_for_openai
+def install(
+    tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None = None
+) -> None:
+    """Set the hooks now, or as soon as what they belong to is imported."""
+    global _tracing, _metrics, _settings
     settings, complaints = settings_in(os.environ)
     for complaint in complaints:
         warn_once(complaint, "%s", complaint)
@@ -45,10 +51,12 @@ def install(tracer_provider: TracerProvider | None) -> None:
             return
         _settings = settings
         _tracing = Tracing(tracer_provider, settings)
-        register, _waits_for_openai = not _waits_for_openai, True
+        _metrics = Metrics(meter_provider)
+        modules = _HOOKS.keys() - _awaited
+        _awaited.update(modules)
     follow(tracer_provider, global_provider())
-    if register:
-        wrapt.register_post_import_hook(_openai_imported, MODULE)
+    for module in modules:
+        wrapt.register_post_import_hook(_imported, module)
 
 
 def remove() -> None:
@@ -59,21 +67,25 @@ def remove() -> None:
         while _hooked:
             owner, name, original, wrapper = _hooked.pop()
             # Somebody who wrapped after us keeps our wrapper, which is inert from now on.
-            if vars(owner).get(name) is wrapper:
+            if vars(owner).get(name) is not wrapper:
+                continue
+            if original is None:  # it was inherited
+                delattr(owner, name)
+            else:
                 setattr(owner, name, original)
     unfollow()
     if tracing is not None:
         tracing.close()
 
 
-def _openai_imported(module: ModuleType) -> None:
-    global _waits_for_openai
-    # An exception here would fail the app's import of openai.
-    with never_raise("hooking openai"), _lock:
-        _waits_for_openai = False
-        if _tracing is None:
+def _imported(module: ModuleType) -> None:
+    # An exception here would fail the app's import of the module.
+    with never_raise(f"hooking {module.__name__}"), _lock:
+        _awaited.discard(module.__name__)
+        if _tracing is None or (module.__name__ in httpx.MODULES and not httpx.is_wanted()):
             return
-        missing = [place for place, hook in _HOOKS.items() if not _hook(module, place, hook)]
+        hooks = _HOOKS[module.__name__]
+        missing = [place for place, hook in hooks.items() if not _hook(module, place, hook)]
         if missing:
             names = ", ".join(missing)
             warn_once("hooks", "this version of openai has no %s; calls may go uncounted", names)
@@ -82,46 +94,44 @@ def _openai_imported(module: ModuleType) -> None:
 def _hook(module: ModuleType, place: str, hook: Callable[..., Any]) -> bool:
     class_name, _, name = place.partition(".")
     owner = getattr(module, class_name, None)
-    if owner is None or name not in vars(owner):
+    if owner is None and module.__name__ != MODULE:
+        return True  # a connection that this version does not have yet, or no longer
+    function = getattr(owner, name, None)
+    if owner is None or function is None:
         return False
-    original = vars(owner)[name]
-    wrapper = wrapt.FunctionWrapper(original, hook)
+    wrapper = wrapt.FunctionWrapper(function, hook)
+    _hooked.append((owner, name, vars(owner).get(name), wrapper))
     setattr(owner, name, wrapper)
-    _hooked.append((owner, name, original, wrapper))
     return True
 
 
 def _request(wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -> Any:
-    call, outer = _begun(client, args, kwargs), _current.get()
-    if call is None and outer is None:
+    call = _begun(client, args, kwargs)
+    if call is None and current_call.get() is None:
         return wrapped(*args, **kwargs)
-    _current.set(call)
     try:
-        result = wrapped(*args, **kwargs)
+        with entered(call):
+            result = wrapped(*args, **kwargs)
     except BaseException as error:
         if call is not None:
             call.failed(error)
         raise
-    finally:
-        _current.set(outer)
     if call is not None and not call.streaming:
         call.end()
     return result
 
 
 async def _async_request(wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -> Any:
-    call, outer = _begun(client, args, kwargs), _current.get()
-    if call is None and outer is None:
+    call = _begun(client, args, kwargs)
+    if call is None and current_call.get() is None:
         return await wrapped(*args, **kwargs)
-    _current.set(call)
     try:
-        result = await wrapped(*args, **kwargs)
+        with entered(call):
+            result = await wrapped(*args, **kwargs)
     except BaseException as error:
         if call is not None:
             call.failed(error)
         raise
-    finally:
-        _current.set(outer)
     if call is not None and not call.streaming:
         call.end()
     return result
@@ -134,14 +144,14 @@ def _build_request(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) 
     request = wrapped(*args, **kwargs)
     with never_raise("taking tags out of a request"):
         tags = {**taken_from_request(request), **tags}
-        call = _current.get()
+        call = current_call.get()
         if tags and call is not None and call.attribution is not None:
             call.attribution.add(tags)
     return request
 
 
 def _process_response(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-    call = _current.get()
+    call = current_call.get()
     if call is not None:
         with never_raise("reading an answer"):
             _read(call, **kwargs)
@@ -149,18 +159,20 @@ def _process_response(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: An
 
 
 def _begun(client: Any, args: Any, kwargs: Any) -> Call | None:
-    tracing = _tracing
-    if tracing is None:
-        return None
     with never_raise("starting a call"):
-        tracer = tracing.tracer()
-        if tracer is None:
+        if (metering := _metering()) is None:
             return None
         options = args[1] if len(args) > 1 else kwargs["options"]
-        stream = bool(kwargs.get("stream"))
-        call = begun(tracer, _settings, client, options, stream=stream)
-        return call if call is not None else look(tracer, _settings, client, options)
+        call = begun(metering, client, options, stream=bool(kwargs.get("stream")))
+        return call if call is not None else look(metering, client, options)
     return None
+
+
+def _metering() -> Metering | None:
+    tracing, metrics = _tracing, _metrics
+    if tracing is None or metrics is None or (tracer := tracing.tracer()) is None:
+        return None
+    return Metering(tracer, _settings, metrics)
 
 
 def _read(call: Call, *, response: Any, stream: bool, retries_taken: int = 0, **_: Any) -> None:
@@ -172,10 +184,16 @@ def _read(call: Call, *, response: Any, stream: bool, retries_taken: int = 0, **
     read_whole(response.content, call)
 
 
-_HOOKS: dict[str, Callable[..., Any]] = {
-    "BaseClient._build_request": _build_request,
-    "SyncAPIClient.request": _request,
-    "SyncAPIClient._process_response": _process_response,
-    "AsyncAPIClient.request": _async_request,
-    "AsyncAPIClient._process_response": _process_response,
+_httpx, _websockets = Httpx(_metering), Websockets(_metering)
+_HOOKS: dict[str, dict[str, Callable[..., Any]]] = {
+    MODULE: {
+        "BaseClient._build_request": _build_request,
+        "SyncAPIClient.request": _request,
+        "SyncAPIClient._process_response": _process_response,
+        "AsyncAPIClient.request": _async_request,
+        "AsyncAPIClient._process_response": _process_response,
+        **attempts.HOOKS,
+    },
+    **{module: _httpx.hooks() for module in httpx.MODULES},
+    **{module: _websockets.hooks(name) for module, name in CONNECTIONS.items()},
 }

@@ -17,7 +17,7 @@ class TaximeterInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ("openai >= 1.66",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        taximeter.instrument(tracer_provider=kwargs.get("tracer_provider"))
+        taximeter.instrument(kwargs.get("tracer_provider"), kwargs.get("meter_provider"))
 
     def _uninstrument(self, **_: Any) -> None:
         taximeter.uninstrument()

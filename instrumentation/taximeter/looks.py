@@ -13,9 +13,9 @@ from taximeter.answer import Answer, AttributeValue
 from taximeter.attribution import Attribution
 from taximeter.bounded import Bounded
 from taximeter.call import Call, going_on, parameters_of, server_of
+from taximeter.current import Metering
 from taximeter.endpoints import Server
 from taximeter.jobs import Job, Work, ids_of, model_of, works_of
-from taximeter.settings import Settings
 
 if TYPE_CHECKING:
     from taximeter.spans import OwnTracer
@@ -30,16 +30,16 @@ _reported: Bounded[str, bool] = Bounded(4096)
 _tags_of: Bounded[str, Tags] = Bounded(4096)
 
 
-def look(tracer: Tracer | OwnTracer, settings: Settings, client: Any, options: Any) -> Call | None:
+def look(metering: Metering, client: Any, options: Any) -> Call | None:
     """Read the answer to a request that bills nothing, if it may tell of work that does."""
     path = options.url.partition("?")[0].strip("/")
     if going_on and (work := _work_at(path)) is not None:
         return Look(work)
     if not _JOBS.fullmatch(path):
         return None
-    attribution = Attribution(settings, parameters_of(options), get_current_span())
+    attribution = Attribution(metering.settings, parameters_of(options), get_current_span())
     begins = options.method.lower() == "post"
-    return JobLook(tracer, server_of(client, options.url), attribution, begins=begins)
+    return JobLook(metering.tracer, server_of(client, options.url), attribution, begins=begins)
 
 
 def _work_at(path: str) -> Call | None:
@@ -52,7 +52,7 @@ class Look(Call):
     __slots__ = ("_work",)
 
     def __init__(self, work: Call) -> None:
-        super().__init__(None, work.answer.afresh(), None)
+        super().__init__(None, work.answer.afresh(), None, {}, None)
         self._work = work
 
     def stream_opened(self) -> None:
@@ -79,7 +79,7 @@ class JobLook(Call):
         *,
         begins: bool,
     ) -> None:
-        super().__init__(None, JobAnswer(self._seen), attribution)
+        super().__init__(None, JobAnswer(self._seen), attribution, {}, None)
         self._of_look = attribution
         self._tracer = tracer
         self._server = server

@@ -18,6 +18,10 @@ class Settings:
     endpoint: str = ""
     """Base URL of the collector; "" leaves it to the OTEL_EXPORTER_OTLP_* variables."""
     token: str = field(default="", repr=False)
+    hash_key: str = field(default="", repr=False)
+    """Keys the hashes of requests; "" leaves them out."""
+    hosts: str = ""
+    """Hosts beside OpenAI's and Azure's whose calls by httpx are metered, separated by commas."""
     export_delay_ms: int = 1000
     enabled: bool = True
 
@@ -52,9 +56,17 @@ def _parsed(key: str, text: str) -> str | int | bool:
         return int(text)
     if key == "endpoint" and text and not _is_base_url(text):
         raise ValueError("a base URL like http://127.0.0.1:4318")
+    if key == "hash_key" and text and len(text) < 16:
+        raise ValueError("at least 16 characters")
+    if key == "hosts" and any(set(host) & set(":/ ") for host in host_names(text)):
+        raise ValueError("names of hosts, without ports, separated by commas")
     if key == "token" and not (text.isascii() and text.isprintable() and " " not in text):
         raise ValueError("printable ASCII without spaces")
     return text
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    return tuple(host.strip().lower() for host in text.split(",") if host.strip())
 
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}

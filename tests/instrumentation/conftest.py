@@ -31,6 +31,8 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "boolean": lambda value: type(value) is bool,
     "int": lambda value: type(value) is int,
     "double": lambda value: type(value) is float,
+    "int[]": lambda value: all(type(item) is int for item in value),
+    "double[]": lambda value: all(type(item) is float for item in value),
     "string[]": lambda value: all(type(item) is str for item in value),
 }
 

@@ -65,9 +65,12 @@ def test_a_plain_call_is_one_span_with_all_that_is_billed(sdk: Any, fake: Any, s
         "server.address": "127.0.0.1",
         "http.response.status_code": 200,
         "taximeter.attempts": 1,
+        "taximeter.attempt.statuses": (200,),
+        "taximeter.attempt.waits": (0.0,),
         "taximeter.openai.organization": "org-demo",
         "taximeter.openai.project": "proj_demo",
         "taximeter.ratelimit.remaining_tokens": 1999000,
+        "taximeter.request.timeout_set": False,
         "user.id": "u-7",
     }
 

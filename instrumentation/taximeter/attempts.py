@@ -1,0 +1,85 @@
+"""The HTTP attempts of one call: how each was answered and how long the SDK waited before it.
+
+The SDK asks `_should_retry` of a refusal and `_calculate_retry_timeout` before it waits, so a call
+that needs no second attempt pays nothing here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from taximeter.answer import AttributeValue
+from taximeter.current import current_call
+from taximeter.guard import never_raise
+
+STATUS = "http.response.status_code"
+
+
+class Attempts:
+    __slots__ = ("_known", "_refusal", "_statuses", "_waits", "_waits_until")
+
+    def __init__(self) -> None:
+        self._statuses: tuple[int, ...] = ()
+        self._waits: tuple[float, ...] = (0.0,)
+        self._refusal = 0
+        self._known = True
+        self._waits_until = 0.0
+
+    def refused(self, status: int) -> None:
+        """Note the status of an answer that may be worth another attempt."""
+        self._refusal = status
+
+    def waiting(self, wait_s: float, *, answered: bool) -> None:
+        """Note the wait before the next attempt; `answered` says whether this one was."""
+        if answered and not self._refusal:  # a client that decides on retries by itself
+            self._known = False
+        self._statuses += (self._refusal,)
+        self._waits += (float(wait_s),)
+        self._refusal = 0
+        self._waits_until = time.perf_counter() + wait_s
+
+    def attributes(self, seen: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+        """Give what goes beyond the `seen` attributes of the call; nothing where they disagree."""
+        statuses, waits, last = self._statuses, self._waits, seen.get(STATUS)
+        if last is None and time.perf_counter() < self._waits_until:
+            waits, last = waits[:-1], statuses[-1]  # cancelled before the next attempt
+        else:
+            statuses += (last if isinstance(last, int) else 0,)
+        if not self._known or seen.get("taximeter.attempts", len(waits)) != len(waits):
+            return {}
+        told: dict[str, AttributeValue] = {
+            "taximeter.attempts": len(waits),
+            "taximeter.attempt.statuses": statuses,
+            "taximeter.attempt.waits": waits,
+        }
+        return told | {STATUS: last} if last else told
+
+
+def _should_retry(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+    with never_raise("noting a refusal"):
+        if (attempts := _current()) is not None:
+            response = args[0] if args else kwargs["response"]
+            attempts.refused(response.status_code)
+    return wrapped(*args, **kwargs)
+
+
+def _calculate_retry_timeout(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+    wait_s = wrapped(*args, **kwargs)
+    with never_raise("noting a retry"):
+        if (attempts := _current()) is not None:
+            headers = args[2] if len(args) > 2 else kwargs.get("response_headers")
+            attempts.waiting(wait_s, answered=headers is not None)
+    return wait_s
+
+
+def _current() -> Attempts | None:
+    call = current_call.get()
+    return None if call is None else call.attempts
+
+
+HOOKS: dict[str, Callable[..., Any]] = {
+    "BaseClient._should_retry": _should_retry,
+    "BaseClient._calculate_retry_timeout": _calculate_retry_timeout,
+}

@@ -1,0 +1,139 @@
+"""Calls that the app makes by httpx or httpx2 itself, without the openai SDK.
+
+Installing `taximeter[httpx]` switches this on. The SDK's own requests pass here, too, and are left
+alone: they are metered already.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from taximeter.answer import AttributeValue
+from taximeter.call import Call, begun
+from taximeter.current import current_call, entered
+from taximeter.endpoints import AZURE_HOST
+from taximeter.guard import never_raise
+from taximeter.request import hashes, key_in, key_name
+from taximeter.settings import Settings, host_names
+from taximeter.streams import observe, read_whole
+
+if TYPE_CHECKING:
+    from taximeter.current import Meter
+
+MODULES = ("httpx", "httpx2")
+OPENAI_HOST = "api.openai.com"
+LARGEST = 1_000_000
+"""Bytes. The parameters of a larger request stay unknown; its answer names the model."""
+DEFAULT_TIMEOUT_S = 5.0
+
+
+def is_wanted() -> bool:
+    return importlib.util.find_spec("opentelemetry.instrumentation.httpx") is not None
+
+
+class Sent(NamedTuple):
+    """A request as `begun` reads those of the SDK."""
+
+    request: Any
+    url: str
+    json_data: Mapping[str, Any]
+    method: str = "post"
+
+
+class Httpx:
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def hooks(self) -> dict[str, Callable[..., Any]]:
+        return {"Client.send": self._send, "AsyncClient.send": self._async_send}
+
+    def _send(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+        call = self._begun(*args, **kwargs)
+        if call is None:
+            return wrapped(*args, **kwargs)
+        try:
+            with entered(call):
+                response = wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        _answered(call, response)
+        return response
+
+    async def _async_send(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+        call = self._begun(*args, **kwargs)
+        if call is None:
+            return await wrapped(*args, **kwargs)
+        try:
+            with entered(call):
+                response = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        _answered(call, response)
+        return response
+
+    def _begun(self, request: Any = None, **_: Any) -> Call | None:
+        if current_call.get() is not None or getattr(request, "method", "") != "POST":
+            return None
+        with never_raise("starting a call by httpx"):
+            metering = self._meter()
+            if metering is None or not _is_api(request.url.host, metering.settings.hosts):
+                return None
+            sent = Sent(request, str(request.url), _parameters(request))
+            stream = bool(sent.json_data.get("stream"))
+            return begun(metering, sent, sent, stream=stream, facts=_facts)
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _is_api(host: str, hosts: str) -> bool:
+    return f".{host}".endswith((f".{OPENAI_HOST}", AZURE_HOST)) or host.lower() in host_names(hosts)
+
+
+def _parameters(request: Any) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    try:
+        if len(content := request.content) <= LARGEST:
+            body = json.loads(content)
+            parameters = body if isinstance(body, dict) else {}
+    except (RuntimeError, ValueError):  # a body that is sent in pieces, or no JSON
+        pass
+    segments = urlsplit(str(request.url)).path.split("/")
+    if "deployments" in segments[:-1]:
+        parameters.setdefault("model", segments[segments.index("deployments") + 1])
+    return parameters
+
+
+def _facts(
+    settings: Settings, _: Any, sent: Sent, parameters: Mapping[str, Any]
+) -> dict[str, AttributeValue]:
+    facts: dict[str, AttributeValue] = {}
+    timeouts = sent.request.extensions.get("timeout")
+    if isinstance(timeouts, dict):
+        chosen = any(seconds != DEFAULT_TIMEOUT_S for seconds in timeouts.values())
+        facts["taximeter.request.timeout_set"] = chosen
+    if key := key_in(sent.request.headers):
+        facts["taximeter.api_key"] = key_name(key, settings.hash_key)
+    if settings.hash_key and parameters:
+        facts.update(hashes(settings.hash_key, parameters))
+    return facts
+
+
+def _answered(call: Call, response: Any) -> None:
+    with never_raise("reading an answer to httpx"):
+        call.answered(response, retries_taken=0)
+        if response.status_code >= 400:
+            call.attributes["error.type"] = str(response.status_code)
+        events = "text/event-stream" in response.headers.get("content-type", "")
+        if not response.is_closed:
+            observe(response, call, events=events)
+            return
+        call.body_ended()
+        read_whole(response.content, call)
+    call.end()
