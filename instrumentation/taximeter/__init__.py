@@ -9,7 +9,7 @@ from taximeter.tags import tag
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
-__all__ = ["__version__", "instrument", "tag", "uninstrument"]
+__all__ = ["__version__", "flush", "instrument", "tag", "uninstrument"]
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,17 @@ def instrument(tracer_provider: TracerProvider | None = None) -> None:
         from taximeter import hooks
 
         hooks.install(tracer_provider)
+
+
+def flush(timeout_s: float = 10.0) -> bool:
+    """Send all calls that have ended; False when the collector did not take them in time."""
+    from taximeter.guard import never_raise
+
+    with never_raise("flushing spans"):
+        from taximeter import hooks
+
+        return hooks.flush(timeout_s)
+    return False
 
 
 def uninstrument() -> None:

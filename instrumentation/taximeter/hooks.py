@@ -61,6 +61,11 @@ def remove() -> None:
         tracing.close()
 
 
+def flush(timeout_s: float) -> bool:
+    tracing = _tracing
+    return tracing is None or tracing.flush(timeout_s)
+
+
 def _openai_imported(module: ModuleType) -> None:
     global _waits_for_openai
     # An exception here would fail the app's import of openai.

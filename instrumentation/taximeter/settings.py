@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 PREFIX = "TAXIMETER_"
@@ -19,6 +20,9 @@ class Settings:
     """Base URL of the collector; "" leaves it to the OTEL_EXPORTER_OTLP_* variables."""
     token: str = field(default="", repr=False)
     export_delay_ms: int = 1000
+    spool_dir: str = ""
+    """Folder where spans wait on disk; "" keeps them in memory."""
+    spool_mb: int = 64
     enabled: bool = True
 
 
@@ -50,6 +54,12 @@ def _parsed(key: str, text: str) -> str | int | bool:
         if not text.isdecimal() or not 1 <= int(text) <= 600_000:
             raise ValueError("milliseconds from 1 to 600000")
         return int(text)
+    if key == "spool_mb":
+        if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+            raise ValueError("megabytes from 1 to 1000000")
+        return int(text)
+    if key == "spool_dir" and text and not Path(text).is_absolute():
+        raise ValueError("an absolute path")
     if key == "endpoint" and text and not _is_base_url(text):
         raise ValueError("a base URL like http://127.0.0.1:4318")
     if key == "token" and not (text.isascii() and text.isprintable() and " " not in text):
