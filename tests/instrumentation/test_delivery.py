@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import logging
+import re
 import socket
 import threading
 import time
@@ -412,3 +413,20 @@ def test_the_collector_is_named_without_credentials() -> None:
 
     assert to.address == "http://collector:4318"
     assert "secret" not in to.address
+
+
+def test_the_table_of_the_readme_names_every_variable_that_is_read() -> None:
+    package = Path(guard.__file__).parent
+    table = (package.parent / "README.md").read_text().partition("## Environment")[2]
+    ours = {f"TAXIMETER_{name.upper()}" for name in Settings.__dataclass_fields__}
+    read = {
+        name
+        for path in package.glob("*.py")
+        for name in re.findall(r'"(OTEL_[A-Z_]+)"', path.read_text())
+    }
+
+    documented = set(re.findall(r"`((?:TAXIMETER|OTEL)_[A-Z_]+[A-Z])`", table))
+
+    assert ours <= documented
+    assert {name for name in read if "TRACES" not in name} <= documented
+    assert {name for name in documented if name.startswith("TAXIMETER_")} == ours
