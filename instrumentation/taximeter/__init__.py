@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "flush",
     "headers",
     "instrument",
     "tag",
@@ -40,6 +41,17 @@ def instrument(
         from taximeter import hooks
 
         hooks.install(tracer_provider, meter_provider)
+
+
+def flush(timeout_s: float = 10.0) -> bool:
+    """Send all calls that have ended; False when the collector did not take them in time."""
+    from taximeter.guard import never_raise
+
+    with never_raise("flushing spans"):
+        from taximeter import hooks
+
+        return hooks.flush(timeout_s)
+    return False
 
 
 def uninstrument() -> None:

@@ -78,6 +78,11 @@ def remove() -> None:
         tracing.close()
 
 
+def flush(timeout_s: float) -> bool:
+    tracing = _tracing
+    return tracing is None or tracing.flush(timeout_s)
+
+
 def _imported(module: ModuleType) -> None:
     # An exception here would fail the app's import of the module.
     with never_raise(f"hooking {module.__name__}"), _lock:

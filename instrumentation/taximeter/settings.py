@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 PREFIX = "TAXIMETER_"
@@ -23,6 +24,9 @@ class Settings:
     hosts: str = ""
     """Hosts beside OpenAI's and Azure's whose calls by httpx are metered, separated by commas."""
     export_delay_ms: int = 1000
+    spool_dir: str = ""
+    """Folder where spans wait on disk; "" keeps them in memory."""
+    spool_mb: int = 64
     enabled: bool = True
 
 
@@ -46,30 +50,23 @@ def settings_in(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 def _parsed(key: str, text: str) -> str | int | bool:
     """Parse one value; the ValueError says what was expected and never quotes the value."""
-    if key == "enabled":
+    if key in _BOUNDS:
+        unit, largest = _BOUNDS[key]
+        if not text.isdecimal() or not 1 <= int(text) <= largest:
+            raise ValueError(f"{unit} from 1 to {largest}")
+        return int(text)
+    if key in _SWITCHES:
         if text.lower() not in _FLAGS:
             raise ValueError("true or false")
         return _FLAGS[text.lower()]
-    if key == "export_delay_ms":
-        if not text.isdecimal() or not 1 <= int(text) <= 600_000:
-            raise ValueError("milliseconds from 1 to 600000")
-        return int(text)
-    if key == "endpoint" and text and not _is_base_url(text):
-        raise ValueError("a base URL like http://127.0.0.1:4318")
-    if key == "hash_key" and text and len(text) < 16:
-        raise ValueError("at least 16 characters")
-    if key == "hosts" and any(set(host) & set(":/ ") for host in host_names(text)):
-        raise ValueError("names of hosts, without ports, separated by commas")
-    if key == "token" and not (text.isascii() and text.isprintable() and " " not in text):
-        raise ValueError("printable ASCII without spaces")
+    expected, fits = _EXPECTED.get(key, ("", None))
+    if fits is not None and text and not fits(text):
+        raise ValueError(expected)
     return text
 
 
 def host_names(text: str) -> tuple[str, ...]:
     return tuple(host.strip().lower() for host in text.split(",") if host.strip())
-
-
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def _is_base_url(text: str) -> bool:
@@ -78,3 +75,24 @@ def _is_base_url(text: str) -> bool:
     except ValueError:  # an unfinished IPv6 address
         return False
     return url.scheme in {"http", "https"} and bool(url.hostname)
+
+
+def _are_host_names(text: str) -> bool:
+    return not any(set(host) & set(":/ ") for host in host_names(text))
+
+
+def _is_header_text(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_SWITCHES = {"enabled"}
+_BOUNDS = {"export_delay_ms": ("milliseconds", 600_000), "spool_mb": ("megabytes", 1_000_000)}
+_HOSTS = ("names of hosts, without ports, separated by commas", _are_host_names)
+_EXPECTED: dict[str, tuple[str, Callable[[str], bool] | None]] = {
+    "endpoint": ("a base URL like http://127.0.0.1:4318", _is_base_url),
+    "hash_key": ("at least 16 characters", lambda text: len(text) >= 16),
+    "hosts": _HOSTS,
+    "spool_dir": ("an absolute path", lambda text: Path(text).is_absolute()),
+    "token": ("printable ASCII without spaces", _is_header_text),
+}

@@ -1,25 +1,28 @@
 """Spans of our own: all that the exporter sends, and nothing that a metered call does not need.
 
 The SDK's `Span` costs a call about 50 us more, for locks, limits, events and sampling
-(benchmarks/instrumentation.py); processor, exporter and resource are the SDK's.
+(benchmarks/instrumentation.py); resource and encoding are the SDK's.
 """
 
 from __future__ import annotations
 
+import os
+import random
 import time
 from collections.abc import Mapping
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags, get_current_span
 
 from taximeter.answer import AttributeValue
 
-_IDS = RandomIdGenerator()
+# Not the app's own generator: programs seed it, and each of their workers would repeat our ids.
+_random = random.Random()  # noqa: S311 - ids are no secrets
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -27,7 +30,7 @@ class OwnTracer:
     """Records every span: an unsampled call is billed, too."""
 
     def __init__(
-        self, processor: BatchSpanProcessor, resource: Resource, scope: InstrumentationScope
+        self, processor: SpanProcessor, resource: Resource, scope: InstrumentationScope
     ) -> None:
         self.processor = processor
         self.resource = resource
@@ -58,8 +61,8 @@ class OwnSpan:
         attributes: Mapping[str, AttributeValue],
         started_ns: int,
     ) -> None:
-        trace_id = parent.trace_id if parent is not None else _IDS.generate_trace_id()
-        self._context = SpanContext(trace_id, _IDS.generate_span_id(), False, _SAMPLED)
+        trace_id = parent.trace_id if parent is not None else _id(128)
+        self._context = SpanContext(trace_id, _id(64), False, _SAMPLED)
         self._to = to
         self._name = name
         self._parent = parent
@@ -91,3 +94,7 @@ class OwnSpan:
             end_time=end_time or time.time_ns(),
         )
         self._to.processor.on_end(span)
+
+
+def _id(bits: int) -> int:
+    return _random.getrandbits(bits) or 1

@@ -4,104 +4,137 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import threading
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import taximeter
-from taximeter.call import end_open_streams
+from taximeter.call import end_open_streams, settle
 from taximeter.guard import never_raise, warn_once
 from taximeter.origin import script_name
 from taximeter.settings import Settings
+from taximeter.termination import Termination
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Tracer, TracerProvider
 
+    from taximeter.delivery import Delivery
     from taximeter.spans import OwnTracer
+    from taximeter.spool import Spool
 
-DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 _NO_SDK = 'without the OpenTelemetry SDK nothing is recorded: `pip install "taximeter[otlp]"`'
 SCOPE = ("taximeter", taximeter.__version__)
 EXIT_S = 1.5
 """How long the process waits at its end for a collector that does not answer."""
+
+# A fork waits for the first call to have loaded the SDK: a child inherits the locks of imports.
+_loading = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_loading.acquire,
+        after_in_parent=_loading.release,
+        after_in_child=_loading.release,
+    )
 
 
 class Tracing:
     def __init__(self, given: TracerProvider | None, settings: Settings) -> None:
         self._given = given
         self._settings = settings
-        self._lock = threading.Lock()
         self._ready = False
         self._tracer: Tracer | OwnTracer | None = None
-        self._own: OwnTracer | None = None
-        self._exporter: SpanExporter | None = None
+        self._delivery: Delivery | None = None
+        self._termination = Termination(flush=partial(self.flush, EXIT_S), end=self.close)
+        if given is None:
+            self._termination.install()
 
     def tracer(self) -> Tracer | OwnTracer | None:
         """Give the tracer; the SDK is loaded here, at the first call. None without an SDK."""
         if self._ready:
             return self._tracer
-        with self._lock:
+        with _loading:
             if not self._ready:
                 try:
                     if self._given is not None:
                         self._tracer = self._given.get_tracer(*SCOPE)
                     else:
-                        self._tracer = self._own = self._own_tracer()
+                        self._tracer = self._own_tracer()
                 finally:
                     self._ready = True  # what failed once is not tried again at every call
         return self._tracer
 
+    def flush(self, timeout_s: float) -> bool:
+        """Send what has ended; False when that took too long or failed."""
+        with never_raise("flushing spans"):
+            settle()
+            to = self._given if self._given is not None else self._delivery
+            force_flush = getattr(to, "force_flush", None)
+            return force_flush is None or force_flush(int(timeout_s * 1000)) is not False
+        return False
+
     def close(self) -> None:
         """End open streams and send what is left, for at most `EXIT_S`."""
         atexit.unregister(self.close)
-        if not self._ready:
-            return
         with never_raise("flushing spans"):
+            self._termination.remove()
             end_open_streams()
-            if self._own is None or self._exporter is None:
-                return
-            sending = threading.Thread(target=self._own.processor.shutdown, daemon=True)
-            sending.start()
-            sending.join(EXIT_S)
-            if sending.is_alive():
-                self._exporter.shutdown()
-                warn_once("exit", "the collector did not answer; the last spans are lost")
+            if self._delivery is not None:
+                self._delivery.shutdown(int(EXIT_S * 1000))
 
     def _own_tracer(self) -> OwnTracer | None:
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             return None
         try:
-            from opentelemetry.exporter.otlp.proto.http import Compression
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-            from opentelemetry.sdk.trace.export import BatchSpanProcessor
             from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
             from taximeter.spans import OwnTracer
+
+            resource = _resource(self._settings)
+            self._delivery = _delivery(self._settings, resource, self.close)
         except ImportError:
             warn_once("sdk", _NO_SDK)
             return None
-        settings = self._settings
-        self._exporter = OTLPSpanExporter(
-            endpoint=_endpoint(settings),
-            headers={"authorization": f"Bearer {settings.token}"} if settings.token else None,
-            compression=Compression.Gzip,
-        )
-        processor = BatchSpanProcessor(
-            self._exporter, schedule_delay_millis=settings.export_delay_ms
-        )
         atexit.register(self.close)
-        return OwnTracer(processor, _resource(settings), InstrumentationScope(*SCOPE))
+        return OwnTracer(self._delivery, resource, InstrumentationScope(*SCOPE))
 
 
-def _endpoint(settings: Settings) -> str | None:
-    """Give the full URL; None leaves it to the exporter, which reads the standard variables."""
-    if settings.endpoint:
-        return f"{settings.endpoint.rstrip('/')}/v1/traces"
-    standard = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    if any(os.environ.get(name) for name in standard):
+def _delivery(settings: Settings, resource: Resource, end: Callable[[], None]) -> Delivery:
+    from taximeter.courier import Plan
+    from taximeter.delivery import Delivery
+    from taximeter.destination import destination_in
+    from taximeter.sender import Sender
+
+    to, complaints = destination_in(os.environ, settings)
+    for complaint in complaints:
+        warn_once(complaint, "%s", complaint)
+    plan = Plan(
+        post=Sender(to).post,
+        address=to.address,
+        delay_s=settings.export_delay_ms / 1000,
+        queue_size=to.queue_size,
+        batch_size=to.batch_size,
+        spool=_spool(settings, str(resource.attributes["service.name"])),
+    )
+    # Between two invocations Lambda freezes the process, and may end it so.
+    return Delivery(plan, at_once="AWS_LAMBDA_FUNCTION_NAME" in os.environ, end=end)
+
+
+def _spool(settings: Settings, service: str) -> Callable[[], Spool] | None:
+    """Name the spool of this app; None when none is wanted or this system has no flock."""
+    if not settings.spool_dir:
         return None
-    return f"{DEFAULT_ENDPOINT}/v1/traces"
+    if os.name != "posix":
+        warn_once("spool", "TAXIMETER_SPOOL_DIR is ignored: this system has no flock")
+        return None
+    from taximeter.spool import Spool
+
+    folder = re.sub(r"[^A-Za-z0-9_-]+", "_", service)[:100]
+    return partial(Spool, Path(settings.spool_dir) / folder, settings.spool_mb << 20)
 
 
 def _resource(settings: Settings) -> Resource:
