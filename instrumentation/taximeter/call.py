@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -14,10 +15,12 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_
 
 from taximeter.answer import Answer, AttributeValue
 from taximeter.endpoints import Endpoint, Server, endpoint_at, server_at
+from taximeter.estimate import Kept, counted_later
 from taximeter.guard import never_raise
 from taximeter.origin import calling_function, route_of
 from taximeter.settings import Settings
 from taximeter.tags import current_tags
+from taximeter.tokens import Counts
 
 if TYPE_CHECKING:
     from taximeter.spans import OwnSpan, OwnTracer
@@ -39,9 +42,25 @@ _abandoned: deque[Call] = deque()
 class Call:
     """A call in flight. Knows no response object, so that an abandoned one can be collected."""
 
-    __slots__ = ("_ended_ns", "_span", "_started", "answer", "attributes", "streaming")
+    __slots__ = (
+        "_ended_ns",
+        "_span",
+        "_started",
+        "answer",
+        "api_type",
+        "asked_usage",
+        "attributes",
+        "host",
+        "kept",
+        "streaming",
+    )
 
-    def __init__(self, span: Span | OwnSpan) -> None:
+    def __init__(self, span: Span | OwnSpan, api_type: str, host: str) -> None:
+        self.api_type = api_type
+        self.host = host
+        self.asked_usage = False
+        """The meter asked for the usage of this stream, and hides it from the app."""
+        self.kept: Kept | None = None
         self.answer = Answer()
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
@@ -95,14 +114,29 @@ class Call:
         if span is None:
             return
         _open_streams.discard(self)
+        kept, self.kept = self.kept, None
+        if kept is not None and kept.wanted and not self.answer.has_usage:
+            self._ended_ns = self._ended_ns or time.time_ns()
+            if counted_later(kept, partial(self._end, span)):
+                return
+        if kept is not None:
+            kept.drop()
+        self._end(span)
+
+    def _end(self, span: Span | OwnSpan, counts: Counts | None = None) -> None:
         with never_raise("ending a span"):
-            span.set_attributes(self._final_attributes())
-            if "error.type" in self.attributes:
+            attributes = self._final_attributes()
+            if counts is not None:
+                attributes["gen_ai.usage.input_tokens"] = counts.input
+                attributes["gen_ai.usage.output_tokens"] = counts.output
+                attributes["taximeter.usage.source"] = "estimated"
+            span.set_attributes(attributes)
+            if "error.type" in attributes:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
 
     def forget(self) -> None:
-        self._span = None
+        self._span = self.kept = None
 
     def _note_head(self, response: Any) -> None:
         self.attributes["http.response.status_code"] = response.status_code
@@ -149,7 +183,7 @@ def begun(
         kind=SpanKind.CLIENT,
         attributes=attributes,
     )
-    return Call(span) if span.is_recording() else None
+    return Call(span, endpoint.api_type, server.address) if span.is_recording() else None
 
 
 def settle() -> None:

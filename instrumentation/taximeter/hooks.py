@@ -13,6 +13,7 @@ import wrapt
 
 from taximeter.call import Call, begun
 from taximeter.guard import never_raise, warn_once
+from taximeter.inject import asking_for_usage, note_refusal
 from taximeter.settings import Settings, settings_in
 from taximeter.streams import observe
 from taximeter.tracing import Tracing
@@ -91,10 +92,13 @@ def _request(wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -
     if call is None and outer is None:
         return wrapped(*args, **kwargs)
     _current.set(call)
+    if call is not None:
+        args, kwargs = asking_for_usage(call, _settings, args, kwargs)
     try:
         result = wrapped(*args, **kwargs)
     except BaseException as error:
         if call is not None:
+            note_refusal(call, error)
             call.failed(error)
         raise
     finally:
@@ -109,10 +113,13 @@ async def _async_request(wrapped: Callable[..., Any], client: Any, args: Any, kw
     if call is None and outer is None:
         return await wrapped(*args, **kwargs)
     _current.set(call)
+    if call is not None:
+        args, kwargs = asking_for_usage(call, _settings, args, kwargs)
     try:
         result = await wrapped(*args, **kwargs)
     except BaseException as error:
         if call is not None:
+            note_refusal(call, error)
             call.failed(error)
         raise
     finally:

@@ -20,11 +20,14 @@ class Settings:
     token: str = field(default="", repr=False)
     export_delay_ms: int = 1000
     enabled: bool = True
+    inject_usage: bool = True
+    inject_usage_hosts: tuple[str, ...] = ()
+    """Servers to ask for the usage of streams beside api.openai.com; "*" for all."""
 
 
 def settings_in(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Give the settings and a complaint for each variable that was ignored."""
-    values: dict[str, str | int | bool] = {}
+    values: dict[str, str | int | bool | tuple[str, ...]] = {}
     complaints = []
     for name, text in environ.items():
         if not name.startswith(PREFIX) or name.startswith(SERVER_PREFIX):
@@ -40,9 +43,9 @@ def settings_in(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     return Settings(**values), complaints  # type: ignore[arg-type]
 
 
-def _parsed(key: str, text: str) -> str | int | bool:
+def _parsed(key: str, text: str) -> str | int | bool | tuple[str, ...]:
     """Parse one value; the ValueError says what was expected and never quotes the value."""
-    if key == "enabled":
+    if key in {"enabled", "inject_usage"}:
         if text.lower() not in _FLAGS:
             raise ValueError("true or false")
         return _FLAGS[text.lower()]
@@ -50,6 +53,11 @@ def _parsed(key: str, text: str) -> str | int | bool:
         if not text.isdecimal() or not 1 <= int(text) <= 600_000:
             raise ValueError("milliseconds from 1 to 600000")
         return int(text)
+    if key == "inject_usage_hosts":
+        hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+        if any("/" in host or host.count(":") == 1 for host in hosts):
+            raise ValueError("host names without scheme and port, separated by commas, or *")
+        return hosts
     if key == "endpoint" and text and not _is_base_url(text):
         raise ValueError("a base URL like http://127.0.0.1:4318")
     if key == "token" and not (text.isascii() and text.isprintable() and " " not in text):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import taximeter
 from taximeter.call import end_open_streams
+from taximeter.estimate import finish_counts
 from taximeter.guard import never_raise, warn_once
 from taximeter.origin import script_name
 from taximeter.settings import Settings
@@ -25,6 +27,8 @@ _NO_SDK = 'without the OpenTelemetry SDK nothing is recorded: `pip install "taxi
 SCOPE = ("taximeter", taximeter.__version__)
 EXIT_S = 1.5
 """How long the process waits at its end for a collector that does not answer."""
+COUNTING_S = 0.7
+"""How much of that goes to counting the tokens of streams whose usage was lost."""
 
 
 class Tracing:
@@ -46,6 +50,9 @@ class Tracing:
                 try:
                     if self._given is not None:
                         self._tracer = self._given.get_tracer(*SCOPE)
+                        atexit.register(
+                            self.close
+                        )  # runs before the provider's own, which is older
                     else:
                         self._tracer = self._own = self._own_tracer()
                 finally:
@@ -57,13 +64,15 @@ class Tracing:
         atexit.unregister(self.close)
         if not self._ready:
             return
+        started = time.monotonic()
         with never_raise("flushing spans"):
             end_open_streams()
+            finish_counts(COUNTING_S)
             if self._own is None or self._exporter is None:
                 return
             sending = threading.Thread(target=self._own.processor.shutdown, daemon=True)
             sending.start()
-            sending.join(EXIT_S)
+            sending.join(EXIT_S - (time.monotonic() - started))
             if sending.is_alive():
                 self._exporter.shutdown()
                 warn_once("exit", "the collector did not answer; the last spans are lost")
