@@ -17,6 +17,7 @@ LONGEST_EVENT = 4 * 1024 * 1024
 # The quotes inside of a JSON string have backslashes, so a text never matches these.
 _KEY = b'"usage"'
 _LAST_MEMBER = re.compile(rb', ?"usage": ?null(?=(?:,"obfuscation":"[^"\\]*")?\}(?:\n\n|\r\n\r\n))')
+_LAST = b',"usage":null}\n\n'
 _NULL = re.compile(rb"\s*:\s*null")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _BLANKS = (b"\n\n", b"\n\r\n", b"\r\r")
@@ -41,6 +42,10 @@ class Hidden:
 
     def shown(self, chunk: bytes) -> bytes:
         """Give what the app may see; an event that was cut is held back until it is whole."""
+        # One event a chunk, as OpenAI sends them, has a path of its own: it is twice as fast.
+        end = len(chunk) - len(_LAST)
+        if chunk.find(_KEY) == end + 1 and chunk.endswith(_LAST) and not self._held:
+            return chunk[:end] + b"}\n\n"
         if self._held or not chunk.endswith(b"\n\n"):
             chunk = self._whole_events(chunk)
         return self._clean(chunk) if _KEY in chunk else chunk
@@ -107,7 +112,10 @@ def _shown(hidden: Hidden, iterate: Callable[[], Iterator[bytes]]) -> Callable[.
         with contextlib.closing(iterate()) as chunks:  # type: ignore[type-var]
             try:
                 for chunk in chunks:
-                    yield from pieces.of(hidden.shown(chunk))
+                    if chunk_size is not None:
+                        yield from pieces.of(hidden.shown(chunk))
+                    elif content := hidden.shown(chunk):
+                        yield content
             except Exception:
                 yield from pieces.of(hidden.rest())
                 raise
