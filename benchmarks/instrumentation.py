@@ -52,6 +52,7 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 64, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 128, "audio_tokens": 0},
 }
+ASKING = {"stream_options": {"include_usage": True}}
 HEAD = {"id": "chatcmpl-bench", "created": 1, "model": "gpt-5", "service_tier": "default"}
 
 
@@ -90,14 +91,21 @@ def main() -> None:
         plain(client)
 
     def stream() -> None:
-        streamed(client)
+        streamed(client, ASKING)
+
+    def unasked_stream() -> None:
+        streamed(client, {})
 
     for name, provider in (("our own spans", OwnProvider()), ("a given SDK provider", given)):
         bare_call, added_call = compared(call, CALLS, provider)
         bare_chunk, added_chunk = compared(stream, STREAMS * CHUNKS, provider)
+        bare_unasked, added_unasked = compared(unasked_stream, STREAMS * CHUNKS, provider)
         print(name)
         print(f"  plain call, 2 KB body   bare {bare_call:6.1f} us  added {added_call:6.1f} us")
         print(f"  chunk of a long stream  bare {bare_chunk:6.1f} us  added {added_chunk:6.2f} us")
+        print(
+            f"  its usage hidden       bare {bare_unasked:6.1f} us  added {added_unasked:6.2f} us"
+        )
     print(f"import + instrument()      added {added_start_ms():.0f} CPU-ms over `import openai`")
 
 
@@ -135,13 +143,13 @@ def plain(client: openai.OpenAI) -> None:
         )
 
 
-def streamed(client: openai.OpenAI) -> None:
+def streamed(client: openai.OpenAI, asking: dict[str, Any]) -> None:
     for _ in range(STREAMS):
         stream = client.chat.completions.create(
             model="gpt-5",
             messages=[{"role": "user", "content": "bench"}],
             stream=True,
-            stream_options={"include_usage": True},
+            **asking,
         )
         for _chunk in stream:
             pass
@@ -150,15 +158,19 @@ def streamed(client: openai.OpenAI) -> None:
 def answer(request: httpx2.Request) -> httpx2.Response:
     if b'"stream":true' in request.content:
         headers = {**HEADERS, "content-type": "text/event-stream"}
-        return httpx2.Response(200, headers=headers, stream=Chunks())
+        events = EVENTS if b'"include_usage":true' in request.content else UNASKED
+        return httpx2.Response(200, headers=headers, stream=Chunks(events))
     return httpx2.Response(
         200, headers={**HEADERS, "content-type": "application/json"}, content=BODY
     )
 
 
 class Chunks(httpx2.SyncByteStream):
+    def __init__(self, events: list[bytes]) -> None:
+        self._events = events
+
     def __iter__(self) -> Iterator[bytes]:
-        return iter(EVENTS)
+        return iter(self._events)
 
 
 def event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
@@ -178,6 +190,7 @@ EVENTS = [
     last_event(),
     b"data: [DONE]\n\n",
 ]
+UNASKED = [event.replace(b',"usage":null', b"") for event in EVENTS if b'"choices":[]' not in event]
 MESSAGE = {"role": "assistant", "content": "word " * 280, "refusal": None}
 BODY = json.dumps(
     {

@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -25,8 +26,10 @@ from taximeter.attribution import Attribution
 from taximeter.bounded import Bounded
 from taximeter.current import Metering
 from taximeter.endpoints import Endpoint, Server, endpoint_at, server_at
+from taximeter.estimate import Kept, counted_later
 from taximeter.guard import never_raise
 from taximeter.request import Facts, sdk_facts
+from taximeter.tokens import Counts
 from taximeter.units import units_asked
 
 if TYPE_CHECKING:
@@ -61,9 +64,11 @@ class Call:
         "_span",
         "_started",
         "answer",
+        "asked_usage",
         "attempts",
         "attributes",
         "attribution",
+        "kept",
         "media",
         "streaming",
     )
@@ -77,6 +82,9 @@ class Call:
         metrics: Metrics | None,
     ) -> None:
         self.answer = answer
+        self.asked_usage = False
+        """The meter asked for the usage of this stream, and hides it from the app."""
+        self.kept: Kept | None = None
         self.attempts: Attempts | None = None
         self.attribution = attribution
         self.media = b""
@@ -89,6 +97,14 @@ class Call:
         self._span: Span | OwnSpan | None = span
         self._started = time.perf_counter()
         self._ended_ns: int | None = None
+
+    @property
+    def api_type(self) -> str:
+        return self.answer.api_type
+
+    @property
+    def host(self) -> str:
+        return str(self._request.get("server.address", ""))
 
     def answered(self, response: Any, retries_taken: int) -> None:
         """Note what the head of the answer says."""
@@ -147,9 +163,24 @@ class Call:
         if span is None:
             return
         _open_streams.discard(self)
+        kept, self.kept = self.kept, None
+        if kept is not None and kept.wanted and not self.answer.has_usage:
+            self._ended_ns = self._ended_ns or time.time_ns()
+            if counted_later(kept, partial(self._end, span)):
+                return
+        if kept is not None:
+            kept.drop()
+        self._end(span)
+
+    def _end(self, span: Span | OwnSpan, counts: Counts | None = None) -> None:
         with never_raise("ending a span"):
-            span.set_attributes(self._final_attributes())
-            if "error.type" in self.attributes:
+            attributes = self._final_attributes()
+            if counts is not None:
+                attributes["gen_ai.usage.input_tokens"] = counts.input
+                attributes["gen_ai.usage.output_tokens"] = counts.output
+                attributes["taximeter.usage.source"] = "estimated"
+            span.set_attributes(attributes)
+            if "error.type" in attributes:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
             if self._metrics is not None:
@@ -161,7 +192,7 @@ class Call:
             oldest.close()
 
     def forget(self) -> None:
-        self._span = None
+        self._span = self.kept = None
 
     def app_context(self) -> Context | None:
         """Give the context in which the app's own instrumentors find this span as their parent.

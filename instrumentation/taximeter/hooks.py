@@ -16,6 +16,7 @@ from taximeter.call_headers import taken_from_options, taken_from_request
 from taximeter.current import Metering, current_call, entered
 from taximeter.guard import never_raise, warn_once
 from taximeter.httpx import Httpx
+from taximeter.inject import asking_for_usage, note_refusal
 from taximeter.looks import look
 from taximeter.metrics import Metrics
 from taximeter.origin import follow, global_provider, unfollow
@@ -114,11 +115,14 @@ def _request(wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -
     call = _begun(client, args, kwargs)
     if call is None and current_call.get() is None:
         return wrapped(*args, **kwargs)
+    if call is not None:
+        args, kwargs = asking_for_usage(call, _settings, args, kwargs)
     try:
         with entered(call):
             result = wrapped(*args, **kwargs)
     except BaseException as error:
         if call is not None:
+            note_refusal(call, error)
             call.failed(error)
         raise
     if call is not None and not call.streaming:
@@ -130,11 +134,14 @@ async def _async_request(wrapped: Callable[..., Any], client: Any, args: Any, kw
     call = _begun(client, args, kwargs)
     if call is None and current_call.get() is None:
         return await wrapped(*args, **kwargs)
+    if call is not None:
+        args, kwargs = asking_for_usage(call, _settings, args, kwargs)
     try:
         with entered(call):
             result = await wrapped(*args, **kwargs)
     except BaseException as error:
         if call is not None:
+            note_refusal(call, error)
             call.failed(error)
         raise
     if call is not None and not call.streaming:

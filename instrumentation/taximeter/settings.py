@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +29,9 @@ class Settings:
     """Folder where spans wait on disk; "" keeps them in memory."""
     spool_mb: int = 64
     enabled: bool = True
+    inject_usage: bool = True
+    inject_usage_hosts: str = ""
+    """Hosts to ask for the usage of streams beside api.openai.com, by commas; "*" for all."""
 
 
 def settings_in(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -65,6 +69,7 @@ def _parsed(key: str, text: str) -> str | int | bool:
     return text
 
 
+@lru_cache(maxsize=64)
 def host_names(text: str) -> tuple[str, ...]:
     return tuple(host.strip().lower() for host in text.split(",") if host.strip())
 
@@ -78,7 +83,8 @@ def _is_base_url(text: str) -> bool:
 
 
 def _are_host_names(text: str) -> bool:
-    return not any(set(host) & set(":/ ") for host in host_names(text))
+    # One colon is a port, several are an IPv6 address.
+    return not any("/" in host or " " in host or host.count(":") == 1 for host in host_names(text))
 
 
 def _is_header_text(text: str) -> bool:
@@ -86,13 +92,15 @@ def _is_header_text(text: str) -> bool:
 
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_SWITCHES = {"enabled"}
+_SWITCHES = {"enabled", "inject_usage"}
 _BOUNDS = {"export_delay_ms": ("milliseconds", 600_000), "spool_mb": ("megabytes", 1_000_000)}
+_HOSTS_OR_ALL = "host names without scheme and port, separated by commas, or *"
 _HOSTS = ("names of hosts, without ports, separated by commas", _are_host_names)
 _EXPECTED: dict[str, tuple[str, Callable[[str], bool] | None]] = {
     "endpoint": ("a base URL like http://127.0.0.1:4318", _is_base_url),
     "hash_key": ("at least 16 characters", lambda text: len(text) >= 16),
     "hosts": _HOSTS,
+    "inject_usage_hosts": (_HOSTS_OR_ALL, _are_host_names),
     "spool_dir": ("an absolute path", lambda text: Path(text).is_absolute()),
     "token": ("printable ASCII without spaces", _is_header_text),
 }

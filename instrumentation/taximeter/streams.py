@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from taximeter.answer import HEAD, LARGE, Answer
 from taximeter.call import Call
+from taximeter.estimate import Keeping, Reader, kept_of
 from taximeter.guard import never_raise
-
-
-class Reader(Protocol):
-    def feed(self, chunk: bytes) -> None: ...
-    def finish(self) -> None: ...
+from taximeter.hidden import hide_usage
 
 
 def observe(response: Any, call: Call, *, events: bool) -> None:
     """Follow the response's byte iterators and its close; the object stays the same."""
     events = events or call.media.startswith(EVENT_STREAM)
-    observer = Observer(call, Events(call.answer) if events else Body(call.answer))
+    if call.asked_usage:
+        hide_usage(response, call.answer)
+    observer = Observer(call, _event_reader(response, call) if events else Body(call.answer))
     call.stream_opened()
     response.iter_bytes = observer.bytes_of(response.iter_bytes)
     response.aiter_bytes = observer.async_bytes_of(response.aiter_bytes)
@@ -41,6 +40,12 @@ def read_whole(content: bytes, call: Call) -> None:
         events.finish()
     elif not call.media.startswith(_NO_TEXT):
         call.answer.read(content)
+
+
+def _event_reader(response: Any, call: Call) -> Reader:
+    events = Events(call.answer)
+    call.kept = kept_of(response, call.api_type, call.answer)
+    return Keeping(events, call.kept) if call.kept is not None else events
 
 
 class Observer:

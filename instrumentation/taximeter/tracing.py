@@ -6,12 +6,14 @@ import atexit
 import os
 import re
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import taximeter
 from taximeter.call import end_open_streams, settle
+from taximeter.estimate import finish_counts
 from taximeter.guard import never_raise, warn_once
 from taximeter.origin import script_name
 from taximeter.settings import Settings
@@ -31,6 +33,8 @@ _NO_SDK = 'without the OpenTelemetry SDK nothing is recorded: `pip install "taxi
 SCOPE = ("taximeter", taximeter.__version__)
 EXIT_S = 1.5
 """How long the process waits at its end for a collector that does not answer."""
+COUNTING_S = 0.7
+"""How much of that goes to counting the tokens of streams whose usage was lost."""
 
 # A fork waits for the first call to have loaded the SDK: a child inherits the locks of imports.
 _loading = threading.RLock()
@@ -62,6 +66,8 @@ class Tracing:
                 try:
                     if self._given is not None:
                         self._tracer = self._given.get_tracer(*SCOPE)
+                        # Runs before the provider's own ending, which is older.
+                        atexit.register(self.close)
                     else:
                         self._tracer = self._own_tracer()
                 finally:
@@ -72,19 +78,25 @@ class Tracing:
         """Send what has ended; False when that took too long or failed."""
         with never_raise("flushing spans"):
             settle()
+            started = time.monotonic()
+            finish_counts(timeout_s)
+            timeout_s -= time.monotonic() - started
             to = self._given if self._given is not None else self._delivery
             force_flush = getattr(to, "force_flush", None)
-            return force_flush is None or force_flush(int(timeout_s * 1000)) is not False
+            return force_flush is None or force_flush(max(0, int(timeout_s * 1000))) is not False
         return False
 
     def close(self) -> None:
         """End open streams and send what is left, for at most `EXIT_S`."""
         atexit.unregister(self.close)
+        started = time.monotonic()
         with never_raise("flushing spans"):
             self._termination.remove()
             end_open_streams()
+            finish_counts(COUNTING_S)
             if self._delivery is not None:
-                self._delivery.shutdown(int(EXIT_S * 1000))
+                left_s = EXIT_S - (time.monotonic() - started)
+                self._delivery.shutdown(int(left_s * 1000))
 
     def _own_tracer(self) -> OwnTracer | None:
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":

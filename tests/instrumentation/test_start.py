@@ -131,6 +131,49 @@ def test_the_standard_variables_of_opentelemetry_are_heeded(
     assert len(collector.spans()) == 2
 
 
+CHAT_APP = """
+import openai, toktok
+toktok.batch_count([""], "o200k_base")  # loading it takes long where other tests run
+with openai.OpenAI(api_key="k", base_url={url!r}) as client:
+    messages = [{{"role": "user", "content": "hello world"}}]
+    stream = client.chat.completions.create(model="gpt-4o", messages=messages, stream=True)
+    for chunk in stream:
+        if chunk.choices[0].finish_reason:
+            break
+"""
+
+
+def test_a_program_that_ends_at_once_still_sends_the_estimate_of_its_stream(
+    tmp_path: Path, fake: Any, collector: Collector
+) -> None:
+    app = tmp_path / "chat.py"
+    app.write_text(CHAT_APP.format(url=fake.url))
+
+    done = run(*LAUNCH, sys.executable, app, TAXIMETER_ENDPOINT=collector.url)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    (span,) = collector.requests[0].resource_spans[0].scope_spans[0].spans
+    counts = {pair.key: pair.value.int_value for pair in span.attributes if "usage" in pair.key}
+    assert counts["gen_ai.usage.input_tokens"] == 9
+    assert counts["gen_ai.usage.output_tokens"] == 8
+    assert texts(span.attributes)["taximeter.usage.source"] == "estimated"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_counts_with_a_thread_of_its_own() -> None:
+    code = (
+        "import os, sys; from taximeter import estimate; estimate._counter.start()\n"
+        "parents = estimate._counter; estimate._free.pop(); child = os.fork()\n"
+        "if child: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "own = estimate._counter is not parents and not estimate._counter._started\n"
+        "os._exit(0 if own and len(estimate._free) == estimate.BLOCKS else 1)"
+    )
+
+    done = run(sys.executable, "-c", code)
+
+    assert done.returncode == 0
+
+
 def test_a_dead_collector_costs_the_program_less_than_two_seconds_at_its_end(app: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         dead = f"http://127.0.0.1:{nobody.getsockname()[1]}"
@@ -250,6 +293,8 @@ def test_settings_are_read_from_the_environment() -> None:
         "TAXIMETER_TOKEN": "secret",
         "TAXIMETER_EXPORT_DELAY_MS": "250",
         "TAXIMETER_ENABLED": "false",
+        "TAXIMETER_INJECT_USAGE": "0",
+        "TAXIMETER_INJECT_USAGE_HOSTS": "LLM.internal, ::1",
         "TAXIMETER_SERVER_PORT": "1",
         "HOME": "/",
     }
@@ -257,7 +302,12 @@ def test_settings_are_read_from_the_environment() -> None:
     settings, complaints = settings_in(environ)
 
     assert settings == Settings(
-        feature="search", token="secret", export_delay_ms=250, enabled=False
+        feature="search",
+        token="secret",
+        export_delay_ms=250,
+        enabled=False,
+        inject_usage=False,
+        inject_usage_hosts="LLM.internal, ::1",
     )
     assert complaints == []
     assert "secret" not in repr(settings)
@@ -282,6 +332,12 @@ def test_settings_are_read_from_the_environment() -> None:
             "ENDPOINT",
             "http://[",
             "TAXIMETER_ENDPOINT is ignored: expected a base URL like http://127.0.0.1:4318",
+        ),
+        (
+            "INJECT_USAGE_HOSTS",
+            "https://llm.internal",
+            "TAXIMETER_INJECT_USAGE_HOSTS is ignored: expected host names without scheme and port, "
+            "separated by commas, or *",
         ),
         ("TOKEN", "a b", "TAXIMETER_TOKEN is ignored: expected printable ASCII without spaces"),
     ],

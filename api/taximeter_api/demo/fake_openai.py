@@ -164,11 +164,12 @@ def _chat_head(exchange: Exchange, kind: str) -> dict[str, Any]:
 async def _chat_events(exchange: Exchange) -> AsyncIterator[bytes]:
     """Send the chunks as OpenAI does: usage is null on each and comes in one more at the end."""
     counted = (exchange.body.get("stream_options") or {}).get("include_usage", False)
-    head = _chat_head(exchange, "chat.completion.chunk") | ({"usage": None} if counted else {})
+    head = _chat_head(exchange, "chat.completion.chunk")
+    usage = {"usage": None} if counted else {}
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return _event({**head, "choices": [choice]})
+        return _event({**head, "choices": [choice], **usage})
 
     yield chunk({"role": "assistant", "content": "", "refusal": None})
     for piece in exchange.pieces:

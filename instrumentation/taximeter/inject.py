@@ -1,0 +1,64 @@
+"""Asking for the usage of a stream where the app did not, of servers known to take the option."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from taximeter.call import Call
+from taximeter.guard import never_raise, warn_once
+from taximeter.settings import Settings, host_names
+
+OPENAI = "api.openai.com"
+_API_TYPES = {"chat.completions", "completions"}
+_REFUSALS = {400, 422}
+
+_refusing: set[str] = set()
+
+
+def asking_for_usage(
+    call: Call, settings: Settings, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of the SDK's `request`, with the option added to copies of the app's."""
+    if not settings.inject_usage or not kwargs.get("stream") or not _is_safe(call, settings):
+        return args, kwargs
+    with never_raise("asking for usage"):
+        options = args[1] if len(args) > 1 else kwargs["options"]
+        asking = _asking(options)
+        if asking is not None:
+            call.asked_usage = True
+            if len(args) > 1:
+                return (args[0], asking, *args[2:]), kwargs
+            return args, {**kwargs, "options": asking}
+    return args, kwargs
+
+
+def note_refusal(call: Call, error: BaseException) -> None:
+    """Leave a server alone that does not know the option."""
+    status = getattr(error, "status_code", None)
+    if call.asked_usage and status in _REFUSALS and "stream_options" in str(error):
+        _refusing.add(call.host)
+        warn_once(call.host, "%s refused stream_options; it is not asked again", call.host)
+
+
+def _is_safe(call: Call, settings: Settings) -> bool:
+    if call.api_type not in _API_TYPES or call.host in _refusing:
+        return False
+    listed = host_names(settings.inject_usage_hosts)
+    return call.host == OPENAI or call.host in listed or "*" in listed
+
+
+def _asking(options: Any) -> Any | None:
+    body, extra = options.json_data, getattr(options, "extra_json", None) or {}
+    if not isinstance(body, Mapping) or {**body, **extra}.get("stream") is not True:
+        return None
+    name, holder = ("extra_json", extra) if "stream_options" in extra else ("json_data", body)
+    chosen = holder.get("stream_options")
+    if chosen is None:
+        chosen = {}
+    if not isinstance(chosen, Mapping) or "include_usage" in chosen:
+        return None
+    asked = {**holder, "stream_options": {**chosen, "include_usage": True}}
+    # Pydantic 1, which the SDK still supports, has only `copy`.
+    copied = getattr(options, "model_copy", None) or options.copy
+    return copied(update={name: asked})
