@@ -21,7 +21,7 @@ from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.receiver import receiver
-from taximeter_collector.settings import Settings
+from taximeter_collector.settings import PREFIX, Settings, SettingsError
 from taximeter_collector.store import Store, StoreUnavailable
 from taximeter_collector.writer import Writer
 
@@ -36,7 +36,7 @@ class Service:
         self._settings = settings
         budgets = BudgetFile(settings.budgets)
         prices = PriceBook.shipped()
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        _make_folder(settings)
         self._state = State(settings.state_url)
         self._store = Store(settings.store_url)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
@@ -66,7 +66,7 @@ class Service:
         )
         self.app = self._application()
         self.app.include_router(health(self._trouble))
-        self.app.include_router(spend_api(self._store, budgets.budgets))
+        self.app.include_router(spend_api(self._store, budgets))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
         self.app.include_router(
             receiver(
@@ -112,6 +112,15 @@ class Service:
         if self._writer.trouble:
             return f"the store does not take calls: {self._writer.trouble}"
         return ""
+
+
+def _make_folder(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"{PREFIX}DATA_DIR={settings.data_dir}: {error.strerror}; give a folder to write to"
+        ) from error
 
 
 def _come_back_later(_request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ from rich.table import Table
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.state import StateUnavailable
 from taximeter_api.serve import PortTaken, serve
-from taximeter_collector.settings import SettingsError, read_settings
+from taximeter_collector.settings import PREFIX, SettingsError, read_settings
 from taximeter_collector.store import StoreError, StoreUnavailable
 
 REFUSALS = (
@@ -66,7 +66,9 @@ def version() -> None:
 
 @budgets_app.command("check")
 def check_budgets(
-    path: Annotated[Path, typer.Argument(help="The file to check.")] = Path("budgets.yaml"),
+    path: Annotated[
+        Path, typer.Argument(help="The file to check.", envvar=f"{PREFIX}BUDGETS")
+    ] = Path("budgets.yaml"),
 ) -> None:
     """Read a budgets file and show what it says."""
     if not path.exists():

@@ -26,5 +26,6 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Fields())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("uvicorn", "urllib3", "clickhouse_connect", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # These report as warnings what they also raise, and we say better.
+    for chatty in ("uvicorn", "urllib3", "clickhouse_connect"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
+from taximeter_alerts.budget_file import BudgetFile
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import crossed
 from taximeter_alerts.periods import month_at
@@ -46,7 +47,7 @@ def health(trouble: Callable[[], str]) -> APIRouter:
     return router
 
 
-def spend_api(store: Store, budgets: Callable[[], Sequence[Budget]]) -> APIRouter:
+def spend_api(store: Store, budgets: BudgetFile) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.get("/spend")
@@ -76,8 +77,8 @@ def spend_api(store: Store, budgets: Callable[[], Sequence[Budget]]) -> APIRoute
     @router.get("/budgets")
     def list_budgets() -> dict[str, Any]:
         """Every budget with the spend of its current period."""
-        spending = spent_by_budget(store, current(budgets(), datetime.now(UTC)))
-        return {"budgets": [_budget(*one) for one in spending]}
+        spending = spent_by_budget(store, current(budgets.budgets(), datetime.now(UTC)))
+        return {"budgets": [_budget(*one) for one in spending], "problem": budgets.problem or None}
 
     return router
 

@@ -167,6 +167,8 @@ def _burn_up(
     by_hour = _by_hour(store, month.start, now)
     points = [(month.start, Decimal(0))]
     for at in sorted(by_hour):
+        if at > points[-1][0]:  # hours without spend are level, not a slope
+            points.append((at, points[-1][1]))
         following = min(at + timedelta(hours=1), now)
         points.append((following, points[-1][1] + by_hour[at]))
     spent = points[-1][1]

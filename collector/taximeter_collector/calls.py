@@ -25,6 +25,8 @@ class UsageSource(StrEnum):
     """The provider's answer carried no usage, or it never arrived."""
     INVALID = "invalid"
     """What was reported can't be: negative, or beyond any possible count."""
+    NONE = "none"
+    """Nothing was sent, so that nothing was billed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,9 @@ _PLACES = Decimal("1e-12")
 _BILLABLE = (UsageSource.REPORTED, UsageSource.ESTIMATED)
 _EXACT = (CostStatus.EXACT, "")
 _ESTIMATED = (CostStatus.ESTIMATED, "the tokens were counted, not reported")
-_FAILED, _FREE_MODEL = (
+_FAILED, _FREE_MODEL, _NOT_SENT = (
     Priced(status=CostStatus.FREE, usd=Decimal(0), reason=f"OpenAI does not bill {what}")
-    for what in ("failed requests", "this model")
+    for what in ("failed requests", "this model", "what was never sent")
 )
 
 
@@ -90,6 +90,8 @@ class PriceBook:
         if call.http_status is not None and call.http_status >= 400:
             return _FAILED
         usage = call.usage
+        if usage.source is UsageSource.NONE:
+            return _NOT_SENT
         tier = "batch" if call.batch else TIERS.get(call.service_tier, call.service_tier)
         known = call.provider == "openai"
         cards = self._cards_on(call.model, tier, call.ts.date()) if known else ()

@@ -95,6 +95,12 @@ class Settings(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.port == self.otlp_port != 0:
+            raise ValueError(f"{PREFIX}PORT and {PREFIX}OTLP_PORT are both {self.port}: give two")
+        return self
+
+    @model_validator(mode="after")
     def _is_closed_to_strangers(self) -> Self:
         if self.is_loopback:
             return self

@@ -63,6 +63,7 @@ class Call:
         "_request",
         "_span",
         "_started",
+        "_unsent",
         "answer",
         "asked_usage",
         "attempts",
@@ -90,6 +91,7 @@ class Call:
         self.media = b""
         self._goes_on = False
         self._free = False
+        self._unsent = False
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
         self._metrics = metrics
@@ -133,7 +135,7 @@ class Call:
             request = getattr(error, "__dict__", {}).get("request")
             # The SDK's errors know their request; any other was raised before one was sent.
             sent = request is not None or response is not None or self.media or self.streaming
-            self._free = self._free or (isinstance(error, Exception) and not sent)
+            self._unsent = isinstance(error, Exception) and (not sent or _found_nobody(error))
             if request is not None and "taximeter.attempts" not in self.attributes:
                 retries = request.headers.get("x-stainless-retry-count", "")
                 if retries.isdecimal():
@@ -233,6 +235,8 @@ class Call:
             attributes["error.type"] = "APIError"
         if answer.has_usage:
             attributes["taximeter.usage.source"] = "reported"
+        elif self._unsent:
+            attributes["taximeter.usage.source"] = "none"
         elif not self._free and (not isinstance(status, int) or status < 300):
             attributes["taximeter.usage.source"] = "lost"
         return attributes
@@ -305,6 +309,12 @@ def forget_calls_of_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_calls_of_parent)
+
+
+def _found_nobody(error: BaseException) -> bool:
+    """Tell whether the connection was never made: the SDK wraps what the HTTP library says."""
+    names = {type(one).__name__ for one in (error, error.__cause__)}
+    return not names.isdisjoint({"ConnectError", "ConnectTimeout"})
 
 
 def server_of(client: Any, url: str) -> Server:

@@ -17,6 +17,7 @@ Runs COMMAND with every OpenAI call of its Python code metered; nothing in the p
 """
 
 AUTOSTART = Path(__file__).resolve().parent / "autostart"
+LAUNCHED = "_TAXIMETER_LAUNCHED"
 NOT_FOUND = 127
 
 
@@ -34,6 +35,7 @@ def main() -> None:
         raise SystemExit(NOT_FOUND)
     paths = [str(AUTOSTART), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ[LAUNCHED] = str(os.getpid())  # which exec keeps
     os.execv(program, arguments)  # noqa: S606 - running the user's command is the purpose
 
 

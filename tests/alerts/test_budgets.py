@@ -101,5 +101,11 @@ def test_an_edit_counts_and_a_broken_edit_leaves_the_budgets_as_they_were(tmp_pa
     path.write_text("budgets:\n  - {name: a, amount: one}\n")
     assert [one.name for one in file.budgets()] == ["a"]
 
+    assert "amount: 'one'" in file.problem
+
+    path.unlink()
+    assert [one.name for one in file.budgets()] == ["a"]
+    assert "the file is gone" in file.problem
+
     path.write_text("budgets:\n  - {name: bb, amount: 1}\n")
     assert [one.name for one in file.budgets()] == ["bb"]

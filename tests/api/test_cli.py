@@ -44,13 +44,18 @@ def test_an_occupied_port_stops_the_start_and_is_named(tmp_path: Path) -> None:
 
 
 def test_one_port_for_both_stops_the_start(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    refused = taximeter("serve", PORT=port, OTLP_PORT=port, DATA_DIR=str(tmp_path))
+    refused = taximeter("serve", PORT="4318", OTLP_PORT="4318", DATA_DIR=str(tmp_path))
 
     assert refused.returncode == 2
-    assert f"TAXIMETER_SERVER_OTLP_PORT={port}: Address already in use" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert "are both 4318: give two" in refused.stderr
+
+
+def test_a_data_directory_that_can_not_be_made_is_named() -> None:
+    refused = taximeter("serve", PORT="0", OTLP_PORT="0", DATA_DIR="/proc/nope")
+
+    assert refused.returncode == 2
+    assert "TAXIMETER_SERVER_DATA_DIR=/proc/nope: " in refused.stderr
+    assert refused.stderr.count("\n") == 1
 
 
 def test_a_state_database_that_is_none_stops_the_start(tmp_path: Path) -> None:
@@ -73,7 +78,8 @@ def test_a_server_out_of_reach_stops_the_start_and_is_named(tmp_path: Path) -> N
     )
 
     assert refused.returncode == 2
-    assert "127.0.0.1:9" in refused.stderr
+    assert "the store at 127.0.0.1:9 does not answer (Connection refused)" in refused.stderr
+    assert refused.stderr.count("\n") == 1
     assert "hunter2" not in refused.stderr
     assert "Traceback" not in refused.stderr
 
@@ -99,6 +105,8 @@ def test_budgets_can_be_checked_before_they_are_used(tmp_path: Path) -> None:
     assert checked.returncode == 0
     for word in ("Search", "$20", "month, UTC", "feature=search", "50% 75% 90% 100%"):
         assert word in checked.stdout
+    by_setting = taximeter("budgets", "check", BUDGETS=str(path))
+    assert "Search" in by_setting.stdout
     assert (missing.returncode, missing.stderr.count("no such file")) == (2, 1)
 
 

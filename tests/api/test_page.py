@@ -127,7 +127,10 @@ def test_the_sentence_fits_the_month(month: Any, sentence: str) -> None:
 def test_calls_without_a_price_make_every_total_a_lower_bound() -> None:
     words = text(unpriced_calls=12)
 
-    assert "12 calls have no known price: every total is at least what is shown." in words
+    assert (
+        "12 calls have no known cost (no price for the model, or no usage in the answer): "
+        "every total is at least what is shown."
+    ) in words
     assert "Spent this month at least $650 On course for at least $884 by 30 November" in words
     assert "at least $34 over budget. The $850 limit is reached by 29 November." in words
     assert "of $850 budget at least 76 %" in words
@@ -139,7 +142,7 @@ def test_a_forecast_without_all_prices_does_not_promise_what_is_left() -> None:
 
     words = text(unpriced_calls=1, burn_up=month)
 
-    assert "1 call has no known price" in words
+    assert "1 call has no known cost" in words
     assert "On course for at least $700 by 30 November, up to $150 under budget." in words
 
 

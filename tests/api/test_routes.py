@@ -3,13 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from builders import NOON, Rows, budget, costing, unpriced
+from builders import NOON, Rows, costing, unpriced
+from taximeter_alerts.budget_file import BudgetFile
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.store import Store
 
@@ -17,9 +19,11 @@ AROUND = {"from": "2026-11-01", "to": "2026-12-01"}
 
 
 @pytest.fixture
-def client(store: Store) -> TestClient:
+def client(store: Store, tmp_path: Path) -> TestClient:
     app = FastAPI()
-    app.include_router(spend_api(store, lambda: [budget("10", name="all"), budget("0", name="no")]))
+    path = tmp_path / "budgets.yaml"
+    path.write_text("budgets:\n  - {name: all, amount: 10}\n  - {name: no, amount: 0}\n")
+    app.include_router(spend_api(store, BudgetFile(path)))
     return TestClient(app)
 
 

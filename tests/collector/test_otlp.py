@@ -91,6 +91,13 @@ def test_an_impossible_count_makes_the_usage_invalid_and_never_zero(count: Any) 
     assert call.usage.source is UsageSource.INVALID
 
 
+def test_a_call_that_was_never_sent_says_so() -> None:
+    usage = {"gen_ai.usage.input_tokens": None, "gen_ai.usage.output_tokens": None}
+    call = decoded({**usage, "taximeter.usage.source": "none"})
+
+    assert call.usage.source is UsageSource.NONE
+
+
 def test_a_call_without_usage_has_lost_it() -> None:
     call = decoded({"gen_ai.usage.input_tokens": None, "gen_ai.usage.output_tokens": None})
 

@@ -291,6 +291,12 @@ def test_usage_that_was_lost_or_invalid_is_unpriced(book: PriceBook, source: Usa
     assert priced.reason == f"the usage was {source}"
 
 
+def test_what_was_never_sent_is_free(book: PriceBook) -> None:
+    priced = book.priced(replace(CALL, model="gpt-7", usage=Usage(source=UsageSource.NONE)))
+
+    assert (priced.status, priced.usd) == (CostStatus.FREE, Decimal(0))
+
+
 def test_tokens_that_were_counted_offline_give_an_estimate(book: PriceBook) -> None:
     usage = replace(CALL.usage, source=UsageSource.ESTIMATED)
 

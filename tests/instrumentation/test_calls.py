@@ -212,7 +212,7 @@ def test_exhausted_retries_are_counted_too(sdk: Any, fake: Any, spans: Any) -> N
 EMBEDDING = {"model": "text-embedding-3-small", "input": ["a", "b"]}
 
 
-def test_a_refused_connection_is_lost_without_a_status(sdk: Any, spans: Any) -> None:
+def test_a_refused_connection_has_sent_nothing(sdk: Any, spans: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     nowhere = f"http://127.0.0.1:{port}/v1"
@@ -225,7 +225,7 @@ def test_a_refused_connection_is_lost_without_a_status(sdk: Any, spans: Any) -> 
     span = spans.only()
     assert span["error.type"] == "APIConnectionError"
     assert span["server.port"] == port
-    assert span["taximeter.usage.source"] == "lost"
+    assert span["taximeter.usage.source"] == "none"
 
 
 def test_a_raw_response_stays_raw(sdk: Any, fake: Any, spans: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -61,13 +62,16 @@ class Demo:
 def run_demo(*, once: bool) -> int:
     """Run the demo; return the exit status."""
     console = Console(highlight=False)
+    # Ended from outside it must end its service, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as stack:
             demo = _start(stack)
             _show(demo)
             if once:
                 return 0
-            console.print("\nRunning until Ctrl-C; a sample app keeps calling.")
+            console.print(f"\n  Open [bold]{demo.page_url}[/]\n")
+            console.print("Running until Ctrl-C; a sample app keeps calling.")
             with _sample_app(demo, "--endless") as app:
                 app.wait()
     except DemoFailed as failure:
@@ -108,7 +112,6 @@ def _show(demo: Demo) -> None:
         "page",
         f"{len(page.data) / 1000:.0f} KB, {time.monotonic() - began:.1f} s from the first call",
     )
-    demo.console.print(f"\n  Open [bold]{demo.page_url}[/]\n")
 
 
 def _start(stack: ExitStack) -> Demo:

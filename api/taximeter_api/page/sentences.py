@@ -83,5 +83,5 @@ def _reached(overview: Overview, zone: ZoneInfo) -> Markup:
 
 def no_known_price(calls: int) -> str:
     if calls == 1:
-        return "1 call has no known price"
-    return f"{calls:,} calls have no known price"
+        return "1 call has no known cost (no price for its model, or no usage in its answer)"
+    return f"{calls:,} calls have no known cost (no price for the model, or no usage in the answer)"

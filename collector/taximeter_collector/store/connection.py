@@ -18,6 +18,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Ope
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreUnavailable
 
 READERS = 2
+REASON = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)")
 ERROR_CODE = re.compile(r"Code: (\d+)")
 # Parsing, conversion, bounds, nulls and decimals: what is wrong with a row, not with the store.
 ERRORS_OF_ROWS = frozenset({6, 27, 33, 41, 53, 69, 70, 72, 117, 131, 321, 349, 407})
@@ -96,6 +97,14 @@ def _client(url: str) -> Client:
         )
     except TypeError as error:
         raise StoreError(f"the store's address has an option that is unknown: {error}") from error
+    except OperationalError as error:
+        parts = urlsplit(url)
+        found = REASON.search(str(error))
+        reason = f" ({found[1]})" if found else ""
+        raise StoreUnavailable(
+            f"the store at {parts.hostname}:{parts.port or 8123} does not answer{reason}: "
+            "start it, or give another TAXIMETER_SERVER_STORE"
+        ) from error
 
 
 def _refuse_if_locked(url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -25,7 +26,12 @@ def _instrument() -> None:
     try:
         import taximeter
     except ImportError:
-        # A child process of another interpreter, which has no taximeter installed.
+        # A child process may well be of another interpreter; the program itself should not.
+        if os.environ.get("_TAXIMETER_LAUNCHED") == str(os.getpid()):
+            sys.stderr.write(
+                f"taximeter: {sys.executable} has no taximeter installed, so nothing is metered: "
+                f'{sys.executable} -m pip install "taximeter[otlp]"\n'
+            )
         return
     taximeter.instrument()
 

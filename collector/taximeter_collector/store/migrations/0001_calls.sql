@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS taximeter.calls
     tools_tokens        Nullable(UInt32)               CODEC(T64, ZSTD(1)),
     duration_ms         UInt32                         CODEC(T64, ZSTD(1)),
     ttft_ms             Nullable(UInt32)               CODEC(T64, ZSTD(1)),
-    usage_source        Enum8('reported' = 1, 'estimated' = 2, 'lost' = 3, 'invalid' = 4) CODEC(ZSTD(1)),
+    usage_source        Enum8('reported' = 1, 'estimated' = 2, 'lost' = 3, 'invalid' = 4, 'none' = 5) CODEC(ZSTD(1)),
     input_tokens        UInt32                         CODEC(T64, ZSTD(1)),
     cached_input_tokens UInt32                         CODEC(GCD, ZSTD(1)),
     cache_write_tokens  UInt32                         CODEC(T64, ZSTD(1)),
