@@ -859,7 +859,7 @@ FAILURES = [
     situation(
         "request that can't be written",
         step("chat.completions.create", model=object(), messages=[]),
-        billed={}, says={"error.type": "TypeError"},
+        billed={"taximeter.usage.source": "none"}, says={"error.type": "TypeError"},
     ),
     situation(
         "poll that fails, then succeeds",
