@@ -107,11 +107,14 @@ class Tracing:
             from taximeter.spans import OwnTracer
 
             resource = _resource(self._settings)
-            self._delivery = _delivery(self._settings, resource, self.close)
+            delivery = _delivery(self._settings, resource, self.close)
         except ImportError:
             warn_once("sdk", _NO_SDK)
             return None
-        atexit.register(self.close)
+        if self._delivery is None:
+            self._delivery = delivery
+            atexit.register(self.close)
+        # Greenlets of one thread pass its lock together; all must share the first one's delivery.
         return OwnTracer(self._delivery, resource, InstrumentationScope(*SCOPE))
 
 
