@@ -75,11 +75,9 @@ class Metrics:
 
 
 def _global_provider() -> MeterProvider | None:
-    api = sys.modules.get("opentelemetry.metrics")
-    if api is None:
-        return None
-    provider: MeterProvider = api.get_meter_provider()
-    return None if type(provider).__name__ == "_ProxyMeterProvider" else provider
+    # The public getter reads the environment at every call, and may set a provider before the app.
+    internal = sys.modules.get("opentelemetry.metrics._internal")
+    return getattr(internal, "_METER_PROVIDER", None)
 
 
 def _instruments_of(provider: MeterProvider) -> Instruments:
