@@ -8,15 +8,12 @@ from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.trace import (
     Span,
-    SpanKind,
     Status,
     StatusCode,
-    get_current_span,
     set_span_in_context,
 )
 
@@ -24,13 +21,9 @@ from taximeter.answer import Answer, AttributeValue
 from taximeter.attempts import Attempts
 from taximeter.attribution import Attribution
 from taximeter.bounded import Bounded
-from taximeter.current import Metering
-from taximeter.endpoints import Endpoint, Server, endpoint_at, server_at
 from taximeter.estimate import Kept, counted_later
 from taximeter.guard import never_raise
-from taximeter.request import Facts, sdk_facts
 from taximeter.tokens import Counts
-from taximeter.units import units_asked
 
 if TYPE_CHECKING:
     from taximeter.metrics import Metrics
@@ -57,8 +50,6 @@ class Call:
 
     __slots__ = (
         "_ended_ns",
-        "_free",
-        "_goes_on",
         "_metrics",
         "_request",
         "_span",
@@ -69,6 +60,8 @@ class Call:
         "attempts",
         "attributes",
         "attribution",
+        "free",
+        "goes_on",
         "kept",
         "media",
         "streaming",
@@ -89,8 +82,8 @@ class Call:
         self.attempts: Attempts | None = None
         self.attribution = attribution
         self.media = b""
-        self._goes_on = False
-        self._free = False
+        self.goes_on = False
+        self.free = False
         self._unsent = False
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
@@ -153,7 +146,7 @@ class Call:
 
     def end(self) -> None:
         """End the span, unless the work goes on: then a later look at it does."""
-        if self._goes_on and self._span is not None and self.answer.unfinished:
+        if self.goes_on and self._span is not None and self.answer.unfinished:
             _open_streams.discard(self)
             self._hold()
             return
@@ -237,53 +230,9 @@ class Call:
             attributes["taximeter.usage.source"] = "reported"
         elif self._unsent:
             attributes["taximeter.usage.source"] = "none"
-        elif not self._free and (not isinstance(status, int) or status < 300):
+        elif not self.free and (not isinstance(status, int) or status < 300):
             attributes["taximeter.usage.source"] = "lost"
         return attributes
-
-
-def begun(
-    metering: Metering, client: Any, options: Any, *, stream: bool, facts: Facts = sdk_facts
-) -> Call | None:
-    """Start the span of a request; None when the request does not bill or is not recorded."""
-    if options.method.lower() != "post" or (endpoint := endpoint_at(options.url)) is None:
-        return None
-    server, parameters = server_of(client, options.url), parameters_of(options)
-    request = request_attributes(endpoint, server, parameters)
-    request.update(facts(metering.settings, client, options, parameters))
-    if stream:
-        request["gen_ai.request.stream"] = True
-    call = started(metering, endpoint, request, parameters)
-    if call is not None:
-        call.attempts = Attempts()
-    return call
-
-
-def started(
-    metering: Metering,
-    endpoint: Endpoint,
-    request: dict[str, AttributeValue],
-    parameters: Mapping[str, Any],
-) -> Call | None:
-    """Start the span of a request that these attributes describe; None when it is not recorded."""
-    settle()
-    tracer, settings, metrics = metering
-    parent = get_current()
-    operation, model = endpoint.operation, request.get("gen_ai.request.model")
-    span = tracer.start_span(
-        f"{operation} {model}" if model else operation,
-        context=parent,
-        kind=SpanKind.CLIENT,
-        attributes=request,
-    )
-    if not span.is_recording():
-        return None
-    answer = Answer(endpoint.api_type, units_asked(endpoint.api_type, parameters))
-    attribution = Attribution(settings, parameters, get_current_span(parent))
-    call = Call(span, answer, attribution, request, metrics)
-    call._goes_on = endpoint.goes_on or parameters.get("background") is True
-    call._free = endpoint.free
-    return call
 
 
 def settle() -> None:
@@ -315,55 +264,3 @@ def _found_nobody(error: BaseException) -> bool:
     """Tell whether the connection was never made: the SDK wraps what the HTTP library says."""
     names = {type(one).__name__ for one in (error, error.__cause__)}
     return not names.isdisjoint({"ConnectError", "ConnectTimeout"})
-
-
-def server_of(client: Any, url: str) -> Server:
-    if "://" in url:
-        return server_at(url, azure=_is_azure(type(client)))
-    # Writing out a URL costs more than all the rest of this; a client seldom changes its own.
-    known = _servers.get(client)
-    if known is None or known[0] is not client.base_url:
-        server = server_at(str(client.base_url), azure=_is_azure(type(client)))
-        known = _servers[client] = (client.base_url, server)
-    return known[1]
-
-
-_servers: WeakKeyDictionary[Any, tuple[Any, Server]] = WeakKeyDictionary()
-
-
-def _is_azure(client: type) -> bool:
-    return any(base.__name__ == "BaseAzureClient" for base in client.__mro__)
-
-
-def parameters_of(options: Any) -> Mapping[str, Any]:
-    body = options.json_data if isinstance(options.json_data, Mapping) else {}
-    extra = getattr(options, "extra_json", None)
-    return {**body, **extra} if extra else body
-
-
-def request_attributes(
-    endpoint: Endpoint, server: Server, parameters: Mapping[str, Any]
-) -> dict[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {
-        "gen_ai.operation.name": endpoint.operation,
-        "gen_ai.provider.name": server.provider,
-        "openai.api.type": endpoint.api_type,
-        "server.address": server.address,
-    }
-    if server.port is not None:
-        attributes["server.port"] = server.port
-    for key, name in _PARAMETERS:
-        value = parameters.get(key)
-        if isinstance(value, str) and value:
-            attributes.setdefault(name, value)
-    for key in ("max_completion_tokens", "max_output_tokens", "max_tokens"):
-        if type(limit := parameters.get(key)) is int:
-            attributes["gen_ai.request.max_tokens"] = limit
-            break
-    return attributes
-
-
-_PARAMETERS = (
-    ("model", "gen_ai.request.model"),
-    ("service_tier", "openai.request.service_tier"),
-)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taximeter.call import Call, request_attributes, started
+from taximeter.begin import request_attributes, started
+from taximeter.call import Call
 from taximeter.endpoints import Endpoint, Server
 from taximeter.request import hashes, key_name
 

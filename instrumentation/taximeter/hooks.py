@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from taximeter import attempts, httpx
-from taximeter.call import Call, begun
+from taximeter.begin import begun
+from taximeter.call import Call
 from taximeter.call_headers import taken_from_options, taken_from_request
 from taximeter.current import Metering, current_call, entered
 from taximeter.guard import never_raise, warn_once

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from taximeter.answer import AttributeValue
-from taximeter.call import Call, begun
+from taximeter.begin import begun
+from taximeter.call import Call
 from taximeter.current import current_call, entered
 from taximeter.endpoints import AZURE_HOST
 from taximeter.guard import never_raise

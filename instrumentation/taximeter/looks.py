@@ -11,8 +11,9 @@ from opentelemetry.trace import SpanKind, Tracer, get_current_span
 
 from taximeter.answer import Answer, AttributeValue
 from taximeter.attribution import Attribution
+from taximeter.begin import parameters_of, server_of
 from taximeter.bounded import Bounded
-from taximeter.call import Call, going_on, parameters_of, server_of
+from taximeter.call import Call, going_on
 from taximeter.current import Metering
 from taximeter.endpoints import Server
 from taximeter.jobs import Job, Work, ids_of, model_of, works_of
