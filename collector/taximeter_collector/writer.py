@@ -66,42 +66,42 @@ class Writer:
                 return
 
     def _write(self, path: Path) -> None:
-        segment = self._read(path)
-        if segment is None:
-            return
         retry_s = FIRST_RETRY_S
-        rows = self._rows(path, segment)
-        while not self._is_added(path, rows):
+        while not self._is_done(path):
             if self._stopping.wait(retry_s):
                 return
             retry_s = min(2 * retry_s, LAST_RETRY_S)
-        if segment.damaged:
-            log.error("a journal segment is damaged and was set aside", extra={"path": str(path)})
-            self._journal.set_aside(path)
-        else:
-            self._journal.delete(path)
 
-    def _read(self, path: Path) -> Segment | None:
-        """Read a segment; None when there is nothing that could be read, now or later."""
+    def _is_done(self, path: Path) -> bool:
         try:
-            return read_segment(path)
-        except FileNotFoundError:
-            log.exception("a journal segment has vanished", extra={"path": str(path)})
-            self._journal.delete(path)
-        except (OSError, UnknownFormat):
-            log.exception("a journal segment can't be read and was set aside")
-            self._journal.set_aside(path)
-        return None
-
-    def _is_added(self, path: Path, rows: Sequence[Row]) -> bool:
-        try:
-            self._add(path, rows, token=path.stem)
+            self._take(path)
         except Exception as error:
             log.exception("the store does not take a segment", extra={"path": str(path)})
             self.trouble = str(error) or type(error).__name__
             return False
         self.trouble = ""
         return True
+
+    def _take(self, path: Path) -> None:
+        """Bring a segment into the store and delete it; any part may be done again."""
+        try:
+            segment = read_segment(path)
+        except FileNotFoundError:
+            log.exception("a journal segment has vanished", extra={"path": str(path)})
+            self._journal.delete(path)
+            return
+        except (IsADirectoryError, PermissionError, UnknownFormat):
+            log.exception(
+                "a file is no journal of ours and was set aside", extra={"path": str(path)}
+            )
+            self._journal.set_aside(path)
+            return
+        self._add(path, self._rows(path, segment), token=path.stem)
+        if segment.damaged:
+            log.error("a journal segment is damaged and was set aside", extra={"path": str(path)})
+            self._journal.set_aside(path)
+        else:
+            self._journal.delete(path)
 
     def _add(self, path: Path, rows: Sequence[Row], token: str) -> None:
         """Add the rows; those that the store refuses are set aside and don't stop the others."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+import taximeter_collector.journal
+import taximeter_collector.writer
 from builders import NOON
 from spans import request, span
 from taximeter_collector import otlp
@@ -170,4 +173,41 @@ def test_a_segment_that_has_vanished_stops_nothing(store: Store, tmp_path: Path)
 
     written(journal, store)
 
+    assert store.spend(DAY)[0].calls == 1
+
+
+def test_a_disk_that_fails_to_read_once_costs_no_acknowledged_call(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    with monkeypatch.context() as disk:
+        disk.setattr(taximeter_collector.writer, "read_segment", refuse)
+        written(journal, store)
+
+    written(Journal(tmp_path, max_bytes=1_000_000), store)
+
+    assert store.spend(DAY)[0].calls == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deletion_that_can_not_be_made_durable_is_tried_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    writer = Writer(journal, store, PriceBook.shipped())
+    journal.close()
+    monkeypatch.setattr(taximeter_collector.journal, "_sync_folder", refuse)
+
+    writer.start()
+    writer.close()
+
+    assert "Input/output error" in writer.trouble
     assert store.spend(DAY)[0].calls == 1
