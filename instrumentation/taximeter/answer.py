@@ -16,24 +16,38 @@ HEAD = 4_096
 
 AttributeValue = str | bool | int | float | tuple[str, ...] | tuple[int, ...] | tuple[float, ...]
 
-_INPUT = {
+_INPUT, _OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
+# Chat and Responses differ only in their keys.
+_TOTALS = {
+    "prompt_tokens": _INPUT,
+    "input_tokens": _INPUT,
+    "completion_tokens": _OUTPUT,
+    "output_tokens": _OUTPUT,
+}
+_PARTS_OF_INPUT = {
     "cached_tokens": "gen_ai.usage.cache_read.input_tokens",
     "cache_write_tokens": "gen_ai.usage.cache_write.input_tokens",
     "audio_tokens": "gen_ai.usage.audio.input_tokens",
     "image_tokens": "gen_ai.usage.image.input_tokens",
 }
-_OUTPUT = {
+_PARTS_OF_OUTPUT = {
     "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
     "audio_tokens": "gen_ai.usage.audio.output_tokens",
     "image_tokens": "gen_ai.usage.image.output_tokens",
 }
+_DETAILS = {
+    "prompt_tokens_details": _PARTS_OF_INPUT,
+    "input_tokens_details": _PARTS_OF_INPUT,
+    "input_token_details": _PARTS_OF_INPUT,
+    "completion_tokens_details": _PARTS_OF_OUTPUT,
+    "output_tokens_details": _PARTS_OF_OUTPUT,
+}
 # What all the output is where the usage does not split it.
 _MAKES = {
-    "images.generations": "image_tokens",
-    "images.edits": "image_tokens",
-    "audio.speech": "audio_tokens",
+    "images.generations": "gen_ai.usage.image.output_tokens",
+    "images.edits": "gen_ai.usage.image.output_tokens",
+    "audio.speech": "gen_ai.usage.audio.output_tokens",
 }
-_TOTALS = {"gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"}
 _FIELDS = {
     "id": "gen_ai.response.id",
     "model": "gen_ai.response.model",
@@ -77,7 +91,8 @@ class Answer:
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:
-        return tuple(self._finish[index] for index in sorted(self._finish))
+        finish = self._finish
+        return tuple(finish[index] for index in sorted(finish)) if finish else ()
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Read a parsed body or event; what comes later wins."""
@@ -96,24 +111,25 @@ class Answer:
             self.has_usage = self.has_usage or bool(counts)
         self.failed = self.failed or bool(body.get("error")) or event.get("type") == "error"
         self._take_finish(body)
-        self._bill(units_told(self.api_type, body, self._asked))
+        if units := units_told(self.api_type, body, self._asked):
+            self._bill(units)
 
     def take_success(self) -> None:
         """Bill what the request asked for, unless the answer told what it cost."""
-        told = self.has_usage and self.api_type in BILLED_BY_UNITS
-        if not told and not self.unfinished:
+        if not self._asked or self.unfinished:
+            return
+        if not (self.has_usage and self.api_type in BILLED_BY_UNITS):
             self._bill(self._asked)
 
     def _bill(self, units: Units) -> None:
-        if units:
-            self.attributes.update((f"taximeter.meter.{name}", n) for name, n in units.items())
-            self.has_usage = self.has_usage or self.api_type in BILLED_BY_UNITS
+        self.attributes.update((f"taximeter.meter.{name}", n) for name, n in units.items())
+        self.has_usage = self.has_usage or self.api_type in BILLED_BY_UNITS
 
     def _take_finish(self, body: Mapping[str, Any]) -> None:
-        choices = body.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if reason := choice.get("finish_reason"):
-                self._finish[choice.get("index", 0)] = str(reason)
+        if isinstance(choices := body.get("choices"), list):
+            for choice in choices:
+                if reason := choice.get("finish_reason"):
+                    self._finish[choice.get("index", 0)] = str(reason)
         status = body.get("status")
         if not isinstance(status, str):
             return
@@ -148,33 +164,21 @@ class Answer:
 
 
 def usage_attributes(usage: Mapping[str, Any], *, makes: str = "") -> dict[str, AttributeValue]:
-    """Name the counts as the conventions do; Chat and Responses differ only in their keys."""
-    totals = {
-        "gen_ai.usage.input_tokens": usage.get("prompt_tokens", usage.get("input_tokens")),
-        "gen_ai.usage.output_tokens": usage.get("completion_tokens", usage.get("output_tokens")),
-    }
-    of = usage.get
-    parts = (
-        (
-            _INPUT,
-            of("prompt_tokens_details") or of("input_tokens_details") or of("input_token_details"),
-        ),
-        (
-            _OUTPUT,
-            of("completion_tokens_details") or of("output_tokens_details"),
-        ),
-    )
-    for names, details in parts:
-        if isinstance(details, dict):
-            totals.update((names[key], count) for key, count in details.items() if key in names)
-        elif makes and names is _OUTPUT:
-            totals[names[makes]] = usage.get("output_tokens")
-    # Zero of a part says that it does not apply; zero in total is an answer.
-    return {
-        name: count
-        for name, count in totals.items()
-        if type(count) is int and (count or name in _TOTALS)
-    }
+    """Name the counts as the conventions do; `makes` names all output that has no details."""
+    counts: dict[str, AttributeValue] = {}
+    for key, value in usage.items():
+        if type(value) is int:
+            # Zero in total is an answer; zero of a part says that it does not apply.
+            if key in _TOTALS:
+                counts[_TOTALS[key]] = value
+        elif key in _DETAILS and isinstance(value, dict):
+            names = _DETAILS[key]
+            for part, count in value.items():
+                if count and part in names and type(count) is int:
+                    counts[names[part]] = count
+    if makes and counts.get(_OUTPUT) and not isinstance(usage.get("output_tokens_details"), dict):
+        counts[makes] = counts[_OUTPUT]
+    return counts
 
 
 # Inside of a JSON string each quote has a backslash, so prompts and answers never match these.

@@ -7,7 +7,7 @@ that needs no second attempt pays nothing here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from taximeter.answer import AttributeValue
@@ -40,21 +40,19 @@ class Attempts:
         self._refusal = 0
         self._waits_until = time.perf_counter() + wait_s
 
-    def attributes(self, seen: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
-        """Give what goes beyond the `seen` attributes of the call; nothing where they disagree."""
-        statuses, waits, last = self._statuses, self._waits, seen.get(STATUS)
+    def tell(self, attributes: dict[str, AttributeValue]) -> None:
+        """Complete the attributes of the call; leave them where they disagree."""
+        statuses, waits, last = self._statuses, self._waits, attributes.get(STATUS)
         if last is None and time.perf_counter() < self._waits_until:
             waits, last = waits[:-1], statuses[-1]  # cancelled before the next attempt
         else:
             statuses += (last if isinstance(last, int) else 0,)
-        if not self._known or seen.get("taximeter.attempts", len(waits)) != len(waits):
-            return {}
-        told: dict[str, AttributeValue] = {
-            "taximeter.attempts": len(waits),
-            "taximeter.attempt.statuses": statuses,
-            "taximeter.attempt.waits": waits,
-        }
-        return told | {STATUS: last} if last else told
+        if not self._known or attributes.setdefault("taximeter.attempts", len(waits)) != len(waits):
+            return
+        attributes["taximeter.attempt.statuses"] = statuses
+        attributes["taximeter.attempt.waits"] = waits
+        if last:
+            attributes[STATUS] = last
 
 
 def _should_retry(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
@@ -76,7 +74,13 @@ def _calculate_retry_timeout(wrapped: Callable[..., Any], _: Any, args: Any, kwa
 
 def _current() -> Attempts | None:
     call = current_call.get()
+    if call is not None and call.attempts is FIRST:
+        call.attempts = Attempts()
     return None if call is None else call.attempts
+
+
+FIRST = Attempts()
+"""Shared by all calls that need no second attempt."""
 
 
 HOOKS: dict[str, Callable[..., Any]] = {

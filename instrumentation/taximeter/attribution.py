@@ -15,11 +15,12 @@ from taximeter.tags import FEATURE, NAMES, attributes_of, current_tags
 
 
 class Attribution:
-    __slots__ = ("_caller", "_server", "_tags")
+    __slots__ = ("_caller", "_of_call", "_server", "_tags")
 
     def __init__(self, settings: Settings, parameters: Mapping[str, Any], parent: Span) -> None:
         """Note what holds where the call starts: its stream may be read elsewhere."""
         self._tags = {**defaults(settings), **stated_in(parameters), **current_tags()}
+        self._of_call: Mapping[str, str] = {}
         self._server: object = None
         self._caller: str | None = None
         if FEATURE not in self._tags:
@@ -28,10 +29,15 @@ class Attribution:
 
     def add(self, tags: Mapping[str, str]) -> None:
         """Add the tags of this call alone, by the keywords of `tag`."""
-        self._tags.update({key: str(value) for key, value in attributes_of(tags).items()})
+        self._of_call = attributes_of(tags)
+
+    def add_of_client(self, tags: Mapping[str, str]) -> None:
+        """Add the tags of all calls of the client, by the keywords of `tag`."""
+        self._tags.update(attributes_of(tags))
 
     def attributes(self) -> dict[str, str]:
         """Give the tags at the end of the call, when the app's framework has set its route."""
+        self._tags.update(self._of_call)
         if FEATURE not in self._tags and (feature := self._served() or self._caller):
             self._tags[FEATURE] = feature
         make_readable(self._tags)
@@ -58,6 +64,8 @@ def defaults(settings: Settings) -> dict[str, str]:
 def stated_in(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Read what the request itself tells the API."""
     stated: dict[str, Any] = {}
+    if _STATING.isdisjoint(parameters):
+        return stated
     if user := parameters.get("user") or parameters.get("safety_identifier"):
         stated[NAMES["user"]] = user
     if isinstance(metadata := parameters.get("metadata"), dict):
@@ -66,3 +74,6 @@ def stated_in(parameters: Mapping[str, Any]) -> dict[str, str]:
         names = (("prompt_name", "id"), ("prompt_version", "version"))
         stated |= {NAMES[name]: prompt.get(key) for name, key in names}
     return {key: value for key, value in stated.items() if isinstance(value, str) and value}
+
+
+_STATING = frozenset({"user", "safety_identifier", "metadata", "prompt"})

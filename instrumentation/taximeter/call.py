@@ -29,15 +29,20 @@ if TYPE_CHECKING:
     from taximeter.metrics import Metrics
     from taximeter.spans import OwnSpan
 
-_TEXT_HEADERS = {
+_MEDIA = "content-type"
+_HEADERS = {
+    b"content-type": _MEDIA,
     b"x-request-id": "taximeter.request.id",
     b"openai-project": "taximeter.openai.project",
     b"openai-organization": "taximeter.openai.organization",
-}
-_COUNT_HEADERS = {
     b"x-ratelimit-remaining-requests": "taximeter.ratelimit.remaining_requests",
     b"x-ratelimit-remaining-tokens": "taximeter.ratelimit.remaining_tokens",
 }
+_COUNTS = {
+    "taximeter.ratelimit.remaining_requests",
+    "taximeter.ratelimit.remaining_tokens",
+}
+_SUCCESS = {200, 201}
 
 going_on: Bounded[str, Call] = Bounded(4096)
 """Calls whose work goes on after their answer, by the id under which it is asked for."""
@@ -178,8 +183,8 @@ class Call:
             if "error.type" in attributes:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
-            if self._metrics is not None:
-                self._metrics.record(self._request, self.attributes, self._duration_s())
+            if self._metrics is not None and (instruments := self._metrics.instruments()):
+                instruments.record(self._request, attributes, self._duration_s())
 
     def _hold(self) -> None:
         oldest = going_on.put(self.answer.id, self)
@@ -203,12 +208,13 @@ class Call:
     def _note_head(self, response: Any) -> None:
         self.attributes["http.response.status_code"] = response.status_code
         for key, value in response.headers.raw:
-            key = key.lower()
-            if name := _TEXT_HEADERS.get(key):
-                self.attributes[name] = value.decode("utf-8", "replace")
-            elif key == b"content-type":
+            if (name := _HEADERS.get(key.lower())) is None:
+                continue
+            if name is _MEDIA:
                 self.media = value
-            elif (name := _COUNT_HEADERS.get(key)) and value.isdigit():
+            elif name not in _COUNTS:
+                self.attributes[name] = value.decode("utf-8", "replace")
+            elif value.isdigit():
                 self.attributes[name] = int(value)
 
     def _final_attributes(self) -> dict[str, AttributeValue]:
@@ -216,16 +222,16 @@ class Call:
         if self.attribution is not None:
             attributes.update(self.attribution.attributes())
         status = attributes.get("http.response.status_code", 0)
-        if status in {200, 201} and not answer.failed and "error.type" not in attributes:
+        if answer.failed:
+            # The SDK turns an error event of a stream into this exception.
+            attributes.setdefault("error.type", "APIError")
+        elif status in _SUCCESS and "error.type" not in attributes:
             answer.take_success()
         if self.attempts is not None:
-            attributes.update(self.attempts.attributes(attributes))
+            self.attempts.tell(attributes)
         attributes.update(answer.attributes)
         if reasons := answer.finish_reasons:
             attributes["gen_ai.response.finish_reasons"] = reasons
-        if answer.failed and "error.type" not in attributes:
-            # The SDK turns an error event of a stream into this exception.
-            attributes["error.type"] = "APIError"
         if answer.has_usage:
             attributes["taximeter.usage.source"] = "reported"
         elif self._unsent:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taximeter.begin import request_attributes, started
+from taximeter.answer import AttributeValue
+from taximeter.begin import started
 from taximeter.call import Call
-from taximeter.endpoints import Endpoint, Server
+from taximeter.endpoints import Endpoint
 from taximeter.request import hashes, key_name
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Peer(NamedTuple):
     """The other end of a connection, as its handshake tells it."""
 
     api_type: str
-    server: Server
+    server: Mapping[str, str | int]
     model: str
     api_key: str
     headers: Mapping[str, str]
@@ -175,8 +176,7 @@ class Conversation:
         settings, peer, model = metering.settings, self._peer, self._served or self._peer.model
         asked = {"model": model, **parameters}
         endpoint = Endpoint(operation, peer.api_type)
-        request = request_attributes(endpoint, peer.server, asked)
-        request.update(peer.headers)
+        request: dict[str, AttributeValue] = {**peer.server, **peer.headers}
         if peer.api_key:
             request["taximeter.api_key"] = key_name(peer.api_key, settings.hash_key)
         if settings.hash_key and "input" in asked:

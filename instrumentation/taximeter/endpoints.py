@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -52,12 +53,6 @@ AZURE_HOST = ".openai.azure.com"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Server(NamedTuple):
-    provider: str
-    address: str
-    port: int | None
-
-
 @lru_cache(maxsize=256)
 def endpoint_at(url: str) -> Endpoint | None:
     """Look up the path of a POST; None when it does not bill."""
@@ -66,8 +61,12 @@ def endpoint_at(url: str) -> Endpoint | None:
 
 
 @lru_cache(maxsize=256)
-def server_at(url: str, *, azure: bool) -> Server:
+def server_at(url: str, *, azure: bool) -> Mapping[str, str | int]:
+    """Give the attributes of a server."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     provider = "azure.ai.openai" if azure or host.endswith(AZURE_HOST) else "openai"
-    return Server(provider, host, parts.port or DEFAULT_PORTS.get(parts.scheme))
+    server: dict[str, str | int] = {"gen_ai.provider.name": provider, "server.address": host}
+    if (port := parts.port or DEFAULT_PORTS.get(parts.scheme)) is not None:
+        server["server.port"] = port
+    return server

@@ -17,7 +17,7 @@ from taximeter.answer import AttributeValue
 from taximeter.begin import begun
 from taximeter.call import Call
 from taximeter.current import current_call, entered
-from taximeter.endpoints import AZURE_HOST
+from taximeter.endpoints import AZURE_HOST, server_at
 from taximeter.guard import never_raise
 from taximeter.request import hashes, key_in, key_name
 from taximeter.settings import Settings, host_names
@@ -114,7 +114,7 @@ def _parameters(request: Any) -> dict[str, Any]:
 def _facts(
     settings: Settings, _: Any, sent: Sent, parameters: Mapping[str, Any]
 ) -> dict[str, AttributeValue]:
-    facts: dict[str, AttributeValue] = {}
+    facts: dict[str, AttributeValue] = {**server_at(sent.url, azure=False)}
     timeouts = sent.request.extensions.get("timeout")
     if isinstance(timeouts, dict):
         chosen = any(seconds != DEFAULT_TIMEOUT_S for seconds in timeouts.values())

@@ -11,12 +11,12 @@ from opentelemetry.trace import SpanKind, Tracer, get_current_span
 
 from taximeter.answer import Answer, AttributeValue
 from taximeter.attribution import Attribution
-from taximeter.begin import parameters_of, server_of
+from taximeter.begin import parameters_of
 from taximeter.bounded import Bounded
 from taximeter.call import Call, going_on
 from taximeter.current import Metering
-from taximeter.endpoints import Server
 from taximeter.jobs import Job, Work, ids_of, model_of, works_of
+from taximeter.request import server_of
 
 if TYPE_CHECKING:
     from taximeter.spans import OwnTracer
@@ -75,7 +75,7 @@ class JobLook(Call):
     def __init__(
         self,
         tracer: Tracer | OwnTracer,
-        server: Server,
+        server: Tags,
         attribution: Attribution,
         *,
         begins: bool,
@@ -102,16 +102,12 @@ class JobLook(Call):
                 self._report(work, next(filter(None, map(_tags_of.get, ids_of(job))), tags))
 
     def _report(self, work: Work, tags: Tags) -> None:
-        server = self._server
         attributes: dict[str, AttributeValue] = {
             **tags,
             **work.attributes,
-            "gen_ai.provider.name": server.provider,
-            "server.address": server.address,
+            **self._server,
             "taximeter.usage.source": "reported" if work.has_usage else "lost",
         }
-        if server.port is not None:
-            attributes["server.port"] = server.port
         operation = work.attributes["gen_ai.operation.name"]
         model = attributes.get("gen_ai.request.model")
         span = self._tracer.start_span(

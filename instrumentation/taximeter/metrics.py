@@ -36,14 +36,6 @@ class Instruments(NamedTuple):
     first_chunk: Histogram
     tokens: Histogram
 
-
-class Metrics:
-    """Records into the given provider, else into the global one as soon as the app sets one."""
-
-    def __init__(self, given: MeterProvider | None) -> None:
-        self._given = given
-        self._instruments: Instruments | None = None
-
     def record(
         self,
         request: Mapping[str, AttributeValue],
@@ -51,26 +43,32 @@ class Metrics:
         duration_s: float,
     ) -> None:
         """Record one ended call by the attributes of its request and of its outcome."""
-        instruments = self._instruments or self._found()
-        if instruments is None:
-            return
         labels: dict[str, Any] = {name: request[name] for name in _OF_REQUEST if name in request}
         if model := outcome.get("gen_ai.response.model"):
             labels["gen_ai.response.model"] = model
         for kind, name in _USAGE:
             if isinstance(count := outcome.get(name), int):
-                instruments.tokens.record(count, {**labels, "gen_ai.token.type": kind})
+                self.tokens.record(count, {**labels, "gen_ai.token.type": kind})
         if error := outcome.get("error.type"):
             labels["error.type"] = error
-        instruments.duration.record(duration_s, labels)
+        self.duration.record(duration_s, labels)
         waited_s = outcome.get("gen_ai.response.time_to_first_chunk")
         if isinstance(waited_s, float):
-            instruments.first_chunk.record(waited_s, labels)
+            self.first_chunk.record(waited_s, labels)
 
-    def _found(self) -> Instruments | None:
-        provider = self._given or _global_provider()
-        if provider is not None:
-            self._instruments = _instruments_of(provider)
+
+class Metrics:
+    """The instruments of the given provider, else of the global one as soon as the app sets one."""
+
+    def __init__(self, given: MeterProvider | None) -> None:
+        self._given = given
+        self._instruments: Instruments | None = None
+
+    def instruments(self) -> Instruments | None:
+        if self._instruments is None:
+            provider = self._given or _global_provider()
+            if provider is not None:
+                self._instruments = _instruments_of(provider)
         return self._instruments
 
 

@@ -1,4 +1,4 @@
-"""What a request tells beyond its parameters: whose key, which timeout, whether it recurs."""
+"""What a request tells beyond its parameters: server, key, timeout, and whether it recurs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from taximeter.answer import AttributeValue
+from taximeter.endpoints import server_at
 from taximeter.settings import Settings
 
 Facts = Callable[[Settings, Any, Any, Mapping[str, Any]], dict[str, AttributeValue]]
@@ -42,14 +44,44 @@ def sdk_facts(
     settings: Settings, client: Any, options: Any, parameters: Mapping[str, Any]
 ) -> dict[str, AttributeValue]:
     """Give the facts of a request of the openai SDK."""
-    facts: dict[str, AttributeValue] = {}
-    if (chosen := _timeout_set(client, options)) is not None:
-        facts["taximeter.request.timeout_set"] = chosen
-    if key := _api_key(client, options):
+    facts = dict(_facts_of(client, settings.hash_key))
+    if "://" in options.url:
+        facts.update(server_of(client, options.url))
+    if type(options.timeout).__name__ != "NotGiven":
+        facts["taximeter.request.timeout_set"] = True
+    if isinstance(options.headers, dict) and (key := key_in(options.headers)):
         facts["taximeter.api_key"] = key_name(key, settings.hash_key)
     # The content of an upload is in its files, and hashing those would cost too much.
     if settings.hash_key and not getattr(options, "files", None):
         facts.update(hashes(settings.hash_key, parameters))
+    return facts
+
+
+def server_of(client: Any, url: str) -> Mapping[str, str | int]:
+    """Give the attributes of the server that a request of this client goes to."""
+    azure = any(base.__name__ == "BaseAzureClient" for base in type(client).__mro__)
+    return server_at(url if "://" in url else str(client.base_url), azure=azure)
+
+
+_clients: WeakKeyDictionary[Any, tuple[object, Mapping[str, AttributeValue]]] = WeakKeyDictionary()
+"""What the requests of a client have in common, with what it was told from."""
+
+
+def _facts_of(client: Any, hash_key: str) -> Mapping[str, AttributeValue]:
+    key, timeout = getattr(client, "api_key", ""), client.timeout
+    told_from = (client.base_url, key, timeout, hash_key)
+    # Writing out a URL costs more than all the rest of this; a client seldom changes.
+    known = _clients.get(client)
+    if known is not None and known[0] == told_from:
+        return known[1]
+    facts: dict[str, AttributeValue] = {**server_of(client, "")}
+    if (chosen := _timeout_set(timeout)) is not None:
+        facts["taximeter.request.timeout_set"] = chosen
+    # What a provider hands out is renewed by the hour and names nobody.
+    provided = any(getattr(client, name, None) is not None for name in _PROVIDERS)
+    if not provided and isinstance(key, str) and (lasting := _lasting(key)):
+        facts["taximeter.api_key"] = key_name(lasting, hash_key)
+    _clients[client] = (told_from, facts)
     return facts
 
 
@@ -123,24 +155,10 @@ def _is_instruction(message: object) -> bool:
     return isinstance(message, dict) and message.get("role") in _LEADING_ROLES
 
 
-def _timeout_set(client: Any, options: Any) -> bool | None:
-    """Say whether the app chose a timeout on the call or the client; None if it can't be known."""
-    if type(options.timeout).__name__ != "NotGiven":
-        return True
+def _timeout_set(timeout: object) -> bool | None:
+    """Say whether the app chose the client's timeout; None if it can't be known."""
     default = getattr(sys.modules.get("openai._constants"), "DEFAULT_TIMEOUT", None)
-    if default is None:
-        return None
-    return bool(client.timeout is not default and client.timeout != default)
-
-
-def _api_key(client: Any, options: Any) -> str:
-    if isinstance(options.headers, dict) and (key := key_in(options.headers)):
-        return key
-    # What a provider hands out is renewed by the hour and names nobody.
-    if any(getattr(client, name, None) is not None for name in _PROVIDERS):
-        return ""
-    key = getattr(client, "api_key", "")
-    return _lasting(key) if isinstance(key, str) else ""
+    return None if default is None else bool(timeout is not default and timeout != default)
 
 
 _PROVIDERS = (

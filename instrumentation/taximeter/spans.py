@@ -41,7 +41,7 @@ class OwnTracer:
         name: str,
         context: Context | None = None,
         kind: SpanKind = SpanKind.CLIENT,
-        attributes: Mapping[str, AttributeValue] | None = None,
+        attributes: dict[str, AttributeValue] | None = None,
         start_time: int | None = None,
     ) -> OwnSpan:
         current = get_current_span(context).get_span_context()
@@ -49,8 +49,8 @@ class OwnTracer:
         return OwnSpan(self, name, parent, kind, attributes or {}, start_time or time.time_ns())
 
 
-class OwnSpan:
-    __slots__ = ("_attributes", "_context", "_kind", "_name", "_parent", "_start", "_status", "_to")
+class OwnSpan(ReadableSpan):
+    """A span from its start to the exporter; the attributes that it starts with become its own."""
 
     def __init__(
         self,
@@ -58,42 +58,35 @@ class OwnSpan:
         name: str,
         parent: SpanContext | None,
         kind: SpanKind,
-        attributes: Mapping[str, AttributeValue],
+        attributes: dict[str, AttributeValue],
         started_ns: int,
     ) -> None:
         trace_id = parent.trace_id if parent is not None else _id(128)
-        self._context = SpanContext(trace_id, _id(64), False, _SAMPLED)
-        self._to = to
-        self._name = name
-        self._parent = parent
-        self._kind = kind
-        self._attributes = dict(attributes)
-        self._status = Status()
-        self._start = started_ns
+        super().__init__(
+            name,
+            SpanContext(trace_id, _id(64), False, _SAMPLED),
+            parent,
+            to.resource,
+            attributes,
+            kind=kind,
+            start_time=started_ns,
+            instrumentation_scope=to.scope,
+        )
+        self._own = attributes
+        self._processor = to.processor
 
     def is_recording(self) -> bool:
         return True
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
-        self._attributes.update(attributes)
+        self._own.update(attributes)
 
     def set_status(self, status: Status) -> None:
         self._status = status
 
     def end(self, end_time: int | None = None) -> None:
-        span = ReadableSpan(
-            name=self._name,
-            context=self._context,
-            parent=self._parent,
-            resource=self._to.resource,
-            attributes=self._attributes,
-            kind=self._kind,
-            instrumentation_scope=self._to.scope,
-            status=self._status,
-            start_time=self._start,
-            end_time=end_time or time.time_ns(),
-        )
-        self._to.processor.on_end(span)
+        self._end_time = end_time or time.time_ns()
+        self._processor.on_end(self)
 
 
 def _id(bits: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from taximeter.guard import never_raise
 
 F = TypeVar("F", bound=Callable[..., Any])
+V = TypeVar("V")
 
 
 FEATURE = "taximeter.feature"
@@ -63,7 +64,7 @@ def tag(
     return Tagged(attributes_of(given))
 
 
-def attributes_of(tags: Mapping[str, object]) -> dict[str, object]:
+def attributes_of(tags: Mapping[str, V]) -> dict[str, V]:
     """Name tags as the wire does."""
     return {NAMES.get(name) or OTHER + name: value for name, value in tags.items()}
 

@@ -82,7 +82,10 @@ def test_a_call_cancelled_while_it_waits_was_answered_by_a_refusal() -> None:
     attempts.refused(429)
     attempts.waiting(60.0, answered=True)
 
-    assert attempts.attributes({"error.type": "CancelledError"}) == {
+    attributes: dict[str, Any] = {"error.type": "CancelledError"}
+    attempts.tell(attributes)
+    assert attributes == {
+        "error.type": "CancelledError",
         "taximeter.attempts": 1,
         "taximeter.attempt.statuses": (429,),
         "taximeter.attempt.waits": (0.0,),
@@ -91,4 +94,8 @@ def test_a_call_cancelled_while_it_waits_was_answered_by_a_refusal() -> None:
 
 
 def test_a_count_of_the_sdk_that_differs_stands_alone() -> None:
-    assert Attempts().attributes({"taximeter.attempts": 3}) == {}
+    attributes: dict[str, Any] = {"taximeter.attempts": 3}
+
+    Attempts().tell(attributes)
+
+    assert attributes == {"taximeter.attempts": 3}
