@@ -138,29 +138,32 @@ class Answer:
             why = (body.get("incomplete_details") or {}).get("reason")
             self._finish[0] = str(why or status)
 
-    def read(self, content: bytes | bytearray, *, whole: bool = True) -> None:
-        """Read a JSON body or event; `whole` is False when its middle was dropped."""
+    def read(self, content: bytes | bytearray, *, whole: bool = True) -> Any:
+        """Read a JSON body or event; `whole` is False when its middle was dropped.
+
+        Gives the parsed content, None when it was not parsed.
+        """
         if whole and (len(content) <= LARGE or self._used_tools(content)):
-            self._parse(content)
-            return
+            return self._parse(content)
         ends = _ends(content)
         if whole and any(f'"{key}"'.encode() in content for key in _WANTED - ends.keys()):
-            self._parse(content)
-            return
+            return self._parse(content)
         self.take(ends)
         for index, reason in enumerate(_FINISH.findall(content)):
             self._finish[index] = reason.decode()
+        return None
 
     def _used_tools(self, content: bytes | bytearray) -> bool:
         return self.api_type == "responses" and b'_call"' in content
 
-    def _parse(self, content: bytes | bytearray) -> None:
+    def _parse(self, content: bytes | bytearray) -> Any:
         try:
             body = json.loads(content)
         except ValueError:  # a proxy's HTML page, or an app that asked for another format
-            return
+            return None
         if isinstance(body, dict):
             self.take(body)
+        return body
 
 
 def usage_attributes(usage: Mapping[str, Any], *, makes: str = "") -> dict[str, AttributeValue]:

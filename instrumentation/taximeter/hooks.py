@@ -17,6 +17,7 @@ from taximeter.call import Call
 from taximeter.call_headers import taken_from_options, taken_from_request
 from taximeter.current import Metering, current_call, entered
 from taximeter.guard import never_raise, warn_once
+from taximeter.handover import hand_over, take_back
 from taximeter.httpx import Httpx
 from taximeter.inject import asking_for_usage, note_refusal
 from taximeter.looks import look
@@ -170,10 +171,29 @@ def _build_request(build: Callable[..., Any]) -> Callable[..., Any]:
 def _process_response(process: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(process)
     def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
-        if (call := current_call.get()) is not None:
-            with never_raise("reading an answer"):
-                _read(call, **kwargs)
-        return process(client, *args, **kwargs)
+        if (call := current_call.get()) is None:
+            return process(client, *args, **kwargs)
+        with never_raise("reading an answer"):
+            _read(call, **kwargs)
+        try:
+            return process(client, *args, **kwargs)
+        finally:
+            take_back(kwargs["response"])
+
+    return metered
+
+
+def _async_process_response(process: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(process)
+    async def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
+        if (call := current_call.get()) is None:
+            return await process(client, *args, **kwargs)
+        with never_raise("reading an answer"):
+            _read(call, **kwargs)
+        try:
+            return await process(client, *args, **kwargs)
+        finally:
+            take_back(kwargs["response"])
 
     return metered
 
@@ -215,7 +235,8 @@ def _read(call: Call, *, response: Any, stream: bool, retries_taken: int = 0, **
         observe(response, call, events=stream)
         return
     call.body_ended()
-    read_whole(response.content, call)
+    if (body := read_whole(response.content, call)) is not None:
+        hand_over(response, body)
 
 
 def _by_wrapt(hooks: Mapping[str, Callable[..., Any]]) -> dict[str, Hook]:
@@ -232,7 +253,7 @@ _HOOKS: dict[str, dict[str, Hook]] = {
         "SyncAPIClient.request": _request,
         "SyncAPIClient._process_response": _process_response,
         "AsyncAPIClient.request": _async_request,
-        "AsyncAPIClient._process_response": _process_response,
+        "AsyncAPIClient._process_response": _async_process_response,
         **_by_wrapt(attempts.HOOKS),
     },
     **{module: _by_wrapt(_httpx.hooks()) for module in httpx.MODULES},

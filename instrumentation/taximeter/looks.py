@@ -136,6 +136,5 @@ class JobAnswer(Answer):
             return
         self._show({**turn, "usage": turn.get("usage") or event.get("usage")})
 
-    def read(self, content: bytes | bytearray, *, whole: bool = True) -> None:
-        if whole:
-            self._parse(content)
+    def read(self, content: bytes | bytearray, *, whole: bool = True) -> Any:
+        return self._parse(content) if whole else None

@@ -32,14 +32,16 @@ EVENT_STREAM = b"text/event-stream"
 _NO_TEXT = (b"audio/", b"image/", b"video/", b"application/octet-stream")
 
 
-def read_whole(content: bytes, call: Call) -> None:
-    """Read a body that has arrived; speech may be events, whatever the request's type."""
+def read_whole(content: bytes, call: Call) -> Any:
+    """Read a body that has arrived, and give it parsed, or None where that was not needed."""
+    # Speech may be events, whatever the request's type.
     if call.media.startswith(EVENT_STREAM):
         events = Events(call.answer)
         events.feed(content)
         events.finish()
     elif not call.media.startswith(_NO_TEXT):
-        call.answer.read(content)
+        return call.answer.read(content)
+    return None
 
 
 def _event_reader(response: Any, call: Call) -> Reader:
