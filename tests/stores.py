@@ -12,6 +12,7 @@ TABLES = (
     "spend_hourly",
     "latency_hourly",
     "spend_daily",
+    "reconciliations",
 )
 
 

@@ -15,6 +15,7 @@ from taximeter_alerts.channels import channels_of
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
+from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.routes import health, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
@@ -67,6 +68,8 @@ class Service:
         self.app = self._application()
         self.app.include_router(health(self._trouble))
         self.app.include_router(spend_api(self._store, budgets))
+        self.app.include_router(reconciliation_api(self._store, settings))
+        self.app.include_router(reconciliation_page(self._store))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
         self.app.include_router(
             receiver(

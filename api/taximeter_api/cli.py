@@ -16,6 +16,9 @@ from rich.table import Table
 
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.state import StateUnavailable
+from taximeter_api.commands.reconcile import reconcile
+from taximeter_api.openai_account import AccountUnreadable
+from taximeter_api.reconciliation import MonthUnknown
 from taximeter_api.serve import PortTaken, serve
 from taximeter_collector.settings import PREFIX, SettingsError, read_settings
 from taximeter_collector.store import StoreError, StoreUnavailable
@@ -27,6 +30,8 @@ REFUSALS = (
     StoreUnavailable,
     StateUnavailable,
     PortTaken,
+    AccountUnreadable,
+    MonthUnknown,
     OSError,
 )
 
@@ -37,6 +42,7 @@ app = typer.Typer(
 )
 budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
 app.add_typer(budgets_app, name="budgets")
+app.command()(reconcile)
 
 
 @app.command("serve")

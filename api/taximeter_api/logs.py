@@ -27,5 +27,5 @@ def set_up(level: str) -> None:
     handler.setFormatter(Fields())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # These report as warnings what they also raise, and we say better.
-    for chatty in ("uvicorn", "urllib3", "clickhouse_connect"):
+    for chatty in ("uvicorn", "urllib3", "clickhouse_connect", "openai", "httpx", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.ERROR)

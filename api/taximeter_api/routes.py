@@ -16,18 +16,12 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import crossed
 from taximeter_alerts.periods import month_at
 from taximeter_alerts.watch import current, spent_by_budget
-from taximeter_api.page import CSP, render
+from taximeter_api.page import PAGE_HEADERS, render
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.labels import label
 from taximeter_collector.store import MEASURES, Dimension, Period, Scope, SpendRow, Store
 
 NOT_FILTERS: Final = frozenset({"group_by", "from", "to"})
-PAGE_HEADERS: Final = {
-    "Content-Security-Policy": CSP,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 
 
 def health(trouble: Callable[[], str]) -> APIRouter:

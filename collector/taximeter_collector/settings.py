@@ -52,6 +52,12 @@ class Settings(BaseModel):
     """Token for the page and the API: Bearer, or the password of a browser's sign-in."""
     slack_webhook_url: SecretStr | None = None
     """Slack incoming webhook of the channel `slack`."""
+    openai_admin_key: SecretStr | None = None
+    """Admin key of the organisation that reads usage and costs, for `taximeter reconcile`."""
+    openai_url: str = "https://api.openai.com/v1"
+    """Where the admin API is."""
+    openai_keys: str = ""
+    """Our names of API keys and OpenAI's ids, like `wxyz=key_abc, 9f3k-1a2b3c4d=key_def`."""
     tick_seconds: Annotated[float, Field(ge=0.2, le=300)] = 2.0
     """How often budgets are evaluated and due alerts sent."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=3600)] = 30.0
@@ -71,12 +77,21 @@ class Settings(BaseModel):
             raise ValueError("give chdb:///absolute/path or clickhouse://user:password@host:port")
         return value
 
-    @field_validator("public_url", "slack_webhook_url")
+    @field_validator("public_url", "slack_webhook_url", "openai_url")
     @classmethod
     def _is_a_web_address(cls, value: str | SecretStr | None) -> str | SecretStr | None:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if text and not (text.startswith(("http://", "https://")) and _split(text).hostname):
             raise ValueError("give an address like https://host/path")
+        return value
+
+    @field_validator("openai_keys")
+    @classmethod
+    def _names_keys(cls, value: str) -> str:
+        for pair in value.split(",") if value else ():
+            ours, equals, theirs = pair.partition("=")
+            if not (ours.strip() and equals and theirs.strip()):
+                raise ValueError("give pairs like wxyz=key_abc, 9f3k-1a2b3c4d=key_def")
         return value
 
     @field_validator("ingest_token", "read_token")
@@ -122,6 +137,12 @@ class Settings(BaseModel):
             return False
 
     @property
+    def key_ids(self) -> Mapping[str, str]:
+        """OpenAI's ids of keys by our names, where the setting says so."""
+        pairs = (pair.split("=", 1) for pair in self.openai_keys.split(",") if pair)
+        return {ours.strip(): theirs.strip() for ours, theirs in pairs}
+
+    @property
     def store_url(self) -> str:
         return self.store or f"chdb://{(self.data_dir / 'store').resolve()}"
 
@@ -135,7 +156,11 @@ class Settings(BaseModel):
 
     @property
     def page_url(self) -> str:
-        return (self.public_url or f"http://{self._shown_host}:{self.port}").rstrip("/")
+        return (self.public_url or self.local_url).rstrip("/")
+
+    @property
+    def local_url(self) -> str:
+        return f"http://{self._shown_host}:{self.port}"
 
     @property
     def otlp_url(self) -> str:
@@ -198,4 +223,6 @@ def _in_one_line(error: ValidationError) -> str:
     return f"{variable}={shown}: {message}"
 
 
-SECRETS = frozenset({"ingest_token", "read_token", "slack_webhook_url", "store"})
+SECRETS = frozenset(
+    {"ingest_token", "openai_admin_key", "read_token", "slack_webhook_url", "store"}
+)

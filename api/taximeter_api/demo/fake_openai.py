@@ -8,7 +8,7 @@ import itertools
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ def default_answer(_path: str, _body: Body) -> Answer:
     return Answer()
 
 
-def fake_openai(answer: Answering = default_answer) -> Starlette:
+def fake_openai(answer: Answering = default_answer, admin: Sequence[Route] = ()) -> Starlette:
     """Build the app; `answer(path, body)` decides on each request, retries included."""
     numbers = itertools.count(1)
 
@@ -72,6 +72,7 @@ def fake_openai(answer: Answering = default_answer) -> Starlette:
             route("/v1/chat/completions", _chat),
             route("/v1/responses", _response),
             route("/v1/embeddings", _embeddings),
+            *admin,
         ]
     )
 

@@ -118,6 +118,8 @@ def _span(moment: datetime, traffic: Traffic, chance: random.Random) -> Span:
         "taximeter.team": traffic.team,
         "user.id": "svc-batch" if traffic.nightly else f"u{user:04d}",
         "taximeter.attempts": 1,
+        "taximeter.api_key": "demo",
+        "taximeter.openai.project": "proj_demo",
     }
     if failed:
         status = chance.choice([429, 429, 500, 400])

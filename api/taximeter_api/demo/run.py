@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,9 @@ from rich.progress import Progress
 
 from taximeter_alerts.message import plain
 from taximeter_api.demo import history
-from taximeter_api.demo.fake_openai import Answer, Body, fake_openai, serving
+from taximeter_api.demo.books import FORGOTTEN_KEY, ServedBooks
+from taximeter_api.demo.fake_account import admin_routes
+from taximeter_api.demo.fake_openai import Answer, Answering, Body, fake_openai, serving
 from taximeter_api.demo.slack import fake_slack
 from taximeter_api.page.format import money
 
@@ -49,6 +51,7 @@ class Demo:
     otlp_url: str
     openai_url: str
     messages: list[dict[str, Any]]
+    books: ServedBooks
     console: Console = field(default_factory=lambda: Console(highlight=False))
     http: urllib3.PoolManager = field(
         default_factory=lambda: urllib3.PoolManager(retries=False, timeout=10)
@@ -104,6 +107,7 @@ def _show(demo: Demo) -> None:
     demo.console.print(Panel("\n".join(plain(demo.messages[0])), title="#llm-costs", width=90))
     for row in demo.spend(group_by="feature")["rows"][:4]:
         _say(demo, row["feature"], f"{money(Decimal(row['cost']))} this month")
+    _reconcile(demo)
     page = demo.http.request("GET", demo.page_url)
     if page.status != 200 or b"code-review-bot" not in page.data:
         raise DemoFailed(f"the page answered {page.status} without the features")
@@ -119,7 +123,9 @@ def _start(stack: ExitStack) -> Demo:
     folder = Path(tempfile.mkdtemp(prefix="taximeter-demo-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     messages: list[dict[str, Any]] = []
-    openai_url = stack.enter_context(serving(fake_openai(_answer)))
+    books = ServedBooks(datetime.now(UTC))
+    openai = fake_openai(_answering(books), admin_routes(books))
+    openai_url = stack.enter_context(serving(openai))
     slack_url = stack.enter_context(serving(fake_slack(messages)))
     ports = (_free_port(PAGE_PORT), _free_port(OTLP_PORT))
     demo = Demo(
@@ -128,6 +134,7 @@ def _start(stack: ExitStack) -> Demo:
         otlp_url=f"http://127.0.0.1:{ports[1]}",
         openai_url=openai_url,
         messages=messages,
+        books=books,
     )
     settings = {
         "PORT": str(ports[0]),
@@ -135,6 +142,8 @@ def _start(stack: ExitStack) -> Demo:
         "DATA_DIR": str(folder / "data"),
         "BUDGETS": str(folder / "budgets.yaml"),
         "SLACK_WEBHOOK_URL": f"{slack_url}/services/T000/B000/demo",
+        "OPENAI_URL": f"{openai_url}/v1",
+        "OPENAI_ADMIN_KEY": "sk-admin-demo",
         "LOG_LEVEL": "warning",
     }
     environment = _environment(
@@ -163,6 +172,7 @@ def _back_fill(demo: Demo) -> int:
             )
             if answer.status != 200:
                 raise DemoFailed(f"the receiver answered {answer.status}")
+            demo.books.serve_history(body)
             progress.advance(task)
     return sum(spans for _, spans in bodies)
 
@@ -187,6 +197,34 @@ budgets:
 """
     (demo.folder / "budgets.yaml").write_text(text, encoding="utf-8")
     return Decimal(limit)
+
+
+def _reconcile(demo: Demo) -> None:
+    """Compare with the fake's bill, in the month of the newest day that is final."""
+    month = f"{datetime.now(UTC) - timedelta(days=3):%Y-%m}"
+    answer = demo.http.request(
+        "POST", f"{demo.page_url}/api/reconciliation?month={month}", timeout=PATIENCE_S
+    )
+    if answer.status != 200:
+        raise DemoFailed(f"the reconciliation answered {answer.status}: {answer.data[:200]!r}")
+    unseen = [cause for cause in answer.json()["causes"] if cause["kind"] == "unseen"]
+    page = demo.http.request("GET", f"{demo.page_url}/reconciliation").data.decode()
+    if not unseen or FORGOTTEN_KEY.name not in page:
+        raise DemoFailed("the reconciliation does not name the key that was not metered")
+    usd = sum((Decimal(cause["usd"]) for cause in unseen), Decimal(0))
+    _say(demo, "OpenAI's bill", f"{money(usd)} more: {FORGOTTEN_KEY.name} was never metered")
+
+
+def _answering(books: ServedBooks) -> Answering:
+    def answer(path: str, body: Body) -> Answer:
+        decided = _answer(path, body)
+        if decided.status < 400:
+            output = 0 if path.endswith("embeddings") else decided.output_tokens
+            counts = (decided.input_tokens, decided.cached_tokens, output)
+            books.serve(str(body["model"]), *counts, at=datetime.now(UTC))
+        return decided
+
+    return answer
 
 
 def _answer(_path: str, body: Body) -> Answer:

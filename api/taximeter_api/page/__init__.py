@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from taximeter_analysis.reconcile import Revision
 from taximeter_api.overview import Overview
 from taximeter_api.page import charts, sentences
 from taximeter_api.page import format as fmt
+from taximeter_collector.store import Reconciliation
 
-__all__ = ["CSP", "render"]
+__all__ = ["CSP", "PAGE_HEADERS", "render", "render_reconciliation"]
 
 HERE = Path(__file__).parent
 CSS = (HERE / "static" / "page.css").read_text(encoding="utf-8")
@@ -26,10 +30,17 @@ CSP = (
     " img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 """The value of the Content-Security-Policy header to send with the page."""
+PAGE_HEADERS: Final = {
+    "Content-Security-Policy": CSP,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 COLOURS = 8
 ROWS = 12
 LINES = 6
+BILL_ROWS = 20
 
 
 def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0.1:4318") -> str:
@@ -57,6 +68,15 @@ def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0
         rows=rows,
         legend=_legend(overview, colours),
         lines=LINES,
+    )
+
+
+def render_reconciliation(
+    one: Reconciliation | None, revised: Sequence[Revision], *, now: datetime
+) -> str:
+    """Return the HTML of the page that puts OpenAI's bill beside our meter."""
+    return _reconciliation.render(
+        one=one, revised=revised, now=now, words=sentences.CAUSES, rows=BILL_ROWS
     )
 
 
@@ -100,3 +120,4 @@ def _environment() -> Environment:
 _environment_of_the_page = _environment()
 _overview = _environment_of_the_page.get_template("overview.html")
 _first_run = _environment_of_the_page.get_template("first_run.html")
+_reconciliation = _environment_of_the_page.get_template("reconciliation.html")

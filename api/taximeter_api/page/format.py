@@ -37,6 +37,11 @@ def beside(usd: Decimal, other: Decimal) -> str:
     return ledger(usd) if usd < other <= usd + Decimal("0.5") else _dollars(usd, "1")
 
 
+def signed(usd: Decimal) -> str:
+    """Tell a difference in dollars with its direction."""
+    return f"+{ledger(usd)}" if usd > 0 else ledger(usd).replace("-", "\N{MINUS SIGN}", 1)
+
+
 def limit(usd: Decimal) -> str:
     """Tell a budget's limit as it was written: never rounded to another one."""
     if usd == usd.to_integral_value():

@@ -11,6 +11,17 @@ from markupsafe import Markup
 
 from taximeter_api.overview import BudgetLine, BurnUp, Overview
 from taximeter_api.page import format as fmt
+from taximeter_collector.store import CauseKind
+
+CAUSES = {
+    CauseKind.UNSEEN: "Calls we never saw",
+    CauseKind.UNPRICED: "Calls without a price",
+    CauseKind.PROVISIONAL: "The last 48 hours, still counted",
+    CauseKind.TOOLS: "Tools",
+    CauseKind.UNMATCHED_KEY: "Keys that match none of OpenAI's",
+    CauseKind.ROUNDING: "Rounding",
+    CauseKind.OTHER: "Other",
+}
 
 
 def last_moment(burn_up: BurnUp, zone: ZoneInfo) -> datetime:

@@ -4,18 +4,41 @@
 speak through the same client.
 """
 
-from taximeter_collector.store.errors import RowsRefused, StoreError, StoreUnavailable
+from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
+from taximeter_collector.store.reconciliations import (
+    ITEMS,
+    TOKEN_ITEMS,
+    TOOL_ITEMS,
+    BilledDay,
+    BilledLine,
+    Cause,
+    CauseKind,
+    Gap,
+    OwnUse,
+    Reconciliation,
+)
 from taximeter_collector.store.spend import MEASURES, Dimension, Period, Scope, SpendRow
 from taximeter_collector.store.store import Store
 
 __all__ = [
+    "ITEMS",
     "MEASURES",
+    "TOKEN_ITEMS",
+    "TOOL_ITEMS",
+    "BilledDay",
+    "BilledLine",
+    "Cause",
+    "CauseKind",
     "Dimension",
+    "Gap",
+    "OwnUse",
     "Period",
+    "Reconciliation",
     "RowsRefused",
     "Scope",
     "SpendRow",
     "Store",
     "StoreError",
+    "StoreInUse",
     "StoreUnavailable",
 ]

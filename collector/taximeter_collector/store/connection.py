@@ -15,7 +15,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 
-from taximeter_collector.store.errors import RowsRefused, StoreError, StoreUnavailable
+from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 
 READERS = 2
 REASON = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)")
@@ -108,7 +108,7 @@ def _client(url: str) -> Client:
 
 
 def _refuse_if_locked(url: str) -> None:
-    """Raise StoreError when another process has an embedded store open.
+    """Raise StoreInUse when another process has an embedded store open.
 
     The engine would say so on its own stderr only, and give a nameless error.
     """
@@ -120,7 +120,7 @@ def _refuse_if_locked(url: str) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreError(
+            raise StoreInUse(
                 f"another process has the store {parts.path} open; "
                 "one process serves an embedded store: stop the other, or use clickhouse://"
             ) from None

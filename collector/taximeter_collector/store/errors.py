@@ -9,5 +9,9 @@ class RowsRefused(StoreError):
     """Some of the rows can't be stored; without them the others can."""
 
 
+class StoreInUse(StoreError):
+    """Another process has the embedded store open: ask that one."""
+
+
 class StoreUnavailable(Exception):
     """The store does not answer now; a later attempt may succeed."""

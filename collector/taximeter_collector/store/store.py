@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +14,13 @@ from urllib.parse import urlsplit
 from taximeter_collector.calls import Call, Priced
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.reconciliations import (
+    OwnUse,
+    Reconciliation,
+    keep,
+    kept,
+    openai_use,
+)
 from taximeter_collector.store.rollups import open_hours, refresh_days, refresh_hours
 from taximeter_collector.store.schema import migrate
 from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend, spent
@@ -159,6 +166,17 @@ class Store:
             input_tokens=input_tokens,
             cached_input_tokens=cached,
         )
+
+    def openai_use(self, period: Period) -> list[OwnUse]:
+        """Return what OpenAI was used for, by what its bill tells apart."""
+        return list(openai_use(self._connection, period))
+
+    def keep_reconciliation(self, reconciliation: Reconciliation) -> None:
+        keep(self._connection, reconciliation)
+
+    def reconciliations(self, month: date | None = None) -> list[Reconciliation]:
+        """Return the newest reconciliations of a month, or of any, the newest first."""
+        return kept(self._connection, month)
 
     def last_call_at(self) -> datetime | None:
         last: datetime = self._connection.read(LAST_CALL).result_rows[0][0]

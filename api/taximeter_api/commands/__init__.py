@@ -1,0 +1,1 @@
+"""Commands of `taximeter`, one a module."""

@@ -1,0 +1,85 @@
+"""`taximeter reconcile`: OpenAI's bill beside our meter."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+import urllib3
+from rich.console import Console
+from rich.table import Table
+
+from taximeter_analysis.reconcile import revisions
+from taximeter_api.openai_account import AccountUnreadable
+from taximeter_api.page.format import at_least, ledger, signed
+from taximeter_api.page.sentences import CAUSES
+from taximeter_api.reconciliation import as_json, month_of, reconcile_month
+from taximeter_collector.settings import Settings, read_settings
+from taximeter_collector.store import CauseKind, Store, StoreInUse
+
+SERVICE_PATIENCE_S = 900
+
+
+def reconcile(
+    *,
+    month: Annotated[str, typer.Option(help="Like 2026-11; the current one by default.")] = "",
+    as_json_: Annotated[bool, typer.Option("--json", help="Print JSON, with every digit.")] = False,
+) -> None:
+    """Compare what OpenAI billed with what was metered, and name why they differ."""
+    settings = read_settings(os.environ)
+    now = datetime.now(UTC)
+    first = month_of(month, now)
+    with Console(stderr=True).status("reading OpenAI's usage and costs"):
+        try:
+            with closing(Store(settings.store_url)) as store:
+                one = reconcile_month(store, settings, first, now)
+                told = as_json(one, revisions(store.reconciliations(first)))
+        except StoreInUse:
+            told = _by_the_service(settings, f"{first:%Y-%m}")
+    if as_json_:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        _show(told, Console(highlight=False))
+
+
+def _by_the_service(settings: Settings, month: str) -> dict[str, Any]:
+    """Ask the running service, which has the embedded store open."""
+    token = settings.read_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    address = f"{settings.local_url}/api/reconciliation?month={month}"
+    try:
+        answer = urllib3.request(
+            "POST", address, headers=headers, timeout=SERVICE_PATIENCE_S, retries=False
+        )
+    except urllib3.exceptions.HTTPError:
+        raise AccountUnreadable(
+            f"another process has the store open, and no service answers at {settings.local_url}"
+        ) from None
+    if answer.status != 200:
+        reason = answer.data.decode(errors="replace").strip()
+        raise AccountUnreadable(f"the service answered {answer.status}: {reason}")
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def _show(told: dict[str, Any], console: Console) -> None:
+    billed, metered = Decimal(told["billed"]), Decimal(told["metered"])
+    table = Table("Cause", "Which", title=f"OpenAI's bill of {told['month']}", title_justify="left")
+    table.add_column("USD", justify="right")
+    table.add_row("Billed by OpenAI", "", ledger(billed))
+    table.add_row("Metered", "", at_least(metered, told["unpriced_calls"], ledger))
+    table.add_section()
+    for cause in told["causes"]:
+        kind = CAUSES[CauseKind(cause["kind"])]
+        table.add_row(kind, cause["detail"], signed(Decimal(cause["usd"])))
+    table.add_section()
+    table.add_row("Difference", "", signed(Decimal(told["difference"])))
+    console.print(table)
+    for day in told["revisions"]:
+        before, after = ledger(Decimal(day["before"])), ledger(Decimal(day["after"]))
+        console.print(f"OpenAI revised {day['day']} from {before} to {after}.")

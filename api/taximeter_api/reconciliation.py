@@ -1,0 +1,128 @@
+"""Reconcile a month, keep the result and tell it over HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import HTMLResponse
+
+from taximeter_alerts.periods import month_at
+from taximeter_analysis.reconcile import Revision, reconcile, revisions
+from taximeter_api.openai_account import AccountUnreadable, read_account
+from taximeter_api.page import PAGE_HEADERS, render_reconciliation
+from taximeter_collector.settings import Settings
+from taximeter_collector.store import Period, Reconciliation, Store
+
+Month = Annotated[str, Query(description="Like 2026-11; empty: the newest", examples=["2026-11"])]
+
+
+class MonthUnknown(Exception):
+    """The month is not understood; the message names the accepted form."""
+
+
+def month_of(text: str, now: datetime) -> date:
+    """Return the first day of a month that has begun; "" is the current one."""
+    try:
+        month = date.fromisoformat(f"{text or f'{now:%Y-%m}'}-01")
+    except ValueError:
+        raise MonthUnknown(f"month={text!r}: give a month like 2026-11") from None
+    if month > now.date():
+        raise MonthUnknown(f"month={text!r}: give a month that has begun")
+    return month
+
+
+def reconcile_month(store: Store, settings: Settings, month: date, now: datetime) -> Reconciliation:
+    """Read OpenAI's side, compare, keep and return; raises AccountUnreadable."""
+    start = datetime(month.year, month.month, 1, tzinfo=UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    period = Period(start, min(month_at(start, ZoneInfo("UTC")).end, midnight + timedelta(days=1)))
+    account = read_account(settings, period)
+    own = store.openai_use(period)
+    result = reconcile(account, own, month=month, chosen=settings.key_ids, now=now)
+    store.keep_reconciliation(result)
+    return result
+
+
+def as_json(one: Reconciliation, revised: list[Revision]) -> dict[str, Any]:
+    """Turn a reconciliation into what the API and `--json` tell; money as text, every digit."""
+    told = asdict(one) | {
+        "month": f"{one.month:%Y-%m}",
+        "currency": "USD",
+        "difference": one.difference,
+        "metered_is_complete": one.unpriced_calls == 0,
+        "revisions": [asdict(revision) for revision in revised],
+    }
+    plain: dict[str, Any] = _plain(told)
+    return plain
+
+
+def reconciliation_api(store: Store, settings: Settings) -> APIRouter:
+    router = APIRouter(prefix="/api")
+    reading = threading.Lock()
+
+    @router.get("/reconciliation")
+    def newest(month: Month = "") -> dict[str, Any]:
+        """Tell the newest comparison with OpenAI's bill."""
+        runs = _runs(store, month)
+        if not runs:
+            raise HTTPException(404, "nothing is reconciled yet: run `taximeter reconcile`")
+        return as_json(runs[0], revisions(runs))
+
+    @router.post("/reconciliation")
+    def take(month: Month = "") -> dict[str, Any]:
+        """Read OpenAI's usage and costs now, and compare; empty is the current month."""
+        now = datetime.now(UTC)
+        if not reading.acquire(blocking=False):
+            raise HTTPException(409, "a reconciliation is under way: wait for it")
+        try:
+            one = reconcile_month(store, settings, month_of(month, now), now)
+        except MonthUnknown as error:
+            raise HTTPException(422, str(error)) from None
+        except AccountUnreadable as error:
+            raise HTTPException(502, str(error)) from None
+        finally:
+            reading.release()
+        return as_json(one, revisions(store.reconciliations(one.month)))
+
+    return router
+
+
+def reconciliation_page(store: Store) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/reconciliation")
+    def page(month: Month = "") -> HTMLResponse:
+        runs = _runs(store, month)
+        now = datetime.now(UTC)
+        html = render_reconciliation(runs[0] if runs else None, revisions(runs), now=now)
+        return HTMLResponse(html, headers=PAGE_HEADERS)
+
+    return router
+
+
+def _runs(store: Store, month: str) -> list[Reconciliation]:
+    """Return the runs of a month, the newest first; "" is the month reconciled last."""
+    if not month:
+        newest = store.reconciliations()
+        return [run for run in newest if run.month == newest[0].month]
+    try:
+        return store.reconciliations(month_of(month, datetime.now(UTC)))
+    except MonthUnknown as error:
+        raise HTTPException(422, str(error)) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

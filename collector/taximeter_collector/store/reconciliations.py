@@ -1,0 +1,224 @@
+"""What a reconciliation asks of the store, and the ones that it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.spend import Period
+
+TOKEN_ITEMS = ("input", "cached input", "cache write", "output")
+TOOL_ITEMS = ("web search", "file search", "container")
+ITEMS = (*TOKEN_ITEMS, "units", *TOOL_ITEMS)
+"""What of a call is billed apart; "units" are characters, seconds and images."""
+
+# A gateway may stand between; the answer of OpenAI itself names its project.
+USE = """
+with
+    [
+        toDecimal64(input_tokens, 6) - cached_input_tokens - cache_write_tokens,
+        toDecimal64(cached_input_tokens, 6),
+        toDecimal64(cache_write_tokens, 6),
+        toDecimal64(output_tokens, 6),
+        arraySum(mapValues(mapFilter((k, v) -> match(k, '^(characters|seconds|images)'), meters))),
+        meters['web_searches'],
+        meters['file_searches'],
+        arraySum(mapValues(mapFilter((k, v) -> startsWith(k, 'container_sessions'), meters)))
+    ] as used,
+    arrayMap(
+        part -> ifNull(part, toDecimal64(0, 12)),
+        [cost_input, cost_cached_input, cost_cache_write, cost_output]
+    ) as by_tokens,
+    ifNull(cost, toDecimal64(0, 12)) - arraySum(by_tokens) as beside_tokens,
+    multiIf(used[6] > 0, 6, used[7] > 0, 7, used[8] > 0, 8, 5) as place
+select
+    toStartOfHour(ts) as at,
+    project,
+    api_key_id,
+    model,
+    batch,
+    service_tier,
+    countIf(error_type = '' or cost_status = 'unpriced'),
+    countIf(cost_status = 'unpriced'),
+    sumForEach(used),
+    sumForEach(arrayMap(one -> if(cost_status = 'unpriced', one, toDecimal64(0, 6)), used)),
+    sumForEach(arrayConcat(
+        by_tokens,
+        arrayMap(n -> if(n = place, beside_tokens, toDecimal64(0, 12)), [5, 6, 7, 8])
+    ))
+from taximeter.calls final
+where toStartOfHour(ts) >= {start:DateTime('UTC')}
+    and toStartOfHour(ts) < {end:DateTime('UTC')}
+    and provider = 'openai'
+    and (server_address = '' or endsWith(server_address, '.openai.com') or project != '')
+group by at, project, api_key_id, model, batch, service_tier
+"""
+
+KEY = ("project", "api_key_id", "model", "batch", "service_tier", "calls", "unpriced_calls")
+
+KEPT = """
+select
+    month, taken_at, billed, metered, unpriced_calls, causes, days, lines, gaps
+from taximeter.reconciliations
+where {month:Nullable(Date)} is null or month = {month:Nullable(Date)}
+order by taken_at desc
+limit 100
+"""
+
+
+class CauseKind(StrEnum):
+    """Why the bill and the meter differ."""
+
+    UNSEEN = "unseen"
+    """Billed for calls that never reached us."""
+    UNPRICED = "unpriced"
+    PROVISIONAL = "provisional"
+    """Of the last 48 hours, which OpenAI still counts."""
+    TOOLS = "tools"
+    UNMATCHED_KEY = "unmatched_key"
+    """Metered under a key that is none of the account's."""
+    ROUNDING = "rounding"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnUse:
+    """Calls to OpenAI of one hour that are billed alike; the tuples follow `ITEMS`."""
+
+    hour: datetime
+    project: str
+    api_key_id: str
+    model: str
+    batch: bool
+    service_tier: str
+    calls: int
+    unpriced_calls: int
+    used: tuple[Decimal, ...]
+    unpriced: tuple[Decimal, ...]
+    """The part of `used` that has no price."""
+    costs: tuple[Decimal, ...]
+    """US dollars of the priced calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    kind: CauseKind
+    detail: str
+    usd: Decimal
+    """How much more OpenAI bills than we metered, for this reason; may be negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class BilledDay:
+    day: date
+    billed: Decimal
+    metered: Decimal
+    is_final: bool
+    """False in the last 48 hours, while OpenAI still counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class BilledLine:
+    project: str
+    key: str
+    item: str
+    billed: Decimal
+    metered: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An hour's tokens of one kind where OpenAI counts others than we do."""
+
+    hour: datetime
+    project: str
+    key: str
+    model: str
+    batch: bool
+    service_tier: str
+    requests: int
+    calls: int
+    billed_tokens: int
+    metered_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """OpenAI's bill of a month beside our meter, as seen at one moment; US dollars."""
+
+    month: date
+    taken_at: datetime
+    billed: Decimal
+    metered: Decimal
+    unpriced_calls: int
+    causes: tuple[Cause, ...]
+    """They sum to `difference` exactly."""
+    days: tuple[BilledDay, ...]
+    lines: tuple[BilledLine, ...]
+    gaps: tuple[Gap, ...]
+    """The largest ones of the final days."""
+
+    @property
+    def difference(self) -> Decimal:
+        return self.billed - self.metered
+
+
+def openai_use(connection: Connection, period: Period) -> Iterator[OwnUse]:
+    """Yield what OpenAI was used for, in whole hours; a query a day, which bounds each."""
+    start = period.start
+    while start < period.end:
+        end = min(start + timedelta(days=1), period.end)
+        rows = connection.read(USE, {"start": start, "end": end}).result_rows
+        for hour, *key, used, unpriced, costs in rows:
+            yield OwnUse(
+                hour=hour.replace(tzinfo=UTC),
+                **dict(zip(KEY, key, strict=True)),
+                used=tuple(used),
+                unpriced=tuple(unpriced),
+                costs=tuple(costs),
+            )
+        start = end
+
+
+def keep(connection: Connection, one: Reconciliation) -> None:
+    values = {field.name: getattr(one, field.name) for field in fields(one)}
+    columns = {
+        name: [[astuple(part) for part in value] if isinstance(value, tuple) else value]
+        for name, value in values.items()
+    }
+    connection.insert("reconciliations", columns)
+
+
+def kept(connection: Connection, month: date | None) -> list[Reconciliation]:
+    """Return the reconciliations of a month, or of any, the newest first."""
+    rows = connection.read(KEPT, {"month": month}).result_rows
+    return [_reconciliation(*row) for row in rows]
+
+
+def _reconciliation(
+    month: date,
+    taken_at: datetime,
+    billed: Decimal,
+    metered: Decimal,
+    unpriced_calls: int,
+    causes: Sequence[Mapping[str, Any]],
+    days: Sequence[Mapping[str, Any]],
+    lines: Sequence[Mapping[str, Any]],
+    gaps: Sequence[Mapping[str, Any]],
+) -> Reconciliation:
+    return Reconciliation(
+        month=month,
+        taken_at=taken_at.replace(tzinfo=UTC),
+        billed=billed,
+        metered=metered,
+        unpriced_calls=unpriced_calls,
+        causes=tuple(Cause(**{**cause, "kind": CauseKind(cause["kind"])}) for cause in causes),
+        days=tuple(BilledDay(**day) for day in days),
+        lines=tuple(BilledLine(**line) for line in lines),
+        gaps=tuple(Gap(**{**gap, "hour": gap["hour"].replace(tzinfo=UTC)}) for gap in gaps),
+    )
