@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -253,7 +253,7 @@ def _lines(ledger: _Ledger) -> list[BilledLine]:
         for line, sums in by_line.items()
     ]
     lines = [line for line in lines if line.billed or line.metered]
-    return sorted(lines, key=lambda line: -abs(line.billed - line.metered))
+    return sorted(lines, key=lambda line: (-abs(line.billed - line.metered), astuple(line)))
 
 
 def _gaps(ledger: _Ledger, now: datetime) -> list[Gap]:
@@ -264,7 +264,8 @@ def _gaps(ledger: _Ledger, now: datetime) -> list[Gap]:
         if _is_final(cell.hour.date(), now)
     ]
     gaps = [gap for gap in gaps if gap.billed_tokens != gap.metered_tokens]
-    return sorted(gaps, key=lambda gap: -abs(gap.billed_tokens - gap.metered_tokens))[:GAPS_KEPT]
+    gaps.sort(key=lambda gap: (-abs(gap.billed_tokens - gap.metered_tokens), astuple(gap)))
+    return gaps[:GAPS_KEPT]
 
 
 def _is_final(day: date, now: datetime) -> bool:

@@ -246,7 +246,7 @@ def _sample_app(demo: Demo, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     environment = _environment(
         {
             "OPENAI_BASE_URL": f"{demo.openai_url}/v1",
-            "OPENAI_API_KEY": "sk-demo",
+            "OPENAI_API_KEY": "sk-proj-of-the-sample-app-demo",
             "TAXIMETER_ENDPOINT": demo.otlp_url,
             "TAXIMETER_ENVIRONMENT": "production",
             "OTEL_SERVICE_NAME": "webapp",

@@ -40,7 +40,8 @@ PAGE_HEADERS: Final = {
 COLOURS = 8
 ROWS = 12
 LINES = 6
-BILL_ROWS = 20
+BILL_ROWS = 24
+CENT = Decimal("0.01")
 
 
 def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0.1:4318") -> str:
@@ -76,7 +77,7 @@ def render_reconciliation(
 ) -> str:
     """Return the HTML of the page that puts OpenAI's bill beside our meter."""
     return _reconciliation.render(
-        one=one, revised=revised, now=now, words=sentences.CAUSES, rows=BILL_ROWS
+        one=one, revised=revised, now=now, words=sentences.CAUSES, rows=BILL_ROWS, cent=CENT
     )
 
 

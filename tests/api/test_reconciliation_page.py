@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+
+import pytest
+
+from bills import NOW, charge, compared, own, used
+from taximeter_analysis.bill import Charge
+from taximeter_analysis.reconcile import Revision, revisions
+from taximeter_api.page import format as fmt
+from taximeter_api.page import render_reconciliation
+from taximeter_collector.store import Reconciliation
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def text(one: Reconciliation | None, revised: list[Revision] | None = None) -> str:
+    html = render_reconciliation(one, revised or [], now=NOW + timedelta(seconds=8))
+    assert "<script" not in html
+    body = html.partition("<main")[2]
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", body)).split())
+
+
+def sample(*charges: Charge) -> Reconciliation:
+    return compared(
+        [charge("2.50"), *charges],
+        [used({"input": 1_000_000}, requests=4)],
+        [own({"input": "1.875"}, {"input": 750_000}, calls=3)],
+    )
+
+
+def test_the_page_says_how_much_why_where_and_when() -> None:
+    words = text(sample(charge("4", key="key_old")))
+
+    for line in (
+        "OpenAI bills more than was metered $4.63",
+        "billed by OpenAI $6.50 metered by Taximeter $1.88",
+        "Calls we never saw laptop (…k7Qz): no call was seen +$4.00",
+        "Calls we never saw web (…wxyz): some of its calls +$0.63",
+        "Difference +$4.63",
+        "gpt-4o, input Shop web (…wxyz) $2.50 $1.88 +$0.63",
+        "3 Nov $6.50 $1.88 +$4.63",
+        "3 Nov 09:00 web (…wxyz) gpt-4o default 4 3 1.0M 750k",
+        "Read 8 s ago",
+    ):
+        assert line in words
+
+
+def test_what_was_metered_is_at_least_when_a_call_has_no_price() -> None:
+    one = compared(
+        [charge("2.50")],
+        [],
+        [own({"input": "1"}), own({}, {"input": 5}, {"input": 5}, unpriced_calls=2)],
+    )
+
+    assert "metered by Taximeter at least $1.00 calls without a price 2" in text(one)
+
+
+@pytest.mark.parametrize(
+    ("metered", "words"),
+    [
+        ("2.50", "The bill and the meter agree $0 "),
+        ("4.50", "Metered more than OpenAI bills $2.00 "),
+    ],
+)
+def test_the_page_says_which_side_is_larger(metered: str, words: str) -> None:
+    same = {"input": 1_000_000}
+
+    assert words in text(compared([charge("2.50")], [used(same)], [own({"input": metered}, same)]))
+
+
+def test_days_that_are_not_final_and_days_that_were_revised_are_marked() -> None:
+    runs = [sample(charge("1")), sample()]
+    late = compared([charge("1", day=NOW.date())], [], [])
+
+    assert "16 Nov not final $1.00 $0 +$1.00" in text(late)
+    assert "OpenAI revised past days: 3 November from $2.50 to $3.50." in text(
+        runs[0], revisions(runs)
+    )
+
+
+def test_before_the_first_reconciliation_the_page_says_how_to_make_one() -> None:
+    assert "Nothing is reconciled yet." in text(None)
+    assert "taximeter reconcile" in text(None)
+
+
+def test_names_from_the_account_are_only_text() -> None:
+    one = compared([charge("1", "<script>alert(1)</script>")], [], [])
+
+    assert "<script>alert(1)</script>" in text(one)
+
+
+def test_a_difference_is_told_with_its_direction() -> None:
+    amounts = [own({"input": usd}).costs[0] for usd in ("1.5", "-1.5", "0", "-0.00001")]
+
+    assert [fmt.signed(usd) for usd in amounts] == [
+        "+$1.50",
+        f"{MINUS}$1.50",
+        "$0",
+        f">{MINUS}$0.0001",
+    ]
