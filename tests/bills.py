@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from taximeter_analysis.bill import Account, BilledUse, Charge, Key
 from taximeter_analysis.reconcile import reconcile
+from taximeter_api.demo.fake_account import AccountKey, Entry
 from taximeter_collector.store import ITEMS, CauseKind, OwnUse, Reconciliation
 
 NOW = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
@@ -80,3 +82,18 @@ def compared(
 
 def causes(one: Reconciliation) -> list[tuple[CauseKind, str, str]]:
     return [(cause.kind, cause.detail, f"{cause.usd.normalize():f}") for cause in one.causes]
+
+
+@dataclass
+class WrittenBooks:
+    """Books as somebody wrote them down; `use` by the endpoint's name."""
+
+    keys: Sequence[AccountKey] = ()
+    use: dict[str, list[Entry]] = field(default_factory=dict)
+    bill: list[Entry] = field(default_factory=list)
+
+    def usage(self, kind: str) -> Sequence[Entry]:
+        return self.use.get(kind, [])
+
+    def costs(self) -> Sequence[Entry]:
+        return self.bill

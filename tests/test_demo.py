@@ -18,4 +18,5 @@ def test_the_demo_shows_the_whole_way_and_checks_itself() -> None:
     assert "60 through the real SDK" in shown.stdout
     assert "1 message: 50 %" in shown.stdout
     assert "50% of budget used: Everything" in shown.stdout
+    assert "more: nightly-export was never metered" in shown.stdout
     assert shown.stderr == ""

@@ -23,8 +23,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.testclient import TestClient
 
+from bills import WrittenBooks
 from builders import NOON, costing
-from taximeter_api.demo.fake_account import AccountKey, Entry, WrittenBooks, admin_routes
+from taximeter_api.demo.fake_account import AccountKey, Entry, admin_routes
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.openai_account import AccountUnreadable, read_account
 from taximeter_api.reconciliation import (

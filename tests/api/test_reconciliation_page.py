@@ -99,5 +99,5 @@ def test_a_difference_is_told_with_its_direction() -> None:
         "+$1.50",
         f"{MINUS}$1.50",
         "$0",
-        f">{MINUS}$0.0001",
+        "<$0.0001",
     ]

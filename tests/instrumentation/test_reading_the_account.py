@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from taximeter_api.demo.fake_account import AccountKey, WrittenBooks, admin_routes
+from bills import WrittenBooks
+from taximeter_api.demo.fake_account import AccountKey, admin_routes
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.openai_account import read_account
 from taximeter_collector.settings import read_settings

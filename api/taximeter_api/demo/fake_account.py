@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -34,21 +34,6 @@ class Books(Protocol):
     def usage(self, kind: str) -> Sequence[Entry]: ...
 
     def costs(self) -> Sequence[Entry]: ...
-
-
-@dataclass
-class WrittenBooks:
-    """Books as somebody wrote them down; `use` by the endpoint's name."""
-
-    keys: Sequence[AccountKey] = ()
-    use: dict[str, list[Entry]] = field(default_factory=dict)
-    bill: list[Entry] = field(default_factory=list)
-
-    def usage(self, kind: str) -> Sequence[Entry]:
-        return self.use.get(kind, [])
-
-    def costs(self) -> Sequence[Entry]:
-        return self.bill
 
 
 def admin_routes(books: Books) -> list[Route]:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 SMALLEST = Decimal("0.0001")
+MINUS = "\N{MINUS SIGN}"
 
 
 def money(usd: Decimal) -> str:
@@ -38,8 +39,10 @@ def beside(usd: Decimal, other: Decimal) -> str:
 
 
 def signed(usd: Decimal) -> str:
-    """Tell a difference in dollars with its direction."""
-    return f"+{ledger(usd)}" if usd > 0 else ledger(usd).replace("-", "\N{MINUS SIGN}", 1)
+    """Tell a difference in dollars with its direction, unless it is next to nothing."""
+    if abs(usd) < SMALLEST:
+        return ledger(abs(usd))
+    return f"{'+' if usd > 0 else MINUS}{ledger(abs(usd))}"
 
 
 def limit(usd: Decimal) -> str:
@@ -103,7 +106,7 @@ def used(percent_of_limit: Decimal, unpriced_calls: int = 0) -> str:
 
 def change(share: float) -> str:
     value = round(share * 100)
-    return f"{value:+,} %".replace("-", "\N{MINUS SIGN}") if value else "0 %"
+    return f"{value:+,} %".replace("-", MINUS) if value else "0 %"
 
 
 def age(then: datetime, now: datetime) -> str:
