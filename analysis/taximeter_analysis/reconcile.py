@@ -98,8 +98,12 @@ class _Ledger:
             self.requests[group] += use.requests
             self._enter(group, use, "their_units", use.used)
             self._count(group, use, (use.requests, 0, _tokens(use.used), 0))
+        found: dict[tuple[str, str], tuple[str, str]] = {}
         for one in own:
-            self._enter_own(one, *whose(one, account.keys, chosen))
+            name = (one.api_key_id, one.project)
+            if name not in found:
+                found[name] = whose(one, account.keys, chosen)
+            self._enter_own(one, *found[name])
 
     def _enter_own(self, one: OwnUse, project: str, key: str) -> None:
         group = _Group(one.hour.date(), project, key, one.model)
