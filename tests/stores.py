@@ -13,6 +13,7 @@ TABLES = (
     "latency_hourly",
     "spend_daily",
     "reconciliations",
+    "lost_spans",
 )
 
 

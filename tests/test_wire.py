@@ -42,6 +42,10 @@ def test_the_collector_reads_the_resource_of_the_contract() -> None:
     assert {key: one["column"] for key, one in WIRE["resource"].items()} == otlp.RESOURCE
 
 
+def test_the_collector_reads_the_losses_of_the_contract() -> None:
+    assert list(WIRE["losses"]) == [otlp.LOST]
+
+
 def test_every_attribute_has_type_unit_meaning_and_a_column_of_the_store(store: Store) -> None:
     rows = store._connection.read("describe table taximeter.calls").result_rows
     columns = {row[0] for row in rows}

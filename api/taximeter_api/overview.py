@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -107,6 +107,8 @@ class Overview:
     """Above 0, `spent` and everything drawn from it is at least what is shown."""
     estimated_cost: Decimal
     calls: int
+    lost_spans: Mapping[str, int] = field(default_factory=dict)
+    """By service: calls of this month that it could not deliver, so that no sum holds them."""
     yesterday: Decimal
     yesterday_unpriced_calls: int = 0
     per_1000_calls: Decimal | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -67,6 +68,16 @@ def spend_api(store: Store, budgets: BudgetFile) -> APIRouter:
             "total": _sums(total),
             "rows": [_keys(by, row) | _sums(row) for row in rows],
         }
+
+    @router.get("/quality")
+    def quality(
+        from_: Annotated[str, Query(alias="from", description="ISO date or time")] = "",
+        to: Annotated[str, Query(description="ISO date or time, exclusive")] = "",
+    ) -> dict[str, Any]:
+        """Say what is missing from the sums of a period, or was altered on its way."""
+        period = _period(from_, to, datetime.now(UTC))
+        bounds = {"from": period.start.isoformat(), "to": period.end.isoformat()}
+        return bounds | asdict(store.quality(period))
 
     @router.get("/budgets")
     def list_budgets() -> dict[str, Any]:

@@ -113,6 +113,7 @@ def overview(
         unpriced_calls=total.unpriced_calls,
         estimated_cost=total.estimated_cost,
         calls=total.calls,
+        lost_spans=store.lost_spans(so_far),
         yesterday=yesterday.cost,
         yesterday_unpriced_calls=yesterday.unpriced_calls,
         per_1000_calls=_per_1000(total),

@@ -71,6 +71,18 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Spans that an app could not deliver, as it says with the next ones that it could."""
+
+    told_at: datetime
+    """Start of the span that brought the news, and its trace and span id."""
+    told_by: str
+    service: str = ""
+    environment: str = ""
+    spans: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One logical call, its retries included. Absent text is "", an absent count is None."""
 
@@ -126,3 +138,4 @@ class Call:
     ttft_ms: int | None = None
     usage: Usage = field(default_factory=Usage)
     tags: Mapping[str, str] = field(default_factory=dict)
+    tags_altered: int | None = None

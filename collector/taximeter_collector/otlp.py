@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from taximeter_collector.calls import Call, Usage, UsageSource
+from taximeter_collector.calls import Call, Loss, Usage, UsageSource
 from taximeter_collector.labels import label
 
 MARKER: Final = "gen_ai.operation.name"
@@ -48,6 +48,7 @@ TEXTS: Final = {
     "error.type": "error_type",
 }
 COUNTS: Final = {
+    "taximeter.tags.altered": ("tags_altered", 2**16),
     "gen_ai.request.max_tokens": ("max_output_tokens", 2**32),
     "server.port": ("server_port", 2**16),
     "taximeter.request.system_tokens": ("system_tokens", 2**32),
@@ -83,6 +84,8 @@ ATTEMPT_WAITS: Final = "taximeter.attempt.waits"
 USAGE_SOURCE: Final = "taximeter.usage.source"
 METER: Final = "taximeter.meter."
 TAG: Final = "taximeter.tag."
+
+LOST: Final = "taximeter.dropped_spans"
 
 SCALARS: Final = frozenset({"string_value", "bool_value", "int_value", "double_value"})
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -153,6 +156,21 @@ def call_of(resource: Values, span: Span, window: Window) -> Call | None:
         return None
     values = _values(span.attributes)
     return _call(ts, span, resource, values) if isinstance(values.get(MARKER), str) else None
+
+
+def losses(request: ExportTraceServiceRequest, window: Window) -> Iterator[Loss]:
+    """Yield what the senders say they could not deliver before."""
+    for of_resource in request.resource_spans:
+        resource = _values(of_resource.resource.attributes)
+        spans = _count(resource.get(LOST), 2**32)
+        first = next((one for scope in of_resource.scope_spans for one in scope.spans), None)
+        if not spans or first is None:
+            continue
+        told_at = _moment(first.start_time_unix_nano)
+        if window.refusal(told_at) is None:
+            told_by = f"{first.trace_id.hex()}/{first.span_id.hex()}"
+            texts = _texts(RESOURCE, resource)
+            yield Loss(told_at=told_at, told_by=told_by, spans=spans, **texts)
 
 
 def _call(ts: datetime, span: Span, resource: Values, values: Values) -> Call:

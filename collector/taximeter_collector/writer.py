@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from taximeter_collector import otlp
-from taximeter_collector.calls import Call, Priced
+from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_segment
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import RowsRefused, Store
@@ -96,7 +96,9 @@ class Writer:
             )
             self._journal.set_aside(path)
             return
-        self._add(path, self._rows(path, segment), token=path.stem)
+        rows, losses = self._decoded(path, segment)
+        self._add(path, rows, token=path.stem)
+        self._store.add_losses(losses)
         if segment.damaged:
             log.error("a journal segment is damaged and was set aside", extra={"path": str(path)})
             self._journal.set_aside(path)
@@ -119,13 +121,16 @@ class Writer:
             self._add(path, rows[:middle], f"{token}.0")
             self._add(path, rows[middle:], f"{token}.1")
 
-    def _rows(self, path: Path, segment: Segment) -> list[Row]:
+    def _decoded(self, path: Path, segment: Segment) -> tuple[list[Row], list[Loss]]:
         rows: list[Row] = []
+        losses: list[Loss] = []
         for payload in segment.payloads:
             (milliseconds,) = RECEIVED_AT.unpack_from(payload)
             received_at = datetime.fromtimestamp(milliseconds / 1000, UTC)
             window = otlp.Window.at(received_at, RETENTION)
-            for resource, span in otlp.spans(otlp.parse(payload[RECEIVED_AT.size :])):
+            request = otlp.parse(payload[RECEIVED_AT.size :])
+            losses += otlp.losses(request, window)
+            for resource, span in otlp.spans(request):
                 try:
                     call = otlp.call_of(resource, span, window)
                     if call is not None:
@@ -133,4 +138,4 @@ class Writer:
                 except Exception:
                     log.exception("a span can't be read and was set aside")
                     self._journal.set_rows_aside(path, [span.SerializeToString()])
-        return rows
+        return rows, losses

@@ -7,20 +7,24 @@ from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from taximeter.answer import AttributeValue
 from taximeter.guard import never_raise
 from taximeter.labels import make_readable
 from taximeter.origin import calling_function, global_provider, request_served, server_around, watch
 from taximeter.settings import Settings
 from taximeter.tags import FEATURE, NAMES, attributes_of, current_tags
 
+ALTERED = "taximeter.tags.altered"
+
 
 class Attribution:
-    __slots__ = ("_caller", "_of_call", "_server", "_tags")
+    __slots__ = ("_altered", "_caller", "_of_call", "_server", "_tags")
 
     def __init__(self, settings: Settings, parameters: Mapping[str, Any], parent: Span) -> None:
         """Note what holds where the call starts: its stream may be read elsewhere."""
         self._tags = {**defaults(settings), **stated_in(parameters), **current_tags()}
         self._of_call: Mapping[str, str] = {}
+        self._altered = 0
         self._server: object = None
         self._caller: str | None = None
         if FEATURE not in self._tags:
@@ -35,13 +39,13 @@ class Attribution:
         """Add the tags of all calls of the client, by the keywords of `tag`."""
         self._tags.update(attributes_of(tags))
 
-    def attributes(self) -> dict[str, str]:
+    def attributes(self) -> Mapping[str, AttributeValue]:
         """Give the tags at the end of the call, when the app's framework has set its route."""
         self._tags.update(self._of_call)
         if FEATURE not in self._tags and (feature := self._served() or self._caller):
             self._tags[FEATURE] = feature
-        make_readable(self._tags)
-        return self._tags
+        self._altered += make_readable(self._tags)
+        return {**self._tags, ALTERED: self._altered} if self._altered else self._tags
 
     def _find(self, parent: Span) -> None:
         if parent is not INVALID_SPAN:

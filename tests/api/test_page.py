@@ -137,6 +137,16 @@ def test_calls_without_a_price_make_every_total_a_lower_bound() -> None:
     assert "no known price" not in text()
 
 
+def test_what_apps_lost_is_said_where_it_is_missing() -> None:
+    words = text(lost_spans={"exports": 1200, "": 1})
+
+    assert (
+        "1,200 calls of exports, 1 call of an app without a name did not arrive: "
+        "every total is at least what is shown."
+    ) in words
+    assert "did not arrive" not in text()
+
+
 def test_a_forecast_without_all_prices_does_not_promise_what_is_left() -> None:
     month = burn_up(forecast="700", limit_reached_at=None)
 

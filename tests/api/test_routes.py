@@ -10,9 +10,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from builders import NOON, Rows, costing, unpriced
+from builders import NOON, Rows, call, costing, unpriced
 from taximeter_alerts.budget_file import BudgetFile
 from taximeter_api.routes import health, spend_api
+from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.store import Store
 
 AROUND = {"from": "2026-11-01", "to": "2026-12-01"}
@@ -125,6 +126,30 @@ def test_a_bad_question_names_field_value_and_accepted_form(
     assert answer.status_code == 422
     for word in words:
         assert word in answer.json()["detail"]
+
+
+def test_what_is_missing_or_altered_is_counted(client: TestClient, store: Store) -> None:
+    absurd = Priced(status=CostStatus.UNPRICED, usd=None, reason="absurd usage: negative")
+    add(
+        store,
+        costing("1", tags_altered=2),
+        unpriced(),
+        unpriced(),
+        (call(), absurd),
+        (call(), Priced(status=CostStatus.ESTIMATED, usd=Decimal(1), reason="counted")),
+    )
+    store.add_losses([Loss(told_at=NOON, told_by="1/2", service="webapp", spans=3)])
+
+    assert client.get("/api/quality", params=AROUND).json() == {
+        "from": "2026-11-01T00:00:00+00:00",
+        "to": "2026-12-01T00:00:00+00:00",
+        "calls": 5,
+        "estimated_calls": 1,
+        "absurd_calls": 1,
+        "altered_calls": 1,
+        "unpriced_calls": {unpriced()[1].reason: 2, "absurd usage: negative": 1},
+        "lost_spans": {"webapp": 3},
+    }
 
 
 def test_budgets_are_listed_with_what_was_spent(client: TestClient) -> None:

@@ -35,6 +35,9 @@ class ClosedFor:
             raise StoreUnavailable("connection refused")
         self._store.add(rows, **more)  # type: ignore[arg-type]
 
+    def add_losses(self, losses: object) -> None:
+        self._store.add_losses(losses)  # type: ignore[arg-type]
+
 
 def written(journal: Journal, store: Store) -> None:
     writer = Writer(journal, store, PriceBook.shipped())
@@ -85,6 +88,21 @@ def test_a_segment_that_was_stored_but_not_deleted_counts_once(
     written(Journal(tmp_path, max_bytes=1_000_000), store)
 
     assert store.spend(DAY)[0].calls == 1
+
+
+def test_what_an_app_lost_counts_once_though_it_is_told_again(store: Store, tmp_path: Path) -> None:
+    resource = {"service.name": "webapp", "taximeter.dropped_spans": 7}
+    told = request(span(span_id=1), span(span_id=2), resource=resource)
+    split = request(span(span_id=1), resource=resource)
+    later = request(span(span_id=3), resource=resource | {"taximeter.dropped_spans": 1})
+    other = request(span(span_id=4), resource={"service.name": "worker"})
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    for message in (told, told, split, later, other):
+        journal.append(frame(NOON, message.SerializeToString())).result(5)
+
+    written(journal, store)
+
+    assert store.lost_spans(DAY) == {"webapp": 8}
 
 
 def test_a_damaged_segment_gives_what_it_can_and_is_kept(store: Store, tmp_path: Path) -> None:

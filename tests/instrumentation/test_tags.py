@@ -118,6 +118,7 @@ def test_a_value_that_is_not_readable_is_made_so(client: openai.OpenAI, spans: A
     assert span["taximeter.feature"] == "say %22hi%22%0A"
     assert len(span["taximeter.tag.plan"]) == 256
     assert span["user.id"] == "?"
+    assert span["taximeter.tags.altered"] == 3
 
 
 def test_a_stream_has_the_tags_of_the_place_that_asked_for_it(

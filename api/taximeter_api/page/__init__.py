@@ -114,7 +114,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(fmt=fmt, bar=charts.bar, sparkline=charts.sparkline)
-    environment.globals.update(css=Markup(CSS), no_known_price=sentences.no_known_price)  # noqa: S704
+    environment.globals.update(lost=sentences.lost, no_known_price=sentences.no_known_price)
+    environment.globals.update(css=Markup(CSS))  # noqa: S704
     return environment
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -90,6 +90,18 @@ def _reached(overview: Overview, zone: ZoneInfo) -> Markup:
     today = at.date() == overview.taken_at.astimezone(zone).date()
     when = f"today {at_} {at:%H:%M}" if today else f"{on} {fmt.long_day(at)}"
     return Markup(" The {} limit is reached {}.").format(fmt.limit(burn_up.budget.limit), when)
+
+
+def lost(spans: Mapping[str, int]) -> Markup:
+    """Say what never came, by service."""
+    parts = [
+        Markup("{} of <bdi>{}</bdi>").format(
+            "1 call" if count == 1 else f"{count:,} calls",
+            fmt.name(service or "an app without a name", 40),
+        )
+        for service, count in spans.items()
+    ]
+    return Markup("{} did not arrive").format(Markup(", ").join(parts))
 
 
 def no_known_price(calls: int) -> str:

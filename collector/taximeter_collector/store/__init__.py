@@ -5,6 +5,7 @@ speak through the same client.
 """
 
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
+from taximeter_collector.store.quality import Quality
 from taximeter_collector.store.reconciliations import (
     ITEMS,
     TOKEN_ITEMS,
@@ -33,6 +34,7 @@ __all__ = [
     "Gap",
     "OwnUse",
     "Period",
+    "Quality",
     "Reconciliation",
     "RowsRefused",
     "Scope",

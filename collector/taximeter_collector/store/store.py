@@ -11,9 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from taximeter_collector.calls import Call, Priced
+from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
 from taximeter_collector.store.reconciliations import (
     OwnUse,
     Reconciliation,
@@ -126,6 +127,10 @@ class Store:
                 )
                 self._connection.insert("calls", columns, token=f"{token}/{week:%G-%V}")
 
+    def add_losses(self, losses: Sequence[Loss]) -> None:
+        """Keep what apps say they could not deliver; the same told again counts once."""
+        add_losses(self._connection, losses)
+
     def refresh(self) -> int:
         """Recompute the rollups of changed hours and days; return how many hours changed."""
         with self._adding:
@@ -177,6 +182,12 @@ class Store:
     def reconciliations(self, month: date | None = None) -> list[Reconciliation]:
         """Return the newest reconciliations of a month, or of any, the newest first."""
         return kept(self._connection, month)
+
+    def lost_spans(self, period: Period) -> dict[str, int]:
+        return lost_spans(self._connection, period)
+
+    def quality(self, period: Period) -> Quality:
+        return quality(self._connection, period)
 
     def last_call_at(self) -> datetime | None:
         last: datetime = self._connection.read(LAST_CALL).result_rows[0][0]
