@@ -116,7 +116,7 @@ def _hook(module: ModuleType, place: str, hook: Hook) -> bool:
     return True
 
 
-# Plain functions: wrapt's proxies would add a microsecond to each of the three.
+# Plain functions: wrapt's proxies would add a microsecond to each of them.
 def _request(request: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(request)
     def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -256,6 +256,6 @@ _HOOKS: dict[str, dict[str, Hook]] = {
         "AsyncAPIClient._process_response": _async_process_response,
         **_by_wrapt(attempts.HOOKS),
     },
-    **{module: _by_wrapt(_httpx.hooks()) for module in httpx.MODULES},
+    **{module: _httpx.hooks() for module in httpx.MODULES},
     **{module: _by_wrapt(_websockets.hooks(name)) for module, name in CONNECTIONS.items()},
 }

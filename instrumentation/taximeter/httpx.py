@@ -6,10 +6,10 @@ alone: they are metered already.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -53,34 +53,41 @@ class Httpx:
     def hooks(self) -> dict[str, Callable[..., Any]]:
         return {"Client.send": self._send, "AsyncClient.send": self._async_send}
 
-    def _send(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-        call = self._begun(*args, **kwargs)
-        if call is None:
-            return wrapped(*args, **kwargs)
-        try:
-            with entered(call):
-                response = wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.failed(error)
-            raise
-        _answered(call, response)
-        return response
+    def _send(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(send)
+        def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
+            # Each call of the SDK comes by here, too.
+            if current_call.get() is not None or (call := self._begun(*args, **kwargs)) is None:
+                return send(client, *args, **kwargs)
+            try:
+                with entered(call):
+                    response = send(client, *args, **kwargs)
+            except BaseException as error:
+                call.failed(error)
+                raise
+            _answered(call, response)
+            return response
 
-    async def _async_send(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-        call = self._begun(*args, **kwargs)
-        if call is None:
-            return await wrapped(*args, **kwargs)
-        try:
-            with entered(call):
-                response = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            call.failed(error)
-            raise
-        _answered(call, response)
-        return response
+        return metered
+
+    def _async_send(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(send)
+        async def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
+            if current_call.get() is not None or (call := self._begun(*args, **kwargs)) is None:
+                return await send(client, *args, **kwargs)
+            try:
+                with entered(call):
+                    response = await send(client, *args, **kwargs)
+            except BaseException as error:
+                call.failed(error)
+                raise
+            _answered(call, response)
+            return response
+
+        return metered
 
     def _begun(self, request: Any = None, **_: Any) -> Call | None:
-        if current_call.get() is not None or getattr(request, "method", "") != "POST":
+        if getattr(request, "method", "") != "POST":
             return None
         with never_raise("starting a call by httpx"):
             metering = self._meter()
@@ -92,7 +99,7 @@ class Httpx:
         return None
 
 
-@lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024)
 def _is_api(host: str, hosts: str) -> bool:
     return f".{host}".endswith((f".{OPENAI_HOST}", AZURE_HOST)) or host.lower() in host_names(hosts)
 
