@@ -25,9 +25,10 @@ check: $(READY)  ## what needs no test run
 	$(BIN)/python -m taximeter_dashboards.build --check
 
 OPENAI ?= 1.66.0 2.0.0
+PYTHONS ?= 3.12 3.13 3.14
 MATRIX := tests/instrumentation/test_matrix.py tests/instrumentation/test_coverage.py
 
-matrix: $(READY)  ## every situation with the oldest supported versions of openai and the pinned one
+matrix: $(READY) browser  ## other versions of openai and of Python, libraries beside us, peers
 	@for version in $(OPENAI); do \
 	  env=$(VENV)/openai-$$version && echo "openai $$version" && \
 	  $(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $$env && \
@@ -39,6 +40,17 @@ matrix: $(READY)  ## every situation with the oldest supported versions of opena
 	@$(BIN)/pytest -q $(MATRIX)
 	./tests/coexistence-environments
 	$(BIN)/pytest -m matrix $(ARGS)
+	@for version in $(PYTHONS); do \
+	  python=$$($(BIN)/uv python find --no-python-downloads $$version 2>/dev/null) \
+	    || { echo "NOT RUN: there is no Python $$version here"; continue; }; \
+	  env=$(VENV)/$$($$python -c 'import sys; print("python-%d.%d" % sys.version_info[:2])') && \
+	  echo "Python $$version" && \
+	  $(BIN)/uv venv --quiet --allow-existing --python $$python $$env && \
+	  $(BIN)/uv pip install --quiet --python $$env/bin/python -r requirements.lock && \
+	  $(BIN)/uv pip install --quiet --python $$env/bin/python --no-deps -e ./instrumentation -e . && \
+	  $$env/bin/python -m pytest -q || exit 1; \
+	done
+	$(BIN)/python benchmarks/peers
 
 bench: $(READY)  ## speed and memory, as ratios in one run
 	for file in benchmarks/*.py; do $(BIN)/python $$file; done

@@ -17,9 +17,12 @@ class Bounded(Generic[K, V]):
         self._values: OrderedDict[K, V] = OrderedDict()
 
     def put(self, key: K, value: V) -> V | None:
-        """Keep a value; give the oldest one that had to go for it."""
+        """Keep a value; give the one that had to go for it: of the same key, or the oldest."""
+        former = self._values.pop(key, None)
         self._values[key] = value
-        return self._values.popitem(last=False)[1] if len(self._values) > self._most else None
+        if former is None and len(self._values) > self._most:
+            return self._values.popitem(last=False)[1]
+        return former
 
     def get(self, key: K) -> V | None:
         return self._values.get(key)

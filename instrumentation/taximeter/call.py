@@ -187,9 +187,9 @@ class Call:
                 instruments.record(self._request, attributes, self._duration_s())
 
     def _hold(self) -> None:
-        oldest = going_on.put(self.answer.id, self)
-        if oldest is not None:
-            oldest.close()
+        other = going_on.put(self.answer.id, self)
+        if other is not None and other is not self:
+            other.close()
 
     def forget(self) -> None:
         self._span = self.kept = None

@@ -52,6 +52,24 @@ def test_a_background_response_keeps_the_tags_of_its_creation(
     assert span["taximeter.usage.source"] == "reported"
 
 
+def test_a_server_that_gives_all_answers_one_id_loses_no_call(
+    api: FakeApi, client: openai.OpenAI, spans: Any
+) -> None:
+    api.script[:] = [QUEUED, QUEUED, DONE]
+
+    with taximeter.tag(feature="first"):
+        client.responses.create(**BACKGROUND)
+    with taximeter.tag(feature="second"):
+        client.responses.create(**BACKGROUND)
+    client.responses.retrieve("resp_1")
+
+    found = {
+        (span.attributes["taximeter.feature"], span.attributes["taximeter.usage.source"])
+        for span in spans.all()
+    }
+    assert found == {("first", "lost"), ("second", "reported")}
+
+
 def test_a_batch_keeps_the_tags_of_its_creation(
     api: FakeApi, client: openai.OpenAI, spans: Any
 ) -> None:
