@@ -146,7 +146,7 @@ def sync_seen(result: Any, step: Step) -> Outcome:
             )
     if step.reads:
         read = getattr(result, step.reads)()
-        return (type(result), seen(read if not hasattr(read, "__next__") else list(read)))
+        return (type(result), seen(read if not hasattr(read, "__next__") else whole(list(read))))
     if not hasattr(result, "__next__"):
         return seen(result)
     items = []
@@ -156,6 +156,11 @@ def sync_seen(result: Any, step: Step) -> Outcome:
             result.close()
             break
     return (type(result), items)
+
+
+def whole(items: list[Any]) -> Any:
+    """Join bytes, which the network cuts anywhere."""
+    return b"".join(items) if items and isinstance(items[0], bytes) else items
 
 
 async def async_outcome(client: Any, step: Step) -> Outcome:
@@ -175,7 +180,7 @@ async def async_seen(result: Any, step: Step) -> Outcome:
         if inspect.isawaitable(read):
             read = await read
         if hasattr(read, "__anext__"):
-            read = [item async for item in read]
+            read = whole([item async for item in read])
         return (type(result), seen(read))
     if not hasattr(result, "__anext__"):
         return seen(result)
