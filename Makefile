@@ -26,14 +26,14 @@ check: $(READY)  ## what needs no test run
 
 OPENAI ?= 1.66.0 2.0.0
 PYTHONS ?= 3.12 3.13 3.14
-MATRIX := tests/instrumentation/test_matrix.py tests/instrumentation/test_coverage.py
+MATRIX := $(addprefix tests/instrumentation/test_,matrix.py coverage.py websockets.py)
 
 matrix: $(READY) browser  ## other versions of openai and of Python, libraries beside us, peers
 	@for version in $(OPENAI); do \
 	  env=$(VENV)/openai-$$version && echo "openai $$version" && \
 	  $(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $$env && \
 	  $(BIN)/uv pip install --quiet --python $$env/bin/python \
-	    openai==$$version pytest pyyaml starlette uvicorn -e './instrumentation[otlp]' && \
+	    openai==$$version pytest pyyaml starlette uvicorn websockets -e './instrumentation[otlp]' && \
 	  PYTHONPATH=tests:api $$env/bin/python -m pytest -q --confcutdir tests/instrumentation \
 	    $(MATRIX) || exit 1; \
 	done

@@ -27,8 +27,9 @@ class Bounded(Generic[K, V]):
     def get(self, key: K) -> V | None:
         return self._values.get(key)
 
-    def pop(self, key: K) -> V | None:
-        return self._values.pop(key, None)
+    def drop(self, key: K, value: V) -> bool:
+        """Forget a value; False when it is not there, or another is in its place."""
+        return self._values.get(key) is value and self._values.pop(key, None) is value
 
     def __contains__(self, key: K) -> bool:
         return key in self._values

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
@@ -21,9 +22,8 @@ from taximeter.answer import Answer, AttributeValue
 from taximeter.attempts import Attempts
 from taximeter.attribution import Attribution
 from taximeter.bounded import Bounded
-from taximeter.estimate import Kept, counted_later
+from taximeter.estimate import Kept, Prompt, counted_later
 from taximeter.guard import never_raise
-from taximeter.tokens import Counts
 
 if TYPE_CHECKING:
     from taximeter.metrics import Metrics
@@ -43,6 +43,7 @@ _COUNTS = {
     "taximeter.ratelimit.remaining_tokens",
 }
 _SUCCESS = {200, 201}
+_NONE: Mapping[str, AttributeValue] = MappingProxyType({})
 
 going_on: Bounded[str, Call] = Bounded(4096)
 """Calls whose work goes on after their answer, by the id under which it is asked for."""
@@ -69,6 +70,7 @@ class Call:
         "goes_on",
         "kept",
         "media",
+        "prompt",
         "streaming",
     )
 
@@ -84,6 +86,7 @@ class Call:
         self.asked_usage = False
         """The meter asked for the usage of this stream, and hides it from the app."""
         self.kept: Kept | None = None
+        self.prompt: Prompt | None = None
         self.attempts: Attempts | None = None
         self.attribution = attribution
         self.media = b""
@@ -163,22 +166,26 @@ class Call:
         if span is None:
             return
         _open_streams.discard(self)
-        kept, self.kept = self.kept, None
-        if kept is not None and kept.wanted and not self.answer.has_usage:
-            self._ended_ns = self._ended_ns or time.time_ns()
-            if counted_later(kept, partial(self._end, span)):
-                return
-        if kept is not None:
-            kept.drop()
+        if (self.kept or self.prompt) and self._counted_later(span):
+            return
         self._end(span)
 
-    def _end(self, span: Span | OwnSpan, counts: Counts | None = None) -> None:
+    def _counted_later(self, span: Span | OwnSpan) -> bool:
+        if self.kept is not None and self.answer.has_usage:
+            self.kept.drop()
+        held = [one for one in (self.kept, self.prompt) if one is not None and one.wanted]
+        self.kept = self.prompt = None
+        self._ended_ns = self._ended_ns or time.time_ns()
+        if held and counted_later(held, partial(self._end, span)):
+            return True
+        for one in held:
+            one.drop()
+        return False
+
+    def _end(self, span: Span | OwnSpan, counts: Mapping[str, AttributeValue] = _NONE) -> None:
         with never_raise("ending a span"):
             attributes = self._final_attributes()
-            if counts is not None:
-                attributes["gen_ai.usage.input_tokens"] = counts.input
-                attributes["gen_ai.usage.output_tokens"] = counts.output
-                attributes["taximeter.usage.source"] = "estimated"
+            attributes.update(counts)
             span.set_attributes(attributes)
             if "error.type" in attributes:
                 span.set_status(Status(StatusCode.ERROR))
@@ -192,7 +199,7 @@ class Call:
             other.close()
 
     def forget(self) -> None:
-        self._span = self.kept = None
+        self._span = self.kept = self.prompt = None
 
     def app_context(self) -> Context | None:
         """Give the context in which the app's own instrumentors find this span as their parent.

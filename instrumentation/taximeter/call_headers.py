@@ -18,10 +18,17 @@ def taken_from_options(options: Any) -> dict[str, str]:
     given = options.headers
     if not given or not isinstance(given, Mapping):
         return {}
-    ours = {key: value for key, value in given.items() if _is_tag(key, value)}
-    if ours:
-        options.headers = {key: value for key, value in given.items() if key not in ours}
-    return named_in(ours.items())
+    others, tags = parted(given)
+    if tags:
+        options.headers = others
+    return tags
+
+
+def parted(headers: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[str, str]]:
+    """Part headers from the tags among them."""
+    ours = {key: value for key, value in headers.items() if _is_tag(key, value)}
+    others = {key: value for key, value in headers.items() if key not in ours}
+    return others, named_in(ours.items())
 
 
 def taken_from_request(request: Any) -> dict[str, str]:

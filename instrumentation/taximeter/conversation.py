@@ -45,9 +45,10 @@ class Asked(NamedTuple):
 
 
 class Conversation:
-    def __init__(self, meter: Meter, peer: Peer) -> None:
+    def __init__(self, meter: Meter, peer: Peer, tags: Mapping[str, str]) -> None:
         self._meter = meter
         self._peer = peer
+        self._tags = tags
         self._served = ""
         self._transcriber = ""
         self._asked: list[Asked] = []
@@ -185,6 +186,8 @@ class Conversation:
         call = started(metering, endpoint, request, asked)
         if call is not None:
             call.stream_opened()
+            if self._tags and call.attribution is not None:
+                call.attribution.add(self._tags)
         return call
 
 

@@ -34,6 +34,10 @@ class Delivery(SpanProcessor):
         self._forked = False
         _deliveries.add(self)
 
+    def start(self) -> None:
+        """Start the courier now: at the end of a process no thread starts any more."""
+        self._started()
+
     def on_end(self, span: ReadableSpan) -> None:
         courier = self._courier or self._started()
         waiting = len(courier.queue)

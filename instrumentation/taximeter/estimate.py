@@ -1,4 +1,4 @@
-"""Counting the tokens of streams whose usage was lost, away from the app's threads.
+"""Counting tokens away from the app's threads: of streams that lost their usage, and of prompts.
 
 Texts stay in this process: they are kept while their usage may still come, handed to the
 counter when it did not, and dropped as soon as they are counted.
@@ -11,18 +11,21 @@ import importlib.util
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import Any, Protocol
 
-from taximeter.answer import Answer
+from taximeter.answer import Answer, AttributeValue
 from taximeter.guard import never_raise
-from taximeter.tokens import Counts, counted, encoding_of
+from taximeter.tokens import PROMPT_PARTS, counted, encoding_of, prompt_parts
 
 BLOCK = 65_536
 BLOCKS = 512
-"""Together 32 MB: the most that is kept of all the streams of a process."""
+"""Together 32 MB: the most that is kept of all the calls of a process."""
+LARGEST_PROMPT = 262_144
+"""Bytes. Reading a larger request would hold the app's other threads up for milliseconds."""
 QUEUED = 256
 
 API_TYPES = {"chat.completions", "completions", "responses"}
@@ -51,24 +54,29 @@ def kept_of(response: Any, api_type: str, answer: Answer) -> Kept | None:
     return kept if kept.reserve(len(request)) else None
 
 
-class Kept:
-    """Request and events of a stream, as they were on the wire."""
+def prompt_of(response: Any, api_type: str, answer: Answer) -> Prompt | None:
+    """Keep a request whose parts are to be counted; None where they can't be."""
+    if api_type not in PROMPT_PARTS or not has_tokenizer():
+        return None
+    try:
+        request = response.request.content
+        _counter.start()
+    except RuntimeError:  # as above
+        return None
+    prompt = Prompt(api_type, request, answer)
+    return prompt if len(request) <= LARGEST_PROMPT and prompt.reserve(len(request)) else None
+
+
+class Held:
+    """Texts of a call, as they were on the wire, while there is room for them."""
 
     def __init__(self, api_type: str, request: bytes, answer: Answer) -> None:
         self._api_type = api_type
         self._request = request
         self._answer = answer
-        self._chunks: list[bytes] = []
         self._room = 0
         self._blocks = 0
         self.wanted = True
-        self._model = ""
-
-    def add(self, chunk: bytes) -> None:
-        if not self._model:
-            self._check_model()
-        if self.wanted and self.reserve(len(chunk)):
-            self._chunks.append(chunk)
 
     def reserve(self, size: int) -> bool:
         """Take blocks from the common store; where it has none left, nothing is kept."""
@@ -83,21 +91,60 @@ class Kept:
             self._room += BLOCK
         return True
 
-    def counts(self) -> Counts | None:
-        """Count, which takes its time; None where a true count can't be had."""
-        if not self.wanted or not self._chunks:
-            return None
-        return counted(self._api_type, self._model, self._request, b"".join(self._chunks))
+    def counts(self) -> Mapping[str, AttributeValue]:
+        """Count, which takes its time; nothing where a true count can't be had."""
+        raise NotImplementedError
 
     def drop(self) -> None:
         self.wanted = False
-        self._request, self._chunks = b"", []
+        self._request = b""
         blocks, self._blocks = self._blocks, 0
         # Appending and popping need no lock, which a collection of garbage could meet taken.
         _free.extend([None] * blocks)
 
+    @property
+    def _model(self) -> str:
+        return str(self._answer.attributes.get("gen_ai.response.model", ""))
+
+
+class Prompt(Held):
+    def counts(self) -> Mapping[str, AttributeValue]:
+        parts = prompt_parts(self._api_type, self._model, self._request)
+        return {f"taximeter.request.{part}_tokens": tokens for part, tokens in parts.items()}
+
+
+class Kept(Held):
+    """Request and events of a stream."""
+
+    def __init__(self, api_type: str, request: bytes, answer: Answer) -> None:
+        super().__init__(api_type, request, answer)
+        self._chunks: list[bytes] = []
+        self._checked = False
+
+    def add(self, chunk: bytes) -> None:
+        if not self._checked:
+            self._check_model()
+        if self.wanted and self.reserve(len(chunk)):
+            self._chunks.append(chunk)
+
+    def counts(self) -> Mapping[str, AttributeValue]:
+        if not self.wanted or not self._chunks:
+            return {}
+        counts = counted(self._api_type, self._model, self._request, b"".join(self._chunks))
+        if counts is None:
+            return {}
+        return {
+            "gen_ai.usage.input_tokens": counts.input,
+            "gen_ai.usage.output_tokens": counts.output,
+            "taximeter.usage.source": "estimated",
+        }
+
+    def drop(self) -> None:
+        super().drop()
+        self._chunks = []
+
     def _check_model(self) -> None:
-        self._model = str(self._answer.attributes.get("gen_ai.response.model", ""))
+        self._checked = bool(self._model)
         if self._model and self.wanted and encoding_of(self._model) is None:
             self.drop()
 
@@ -115,23 +162,25 @@ class Keeping:
         self._keep(chunk)
 
 
-Finish = Callable[[Counts | None], None]
+Finish = Callable[[Mapping[str, AttributeValue]], None]
 
 
 class Job:
-    def __init__(self, kept: Kept, finish: Finish) -> None:
-        self._kept = kept
+    def __init__(self, held: Sequence[Held], finish: Finish) -> None:
+        self._held = held
         self._finish = [finish]
 
     def count(self) -> None:
-        counts = None
-        with never_raise("counting tokens"):
-            counts = self._kept.counts()
+        counts: dict[str, AttributeValue] = {}
+        for held in self._held:
+            with never_raise("counting tokens"):
+                counts.update(held.counts())
         self.close(counts)
 
-    def close(self, counts: Counts | None = None) -> None:
+    def close(self, counts: Mapping[str, AttributeValue] = MappingProxyType({})) -> None:
         """Finish with these counts; only the first time counts."""
-        self._kept.drop()
+        for held in self._held:
+            held.drop()
         with contextlib.suppress(IndexError):
             self._finish.pop()(counts)
 
@@ -151,10 +200,10 @@ class Counter:
             threading.Thread(target=self._run, name="taximeter-counter", daemon=True).start()
             self._started = True
 
-    def take(self, kept: Kept, finish: Finish) -> bool:
+    def take(self, held: Sequence[Held], finish: Finish) -> bool:
         if len(self._jobs) >= QUEUED:
             return False
-        self._jobs.append(Job(kept, finish))
+        self._jobs.append(Job(held, finish))
         self._wake.put(None)
         return True
 
@@ -188,9 +237,9 @@ _free: deque[None] = deque([None] * BLOCKS)
 _counter = Counter()
 
 
-def counted_later(kept: Kept, finish: Finish) -> bool:
-    """Hand over a stream without usage; False when too many wait already."""
-    return _counter.take(kept, finish)
+def counted_later(held: Sequence[Held], finish: Finish) -> bool:
+    """Hand over the texts of a call; False when too many wait already."""
+    return _counter.take(held, finish)
 
 
 def finish_counts(timeout_s: float) -> None:

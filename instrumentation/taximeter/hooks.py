@@ -16,6 +16,7 @@ from taximeter.begin import begun
 from taximeter.call import Call
 from taximeter.call_headers import taken_from_options, taken_from_request
 from taximeter.current import Metering, current_call, entered
+from taximeter.estimate import prompt_of
 from taximeter.guard import never_raise, warn_once
 from taximeter.handover import hand_over, take_back
 from taximeter.httpx import Httpx
@@ -231,6 +232,8 @@ def _metering() -> Metering | None:
 
 def _read(call: Call, *, response: Any, stream: bool, retries_taken: int = 0, **_: Any) -> None:
     call.answered(response, retries_taken)
+    if _settings.prompt_sizes and call.prompt is None:
+        call.prompt = prompt_of(response, call.api_type, call.answer)
     if stream or not response.is_closed:
         observe(response, call, events=stream)
         return

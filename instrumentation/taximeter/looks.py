@@ -61,7 +61,8 @@ class Look(Call):
 
     def end(self) -> None:
         work, answer = self._work, self.answer
-        if answer.finished and answer.id == work.answer.id and going_on.pop(answer.id) is work:
+        # An unread stream of it may end long after another call came to go by this id.
+        if answer.finished and answer.id == work.answer.id and going_on.drop(answer.id, work):
             work.answer = answer
             work.body_ended()
             work.close()

@@ -38,6 +38,10 @@ _TEXT_PARTS = {"text", "input_text", "output_text"}
 _TEXT_EVENTS = {"response.output_text.delta", "response.refusal.delta"}
 
 
+# What only the input needs: how these reason is hidden, how they read is not.
+_REASONING = re.compile(r"(o1|o3|o4|gpt-5)\b.*")
+
+
 class Counts(NamedTuple):
     input: int
     output: int
@@ -68,6 +72,73 @@ def counted(api_type: str, model: str, request: bytes, events: bytes) -> Counts 
 
     tokens = toktok.batch_count([*read, *written], encoding, threads=1)
     return Counts(framing + sum(tokens[: len(read)]), sum(tokens[len(read) :]))
+
+
+def prompt_parts(api_type: str, model: str, request: bytes) -> dict[str, int]:
+    """Count the texts of a prompt's parts: `system`, `history` (all turns but the last), `tools`.
+
+    Tools are counted as the JSON that the app sent. A part without any text is absent.
+    """
+    asked = json.loads(request)
+    model = model or str(asked.get("model"))
+    encoding = encoding_of(model) or ("o200k_base" if _REASONING.fullmatch(model) else None)
+    if encoding is None:
+        return {}
+    system, turns = PROMPT_PARTS[api_type](asked)
+    tools = asked.get("tools") or asked.get("functions")
+    texts = {
+        "system": system,
+        "history": [text for turn in turns[:-1] for text in turn],
+        "tools": [json.dumps(tools, separators=(",", ":"), ensure_ascii=False)] if tools else [],
+    }
+    import toktok
+
+    return {
+        part: sum(toktok.batch_count(of_part, encoding, threads=1))
+        for part, of_part in texts.items()
+        if any(of_part)
+    }
+
+
+def _chat_parts(asked: Mapping[str, Any]) -> Parts:
+    return _parts(asked.get("messages"))
+
+
+def _response_parts(asked: Mapping[str, Any]) -> Parts:
+    system, turns = _parts(asked.get("input"))
+    return [*_texts(asked.get("instructions")), *system], turns
+
+
+Parts = tuple[list[str], list[list[str]]]
+PROMPT_PARTS = {"chat.completions": _chat_parts, "responses": _response_parts}
+
+
+def _parts(items: Any) -> Parts:
+    """Part a conversation into the texts of its instructions and those of each turn."""
+    if not isinstance(items, list):
+        return [], [_texts(items)]
+    system: list[str] = []
+    turns: list[list[str]] = []
+    for item in items:
+        if isinstance(item, dict) and item.get("role") in {"system", "developer"}:
+            system += _texts(item)
+        else:
+            turns.append(_texts(item))
+    return system, turns
+
+
+def _texts(value: Any) -> list[str]:
+    """Collect what a model reads as text; images and audio are none."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [text for one in value for text in _texts(one)]
+    if isinstance(value, dict):
+        return [text for key in _SAID if key in value for text in _texts(value[key])]
+    return []
+
+
+_SAID = ("content", "text", "name", "arguments", "output", "summary", "tool_calls", "function")
 
 
 def _chat(asked: Mapping[str, Any]) -> tuple[list[str], int]:

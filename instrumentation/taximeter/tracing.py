@@ -113,6 +113,7 @@ class Tracing:
             return None
         if self._delivery is None:
             self._delivery = delivery
+            delivery.start()
             atexit.register(self.close)
         # Greenlets of one thread pass its lock together; all must share the first one's delivery.
         return OwnTracer(self._delivery, resource, InstrumentationScope(*SCOPE))

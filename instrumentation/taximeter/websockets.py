@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakKeyDictionary
 
+from taximeter.call_headers import parted
 from taximeter.conversation import Conversation, Peer
 from taximeter.endpoints import server_at
 from taximeter.guard import never_raise
@@ -37,6 +38,8 @@ class Websockets:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._conversations: WeakKeyDictionary[Any, Conversation] = WeakKeyDictionary()
+        self._tags: WeakKeyDictionary[Any, Mapping[str, str]] = WeakKeyDictionary()
+        """Of connections, and of their managers until they have connected."""
 
     def hooks(self, class_name: str) -> dict[str, Callable[..., Any]]:
         # Every reading method of a connection ends in `recv_bytes`.
@@ -47,7 +50,37 @@ class Websockets:
             f"Async{class_name}.recv_bytes": self._async_recv,
             f"Async{class_name}.send": self._async_send,
             f"Async{class_name}.close": self._async_close,
+            f"{class_name}Manager.__init__": self._prepare,
+            f"{class_name}Manager.__enter__": self._connect,
+            f"{class_name}Manager.enter": self._connect,
+            f"Async{class_name}Manager.__init__": self._prepare,
+            f"Async{class_name}Manager.__aenter__": self._async_connect,
+            f"Async{class_name}Manager.enter": self._async_connect,
         }
+
+    def _prepare(self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any) -> Any:
+        with never_raise("taking tags out of a websocket's headers"):
+            others, tags = parted(kwargs.get("extra_headers") or {})
+            if tags:
+                kwargs = {**kwargs, "extra_headers": others}
+                self._tags[owner] = tags
+        return wrapped(*args, **kwargs)
+
+    def _connect(self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any) -> Any:
+        connection = wrapped(*args, **kwargs)
+        self._connected(owner, connection)
+        return connection
+
+    async def _async_connect(
+        self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any
+    ) -> Any:
+        connection = await wrapped(*args, **kwargs)
+        self._connected(owner, connection)
+        return connection
+
+    def _connected(self, manager: Any, connection: Any) -> None:
+        if tags := self._tags.get(manager):
+            self._tags[connection] = tags
 
     def _recv(self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any) -> Any:
         try:
@@ -129,7 +162,8 @@ class Websockets:
         known = self._conversations.get(owner)
         if known is None:
             # One thread may send while another reads.
-            known = self._conversations.setdefault(owner, Conversation(self._meter, _peer(owner)))
+            fresh = Conversation(self._meter, _peer(owner), self._tags.get(owner, {}))
+            known = self._conversations.setdefault(owner, fresh)
             weakref.finalize(owner, known.abandon).atexit = False
         return known
 

@@ -8,16 +8,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import openai
 import pytest
+import toktok
 
-from taximeter import estimate
+from taximeter import estimate, hooks
 from taximeter.answer import Answer
 from taximeter.estimate import BLOCKS, Counter, Kept
-from taximeter.tokens import Counts, counted, encoding_of
+from taximeter.tokens import Counts, counted, encoding_of, prompt_parts
 
 # OpenAI's own example and its counts, as the API reported them:
 # https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken
@@ -238,12 +240,12 @@ def busy(counter: Counter) -> tuple[threading.Event, threading.Event]:
     """Occupy the counter; gives what tells that it is, and what frees it again."""
     counting, free = threading.Event(), threading.Event()
 
-    def occupied(_: Counts | None) -> None:
+    def occupied(_: object) -> None:
         counting.set()
         assert free.wait(10)
 
     counter.start()
-    counter.take(Kept("chat.completions", b"", Answer()), occupied)
+    counter.take([Kept("chat.completions", b"", Answer())], occupied)
     return counting, free
 
 
@@ -297,26 +299,26 @@ def test_all_streams_together_keep_no_more_than_the_store_has() -> None:
 
 
 def test_at_the_end_what_waits_is_counted() -> None:
-    counter, results = Counter(), list[Counts | None]()
+    counter, results = Counter(), list[object]()
     counter.start()
-    counter.take(kept_greeting(), results.append)
+    counter.take([kept_greeting()], results.append)
 
     counter.finish(timeout_s=10)
 
-    assert results == [Counts(9, 2)]
+    assert results == [ESTIMATED]
 
 
 def test_at_the_end_what_can_not_be_counted_in_time_is_given_up() -> None:
-    counter, results = Counter(), list[Counts | None]()
+    counter, results = Counter(), list[object]()
     counting, free = busy(counter)
     assert counting.wait(10)
-    counter.take(kept_greeting(), results.append)
+    counter.take([kept_greeting()], results.append)
 
     counter.finish(timeout_s=0.01)
     free.set()
     counter.finish(timeout_s=10)
 
-    assert results == [None]
+    assert results == [{}]
     assert len(estimate._free) == BLOCKS
 
 
@@ -324,7 +326,7 @@ def test_a_full_queue_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "QUEUED", 1)
     counter, kept = Counter(), kept_greeting()
 
-    taken = [counter.take(kept, lambda _: None) for _ in range(2)]
+    taken = [counter.take([kept], lambda _: None) for _ in range(2)]
 
     assert taken == [True, False]
     kept.drop()
@@ -344,12 +346,70 @@ def test_counting_is_not_done_by_the_thread_that_reads() -> None:
     counting = threading.Event()
     threads = []
 
-    def finish(_: Counts | None) -> None:
+    def finish(_: object) -> None:
         threads.append(threading.current_thread().name)
         counting.set()
 
     list(opened(*GREETING))
-    estimate.counted_later(kept_greeting(), finish)
+    estimate.counted_later([kept_greeting()], finish)
 
     assert counting.wait(10)
     assert threads == ["taximeter-counter"]
+
+
+TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {}}}]
+TURNS = [
+    {"role": "developer", "content": "hello world"},
+    {"role": "user", "content": [{"type": "text", "text": "hello world"}, {"type": "image_url"}]},
+    {"role": "assistant", "content": "hello world hello world"},
+    {"role": "user", "content": "hello world, and this is not counted"},
+]
+PARTS = {"system": 2, "history": 6}
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-5.1-2026-01-01", "gpt-4-turbo", "o3"])
+def test_the_parts_of_a_prompt_are_counted_apart(model: str) -> None:
+    chat = json.dumps({"model": model, "messages": TURNS}).encode()
+    response = {"model": model, "instructions": "hello world", "input": TURNS[1:]}
+
+    assert prompt_parts("chat.completions", model, chat) == PARTS
+    assert prompt_parts("responses", "", json.dumps(response).encode()) == PARTS
+
+
+def test_tools_are_counted_as_their_json() -> None:
+    request = {"model": "gpt-4o", "input": "hello", "tools": TOOLS}
+    text = '[{"type":"function","function":{"name":"look_up","parameters":{}}}]'
+
+    parts = prompt_parts("responses", "gpt-4o", json.dumps(request).encode())
+
+    assert parts == {"tools": toktok.batch_count([text], "o200k_base")[0]}
+
+
+def test_a_prompt_for_an_unknown_model_is_not_counted() -> None:
+    assert prompt_parts("chat.completions", "llama-4", b'{"messages": []}') == {}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_sizes_of_a_prompt_are_told_when_asked_for(
+    sdk: Any, spans: Any, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    monkeypatch.setattr(hooks, "_settings", replace(hooks._settings, prompt_sizes=True))
+    usage = {"stream_options": {"include_usage": True}} if streamed else {}
+    chat = {"model": "gpt-4o", "messages": TURNS, "stream": streamed, **usage}
+
+    answer = sdk.call(lambda client: client.chat.completions.create(**chat))
+    if streamed:
+        sdk.read(answer)
+
+    span = spans.only()
+    assert span["taximeter.request.system_tokens"] == 2
+    assert span["taximeter.request.history_tokens"] == 6
+    assert "taximeter.request.tools_tokens" not in span
+    assert span["taximeter.usage.source"] == "reported"
+    assert len(estimate._free) == BLOCKS
+
+
+def test_sizes_are_not_told_unasked(sdk: Any, spans: Any) -> None:
+    sdk.chat()
+
+    assert not [name for name in spans.only() if name.startswith("taximeter.request.system")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,26 @@ def test_a_background_response_keeps_the_tags_of_its_creation(
     assert span["taximeter.feature"] == "reports"
     assert span["user.id"] == "u-7"
     assert span["taximeter.usage.source"] == "reported"
+
+
+def test_a_stream_that_is_let_go_of_late_takes_no_other_call_with_it(
+    api: FakeApi, client: openai.OpenAI, spans: Any
+) -> None:
+    events = bodies.response_events(background=True)
+    api.script[:] = [QUEUED, events_reply(*events, named="type"), QUEUED, DONE]
+    client.responses.create(**BACKGROUND)
+    stream = client.responses.retrieve("resp_1", stream=True)
+    list(stream)
+    with taximeter.tag(feature="second"):
+        client.responses.create(**BACKGROUND)
+
+    del stream
+    gc.collect()
+    taximeter.flush(1)
+    client.responses.retrieve("resp_1")
+
+    found = [span.attributes["taximeter.usage.source"] for span in spans.all()]
+    assert found == ["reported", "reported"]
 
 
 def test_a_server_that_gives_all_answers_one_id_loses_no_call(

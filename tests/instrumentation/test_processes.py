@@ -21,7 +21,8 @@ import pytest
 from otlp_receiver import Receiver, Reply, receiving
 
 PRELUDE = """
-import os, sys, signal, threading
+import os, sys, signal, threading, warnings
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 import openai, taximeter
 clients = {{}}
 def client():

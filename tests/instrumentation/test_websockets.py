@@ -5,12 +5,15 @@ import gc
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import openai
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
+
+import taximeter
 
 # The SDK connects without `with`, of which websockets 17 warns.
 pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as:DeprecationWarning")
@@ -68,8 +71,11 @@ class Server:
         self.url = ""
         self.greeting: Events = [SESSION]
         self.turns: list[Events] = []
+        self.headers: dict[str, str] = {}
 
     def talk(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        self.headers = dict(connection.request.headers)
         for event in self.greeting:
             connection.send(json.dumps(event))
         try:
@@ -110,15 +116,15 @@ class Talk:
 
         return self.runner.run(awaited()) if self.is_async else result
 
-    def realtime(self) -> Any:
+    def realtime(self, **options: Any) -> Any:
         api: Any = getattr(self.client, "realtime", None) or self.client.beta.realtime
-        return self.run(api.connect(model="gpt-realtime").enter())
+        return self.run(api.connect(model="gpt-realtime", **options).enter())
 
-    def connect(self, name: str) -> Any:
+    def connect(self, name: str, **options: Any) -> Any:
         api: Any = getattr(self.client, name, None)
         if not hasattr(api, "connect"):
             pytest.skip(f"this version of the SDK has no websocket of {name}")
-        return self.run(api.connect().enter())
+        return self.run(api.connect(**options).enter())
 
     def recv(self, connection: Any, count: int) -> list[Any]:
         return [self.run(connection.recv()) for _ in range(count)]
@@ -132,6 +138,49 @@ def talk(request: pytest.FixtureRequest, server: Server) -> Iterator[Talk]:
     yield talk
     talk.run(talk.client.close())
     talk.runner.close()
+
+
+TAGGED = {"X-Taximeter-Feature": "voice", "x-taximeter-tag-plan": "gold", "x-app": "kept"}
+
+
+@pytest.mark.parametrize("name", ["realtime", "responses"])
+def test_tags_in_the_headers_of_a_connection_go_to_its_calls_and_not_on(
+    talk: Talk, server: Server, spans: Any, name: str
+) -> None:
+    server.turns = [[created(), done()], [created("resp_2"), done("resp_2")]]
+    options = {"extra_headers": TAGGED}
+
+    with taximeter.tag(feature="outer", team="search"):
+        connect = talk.realtime if name == "realtime" else partial(talk.connect, name)
+        connection = connect(**options)
+        talk.recv(connection, 1)
+        for _ in range(2):
+            talk.run(connection.send(CREATE if name == "realtime" else {"type": "response.create"}))
+            talk.recv(connection, 2)
+    talk.run(connection.close())
+
+    for span in spans.all():
+        assert span.attributes["taximeter.feature"] == "voice"
+        assert span.attributes["taximeter.tag.plan"] == "gold"
+        assert span.attributes["taximeter.team"] == "search"
+    assert len(spans.all()) == 2
+    assert server.headers["x-app"] == "kept"
+    assert not [key for key in server.headers if "taximeter" in key.lower()]
+    assert "X-Taximeter-Feature" in TAGGED
+
+
+def test_a_connection_in_a_with_block_has_its_tags(server: Server, spans: Any) -> None:
+    server.turns = [[created(), done()]]
+    sockets = server.url.replace("http", "ws")
+    client = openai.OpenAI(api_key=API_KEY, base_url=server.url, websocket_base_url=sockets)
+
+    api: Any = getattr(client, "realtime", None) or client.beta.realtime
+    with api.connect(model="gpt-realtime", extra_headers=TAGGED) as connection:
+        connection.send({"type": "response.create"})
+        for _ in range(3):
+            connection.recv()
+
+    assert spans.only()["taximeter.feature"] == "voice"
 
 
 def test_each_realtime_response_is_one_call(talk: Talk, server: Server, spans: Any) -> None:
