@@ -31,7 +31,6 @@ class Delivery(SpanProcessor):
         self._lock = threading.RLock()
         self._courier: Courier | None = None
         self._closed = False
-        self._forked = False
         _deliveries.add(self)
 
     def start(self) -> None:
@@ -64,7 +63,6 @@ class Delivery(SpanProcessor):
 
     def forget_parent(self) -> None:
         """Begin anew in a forked child: the parent sends its own spans."""
-        self._forked = True
         self._lock = threading.RLock()
         parents, self._courier = self._courier, None
         if parents is not None and parents.spool is not None:
@@ -84,15 +82,20 @@ class Delivery(SpanProcessor):
                 courier = Courier(self._plan)
                 courier.start()
                 self._courier = courier
-                if self._forked:
-                    self._end_with_child()
+                self._end_with_child()
             return self._courier
 
     def _end_with_child(self) -> None:
-        # A child of multiprocessing or Celery ends without running atexit's functions.
-        for name in ("multiprocessing.util", "billiard.util"):
-            if (util := sys.modules.get(name)) is not None:
-                util.Finalize(None, self._end, exitpriority=0)
+        # A child of multiprocessing ends without running atexit's functions, and one of Celery's
+        # pool runs nothing but its own signal.
+        for name in ("multiprocessing", "billiard"):
+            process = sys.modules.get(f"{name}.process")
+            if process is not None and process.current_process()._parent_pid is not None:
+                sys.modules[f"{name}.util"].Finalize(None, self._end, exitpriority=0)
+        if (celery := sys.modules.get("celery.signals")) is not None:
+            celery.worker_process_shutdown.connect(
+                lambda **_: self._end(), weak=False, dispatch_uid=f"taximeter {id(self)}"
+            )
 
 
 def _forget_parents() -> None:

@@ -24,11 +24,12 @@ PRELUDE = """
 import os, sys, signal, threading, warnings
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 import openai, taximeter
+URL = {url!r}
 clients = {{}}
 def client():
     # One for each process: connections can't be shared with a forked child.
     if os.getpid() not in clients:
-        clients[os.getpid()] = openai.OpenAI(api_key="k", base_url={url!r}, max_retries=0)
+        clients[os.getpid()] = openai.OpenAI(api_key="k", base_url=URL, max_retries=0)
     return clients[os.getpid()]
 def call(name):
     with taximeter.tag(feature=name):
@@ -41,16 +42,16 @@ class Program:
     def __init__(self, fake_url: str, receiver: Receiver, folder: Path) -> None:
         self.receiver = receiver
         self.folder = folder
-        self._prelude = PRELUDE.format(url=fake_url)
+        self.prelude = PRELUDE.format(url=fake_url)
         self._started: list[subprocess.Popen[str]] = []
 
     def write(self, code: str, name: str = "shop.py") -> Path:
         path = self.folder / name
-        path.write_text(self._prelude + code)
+        path.write_text(self.prelude + code)
         return path
 
-    def start(self, code: str, **variables: str) -> subprocess.Popen[str]:
-        return self.start_command(sys.executable, self.write(code), **variables)
+    def start(self, code: str, name: str = "shop.py", **variables: str) -> subprocess.Popen[str]:
+        return self.start_command(sys.executable, self.write(code, name), **variables)
 
     def start_command(self, *command: object, **variables: str) -> subprocess.Popen[str]:
         outer = {k: v for k, v in os.environ.items() if not k.startswith(("TAXIMETER_", "OTEL_"))}
@@ -66,8 +67,8 @@ class Program:
         self._started.append(process)
         return process
 
-    def run(self, code: str, **variables: str) -> tuple[int, str, str]:
-        process = self.start(code, **variables)
+    def run(self, code: str, name: str = "shop.py", **variables: str) -> tuple[int, str, str]:
+        process = self.start(code, name, **variables)
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
@@ -212,6 +213,74 @@ def app(environ, start_response):
 
     assert server.returncode == 0
     assert program.features() == {"preload": 1, "request": 6}
+
+
+def test_greenlets_of_gevent_keep_their_tags_apart(program: Program) -> None:
+    program.prelude = "from gevent import monkey; monkey.patch_all()\n" + program.prelude
+
+    done = program.run("""
+import gevent
+def work(name):
+    with taximeter.tag(feature=name, user=name):
+        for _ in range(3):
+            with openai.OpenAI(api_key="k", base_url=URL) as own:
+                own.embeddings.create(model="text-embedding-3-small", input="x")
+            gevent.sleep(0.001)
+    call(name)
+gevent.joinall([gevent.spawn(work, f"greenlet {number}") for number in range(20)], raise_error=True)
+""")
+
+    assert done == (0, "", "")
+    assert program.features() == {f"greenlet {number}": 4 for number in range(20)}
+
+
+CELERY_APP = """
+from celery import Celery
+import taximeter.celery
+taximeter.celery.install()
+app = Celery("shop", broker="filesystem://")
+app.conf.broker_transport_options = dict.fromkeys(
+    ["data_folder_in", "data_folder_out", "control_folder"], "queue"
+)
+app.conf.task_ignore_result = True
+@app.task
+def work():
+    client().embeddings.create(model="text-embedding-3-small", input="x")
+    with open("done", "a") as done:
+        done.write("x")
+        os.write(1, b"done %d\\n" % done.tell())
+"""
+
+
+def test_celerys_prefork_workers_send_each_call_once_with_the_tags_of_the_enqueuer(
+    program: Program,
+) -> None:
+    (program.folder / "queue").mkdir()
+    program.write(CELERY_APP)
+    done = program.run(
+        """
+from shop import work
+for number in range(12):
+    with taximeter.tag(feature=f"enqueuer {number % 3}"):
+        work.delay()
+""",
+        name="enqueue.py",
+    )
+    assert done == (0, "", "")
+
+    worker = program.start_command(
+        sys.executable, "-m", "celery", "-A", "shop", "worker", "-P", "prefork", "-c", "2",
+        "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR",
+        TAXIMETER_EXPORT_DELAY_MS="600000",
+    )  # fmt: skip
+    for line in worker.stdout or ():
+        if line == "done 12\n":
+            break
+    worker.terminate()
+    _, err = worker.communicate(timeout=30)
+
+    assert worker.returncode == 0, err
+    assert program.features() == {f"enqueuer {number}": 4 for number in range(3)}
 
 
 def test_sigterm_flushes_and_still_ends_the_process_by_the_signal(program: Program) -> None:

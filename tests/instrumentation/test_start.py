@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +31,9 @@ with openai.OpenAI(api_key="k", base_url={url!r}) as client:
 print("done")
 """
 LAUNCH = [sys.executable, "-m", "taximeter.launch"]
+# Python 3.13.0 alone crashes at the end of any app, metered or not, that left a stream of httpx
+# open: its datetime is gone before the garbage is.
+END = -signal.SIGSEGV if sys.version_info[:3] == (3, 13, 0) else 0
 
 
 class Collector:
@@ -126,7 +130,7 @@ def test_the_standard_variables_of_opentelemetry_are_heeded(
         OTEL_TRACES_SAMPLER="always_off",
     )
 
-    assert done.returncode == 0
+    assert done.returncode == END
     assert collector.resource()["service.name"] == "named"
     assert len(collector.spans()) == 2
 
@@ -151,7 +155,7 @@ def test_a_program_that_ends_at_once_still_sends_the_estimate_of_its_stream(
 
     done = run(*LAUNCH, sys.executable, app, TAXIMETER_ENDPOINT=collector.url)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (END, "")
     (span,) = collector.requests[0].resource_spans[0].scope_spans[0].spans
     counts = {pair.key: pair.value.int_value for pair in span.attributes if "usage" in pair.key}
     assert counts["gen_ai.usage.input_tokens"] == 9
