@@ -215,6 +215,7 @@ def app(environ, start_response):
     assert program.features() == {"preload": 1, "request": 6}
 
 
+@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is optional")
 def test_greenlets_of_gevent_keep_their_tags_apart(program: Program) -> None:
     program.prelude = "from gevent import monkey; monkey.patch_all()\n" + program.prelude
 

@@ -107,7 +107,7 @@ def test_an_unmodified_program_is_metered_by_the_launcher(app: Path, collector: 
         TAXIMETER_ENVIRONMENT="test",
     )
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (END, "done\n", "")
     assert collector.headers[0]["authorization"] == "Bearer t-1"
     assert collector.headers[0]["content-encoding"] == "gzip"
     assert collector.resource()["service.name"] == "shop"
