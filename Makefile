@@ -21,7 +21,7 @@ check: $(READY)  ## what needs no test run
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m taximeter_collector.compile_prices --check
+	$(BIN)/python -m taximeter_collector.prices.compile --check
 	$(BIN)/python -m taximeter_dashboards.build --check
 
 OPENAI ?= 1.66.0 2.0.0
@@ -62,7 +62,7 @@ browser:
 	@./tests/install-browser
 
 prices: $(READY)  ## rebuild the price book from genai-prices and our overlay
-	$(BIN)/python -m taximeter_collector.compile_prices
+	$(BIN)/python -m taximeter_collector.prices.compile
 
 dashboards: $(READY)  ## rebuild the Grafana dashboards
 	$(BIN)/python -m taximeter_dashboards.build

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.resources import files
 from statistics import median
 from timeit import Timer
 
@@ -10,7 +9,7 @@ from genai_prices import Usage as TheirUsage
 from genai_prices import calc_price
 
 from taximeter_collector.calls import Call, Usage
-from taximeter_collector.prices import BOOK, PriceBook
+from taximeter_collector.prices import PriceBook, shipped_text
 
 ROUNDS = 15
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -20,6 +19,7 @@ CALL = Call(
     trace_id="t",
     span_id="s",
     provider="openai",
+    server_address="api.openai.com",
     model="gpt-5.5",
     service_tier="default",
     http_status=200,
@@ -32,11 +32,11 @@ THEIRS = TheirUsage(input_tokens=1_000, cache_read_tokens=400, output_tokens=500
 
 def main() -> None:
     book = PriceBook.shipped()
-    text = files("taximeter_collector").joinpath(BOOK).read_bytes().decode()
+    text = shipped_text()
     plain = replace(CALL, usage=Usage(input_tokens=1_000, output_tokens=500))
     ours = Timer(lambda: book.priced(CALL))
     without_cache = Timer(lambda: book.priced(plain))
-    cold = Timer(lambda: book._find_cards(CALL.model, "default", NOW.date()))
+    cold = Timer(lambda: book.cards("openai", CALL.model, "default", "", NOW.date()))
     loading = Timer(lambda: PriceBook(text))
     theirs = Timer(
         lambda: calc_price(THEIRS, "gpt-5.5", provider_id="openai", genai_request_timestamp=NOW)

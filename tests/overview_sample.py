@@ -201,6 +201,7 @@ def models() -> tuple[ModelLine, ...]:
             input_cost=Decimal(fresh),
             cached_input_cost=Decimal(cached),
             output_cost=Decimal(output),
+            other_cost=Decimal(cost) - Decimal(fresh) - Decimal(cached) - Decimal(output),
             tokens=tokens,
             unpriced_calls=0,
         )

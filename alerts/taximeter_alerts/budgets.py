@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-import yaml
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
-    ValidationError,
 )
 from pydantic.dataclasses import dataclass
 
 from taximeter_alerts.periods import month_at
 from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Period, Scope
+from taximeter_collector.yaml_file import Form, Mistake, Source, text_of
 
 SCOPES = {
     dimension.outside_name: dimension
@@ -35,8 +33,7 @@ LATE = timedelta(days=3)
 """For how long after its end a period is still watched."""
 
 
-class BudgetsError(Exception):
-    """The file can't be used; the message names file, line, field and accepted form."""
+BudgetsError = Mistake
 
 
 def _zone(value: Any) -> ZoneInfo:
@@ -103,88 +100,27 @@ class Budget:
         return [current, self.period_at(current.start - timedelta(microseconds=1))]
 
 
-_BUDGETS = TypeAdapter(list[Budget])
+_BUDGETS = Form.several(Budget)
 
 
 def read_budgets(path: Path) -> list[Budget]:
     """Read the file; a missing one means no budgets. Raises BudgetsError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise BudgetsError(f"{path}: {error}") from None
-    return parse_budgets(text, str(path))
+    text = text_of(path)
+    return [] if text is None else parse_budgets(text, str(path))
 
 
-def parse_budgets(text: str, source: str) -> list[Budget]:
-    """Parse the YAML text that came from `source`; raise BudgetsError."""
-    try:
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
-        # Scalars stay text, so that an amount like 19.99 never is a binary float.
-        content = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 BaseLoader makes text only
-        _refuse_repeated_keys(source, root)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BudgetsError(f"{source}:{line}: not YAML: {error.problem}") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise BudgetsError(f"{source}:{line}: not YAML: {error.reason}") from None
-    except RecursionError:
-        raise BudgetsError(f"{source}:1: nested too deeply to be budgets") from None
-    if content is None:
+def parse_budgets(text: str, name: str) -> list[Budget]:
+    """Parse the YAML text that came from `name`; raise BudgetsError."""
+    source = Source(text, name)
+    if source.content is None:
         return []
-    if not isinstance(content, dict) or list(content) != ["budgets"]:
-        raise BudgetsError(f"{source}:1: give one list under the name `budgets:`")
-    try:
-        budgets = _BUDGETS.validate_python(content["budgets"] or [])
-    except ValidationError as error:
-        raise BudgetsError(_located(source, root, error)) from None
+    if not isinstance(source.content, dict) or list(source.content) != ["budgets"]:
+        raise BudgetsError(f"{name}:1: give one list under the name `budgets:`")
+    budgets = source.read(_BUDGETS, "budgets")
     names = [budget.name for budget in budgets]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            line = _line(root, ("budgets", index, "name"))
-            raise BudgetsError(f"{source}:{line}: name: {name!r} is taken; give each its own")
+    for index, taken in enumerate(names):
+        if taken in names[:index]:
+            raise source.mistake(
+                ("budgets", index, "name"), f"name: {taken!r} is taken; give each its own"
+            )
     return budgets
-
-
-def _refuse_repeated_keys(source: str, node: yaml.Node | None) -> None:
-    """Raise BudgetsError where YAML would silently keep only the last of two values."""
-    if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value]
-        for index, (key, value) in enumerate(node.value):
-            if key.value in keys[:index]:
-                line = key.start_mark.line + 1
-                raise BudgetsError(f"{source}:{line}: {key.value}: given twice; give it once")
-            _refuse_repeated_keys(source, value)
-    elif isinstance(node, yaml.SequenceNode):
-        for one in node.value:
-            _refuse_repeated_keys(source, one)
-
-
-def _located(source: str, root: yaml.Node | None, error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = ("budgets", *first["loc"])
-    field = ".".join(str(part) for part in first["loc"][1:]) or "budgets"
-    message = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] == "missing" else f"{first['input']!r}: "
-    if first["type"] == "unexpected_keyword_argument":
-        known = ", ".join(Budget.__dataclass_fields__)
-        given, message = "", f"not a field of a budget; give some of {known}"
-    return f"{source}:{_line(root, path)}: {field}: {given}{message}"
-
-
-def _line(node: yaml.Node | None, path: Sequence[int | str]) -> int:
-    """Return the line, from 1, of the node at a path, or of its nearest parent."""
-    line = 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == part]
-            if not found:
-                break
-            key, node = found[0]
-            line = key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line

@@ -20,7 +20,7 @@ from taximeter_api.routes import health, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
-from taximeter_collector.prices import PriceBook
+from taximeter_collector.prices import PriceBook, read_overrides, shipped_text
 from taximeter_collector.receiver import receiver
 from taximeter_collector.settings import PREFIX, Settings, SettingsError
 from taximeter_collector.store import Store, StoreUnavailable
@@ -36,7 +36,7 @@ class Service:
         """Open what the service needs; raises what keeps it from starting."""
         self._settings = settings
         budgets = BudgetFile(settings.budgets)
-        prices = PriceBook.shipped()
+        prices = PriceBook(shipped_text(), read_overrides(settings.prices))
         _make_folder(settings)
         self._state = State(settings.state_url)
         self._store = Store(settings.store_url)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.state import StateUnavailable
+from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.openai_account import AccountUnreadable
 from taximeter_api.reconciliation import MonthUnknown
@@ -32,6 +33,7 @@ REFUSALS = (
     PortTaken,
     AccountUnreadable,
     MonthUnknown,
+    NoPrice,
     OSError,
 )
 
@@ -42,6 +44,7 @@ app = typer.Typer(
 )
 budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
 app.add_typer(budgets_app, name="budgets")
+app.add_typer(prices_app, name="prices")
 app.command()(reconcile)
 
 

@@ -46,6 +46,7 @@ class ModelLine:
     input_cost: Decimal
     cached_input_cost: Decimal
     output_cost: Decimal
+    other_cost: Decimal
     tokens: int
     unpriced_calls: int
 

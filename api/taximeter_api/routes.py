@@ -102,7 +102,7 @@ def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
 
 def _sums(row: SpendRow) -> dict[str, Any]:
     # Money travels as text: a JSON number would come out as a binary float.
-    sums = {measure: getattr(row, measure) for measure in MEASURES}
+    sums = {measure: getattr(row, measure) for measure in (*MEASURES, "cost_other")}
     return {
         "cost_is_complete": row.unpriced_calls == 0,
         **{name: f"{sum_:f}" if isinstance(sum_, Decimal) else sum_ for name, sum_ in sums.items()},

@@ -242,6 +242,7 @@ def _models(rows: Sequence[SpendRow]) -> Iterable[ModelLine]:
             input_cost=row.cost_input + row.cost_cache_write,
             cached_input_cost=row.cost_cached_input,
             output_cost=row.cost_output,
+            other_cost=row.cost_other,
             tokens=row.input_tokens + row.output_tokens,
             unpriced_calls=row.unpriced_calls,
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 
 class CostStatus(StrEnum):
@@ -57,8 +59,7 @@ class Rates:
     output: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Priced:
+class Priced(NamedTuple):
     """The cost of one call and where it comes from."""
 
     status: CostStatus
@@ -68,6 +69,9 @@ class Priced:
     """Why the cost is not exact; empty when it is."""
     rate_card: str = ""
     rates: Rates | None = None
+    """Of a call that is nothing but text, from which its components follow."""
+    components: Mapping[str, Decimal] = MappingProxyType({})
+    """US dollars by what was billed; they sum exactly to `usd`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,8 @@ class Settings(BaseModel):
     """`chdb:///path` or `clickhouse://user:password@host:port`; empty: in the data directory."""
     budgets: Path = Path("budgets.yaml")
     """Budgets as code; a missing file means no budgets."""
+    prices: Path = Path("prices.yaml")
+    """The team's own prices and discounts; a missing file means none."""
     public_url: str = ""
     """Where people reach the page, for links in messages; empty: the listening address."""
     ingest_token: SecretStr | None = None

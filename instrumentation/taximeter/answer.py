@@ -179,9 +179,21 @@ def usage_attributes(usage: Mapping[str, Any], *, makes: str = "") -> dict[str, 
             for part, count in value.items():
                 if count and part in names and type(count) is int:
                     counts[names[part]] = count
+                elif part == "cached_tokens_details" and isinstance(count, dict):
+                    counts.update(_cached_parts(count))
     if makes and counts.get(_OUTPUT) and not isinstance(usage.get("output_tokens_details"), dict):
         counts[makes] = counts[_OUTPUT]
     return counts
+
+
+def _cached_parts(details: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    # Also zero: without them nobody knows at which rate what was cached is billed.
+    counts = {kind: details.get(f"{kind}_tokens") or 0 for kind in ("audio", "image")}
+    return {
+        f"taximeter.meter.cached_{kind}_input_tokens": float(count)
+        for kind, count in counts.items()
+        if type(count) is int
+    }
 
 
 # Inside of a JSON string each quote has a backslash, so prompts and answers never match these.

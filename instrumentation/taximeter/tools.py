@@ -20,11 +20,12 @@ _sessions: Bounded[str, tuple[float, str]] = Bounded(1024)
 def units_of_tools(body: Body) -> Units:
     """Count the hosted tools of a response."""
     items: list[Body] = [item for item in body.get("output") or () if isinstance(item, dict)]
+    tools: list[Body] = [tool for tool in body.get("tools") or () if isinstance(tool, dict)]
     used = body.get("tool_usage") or {}
     units: Units = {}
-    for name, count in (*_searches(items, used), *_drawn(items, used)):
+    for name, count in (*_searches(items, used, tools), *_drawn(items, used, tools)):
         units[name] = units.get(name, 0.0) + count
-    memory = _memory(body.get("tools") or ())
+    memory = _memory(tools)
     for container in {item["container_id"] for item in items if item.get("container_id")}:
         units.update(_session(container, memory, so_far=units))
     usage = body.get("usage") or {}
@@ -42,13 +43,21 @@ def units_of_container(body: Body) -> Units:
 
 
 def units_of_svg(body: Body) -> Units:
-    return _counts("svg", body.get("svg_usage"))
+    """Name the tokens of the model that wrote an SVG, which is not the answer's."""
+    usage = body.get("svg_usage")
+    if not isinstance(usage, dict):
+        return {}
+    counts = {name: usage.get(name) for name in ("input_tokens", "cached_tokens", "output_tokens")}
+    return {f"svg.{name}": float(count) for name, count in counts.items() if count}
 
 
-def _searches(items: list[Body], used: Body) -> Iterator[tuple[str, float]]:
+def _searches(items: list[Body], used: Body, tools: list[Body]) -> Iterator[tuple[str, float]]:
     told = (used.get("web_search") or {}).get("num_requests")
+    # The preview of the tool has prices of its own.
+    preview = any(str(tool.get("type")).startswith("web_search_preview") for tool in tools)
+    search = "web_searches.preview" if preview else "web_searches"
     if told:
-        yield "web_searches", float(told)
+        yield search, float(told)
     for item in items:
         kind = item.get("type")
         if kind == "file_search_call":
@@ -56,12 +65,14 @@ def _searches(items: list[Body], used: Body) -> Iterator[tuple[str, float]]:
         # Opening a page that was found, and looking for a word in it, are free.
         searched = (item.get("action") or {}).get("type", "search") == "search"
         if kind == "web_search_call" and told is None and searched:
-            yield "web_searches", 1.0
+            yield search, 1.0
 
 
-def _drawn(items: list[Body], used: Body) -> Iterator[tuple[str, float]]:
-    drawn = _counts("image_tool", used.get("image_gen"))
-    yield from drawn.items()
+def _drawn(items: list[Body], used: Body, tools: list[Body]) -> Iterator[tuple[str, float]]:
+    drawn = used.get("image_gen")
+    if isinstance(drawn, dict):
+        painter = next((tool for tool in tools if tool.get("type") == "image_generation"), {})
+        yield from _painted(drawn, str(painter.get("model") or "unknown"))
     for item in items:
         if item.get("type") == "image_generation_call":
             yield from units_of_svg(item).items()
@@ -69,24 +80,27 @@ def _drawn(items: list[Body], used: Body) -> Iterator[tuple[str, float]]:
                 yield f"images.{item.get('quality')}.{item.get('size')}", 1.0
 
 
-def _counts(unit: str, usage: Any) -> Units:
-    """Name the tokens of another model than the answer's, at whose price they can't be billed."""
-    if not isinstance(usage, dict):
-        return {}
+def _painted(usage: Body, model: str) -> Iterator[tuple[str, float]]:
+    """Count the tokens of the image model, which are billed at its own price."""
     of_input, of_output = (usage.get(f"{way}_tokens_details") or {} for way in ("input", "output"))
+    whole, output = number(usage.get("input_tokens")), number(usage.get("output_tokens"))
+    images = number(of_input.get("image_tokens"))
+    # What it answers are images, unless it says otherwise.
+    drawn = number(of_output.get("image_tokens", output))
     counts = {
-        "input_tokens": usage.get("input_tokens"),
-        "image_input_tokens": of_input.get("image_tokens"),
-        "cached_tokens": usage.get("cached_tokens"),
-        "output_tokens": usage.get("output_tokens"),
-        "image_output_tokens": of_output.get("image_tokens"),
+        "input": whole - images,
+        "image_input": images,
+        "output": output - drawn,
+        "image_output": drawn,
     }
-    return {f"{unit}.{name}": float(count) for name, count in counts.items() if count}
+    for name, count in counts.items():
+        if count:
+            yield f"image_tool.{name}.{model}", count
 
 
-def _memory(tools: Any) -> str:
+def _memory(tools: list[Body]) -> str:
     for tool in tools:
-        if isinstance(tool, dict) and tool.get("type") == "code_interpreter":
+        if tool.get("type") == "code_interpreter":
             container = tool.get("container")
             return str(container.get("memory_limit") or "1g") if isinstance(container, dict) else ""
     return ""

@@ -46,6 +46,7 @@ def test_spend_is_text_with_every_digit(client: TestClient, store: Store) -> Non
         "cost_cached_input": "0.000000000000",
         "cost_cache_write": "0.000000000000",
         "cost_output": "0.000000000000",
+        "cost_other": "1234567.100000000001",
         "calls": 3,
         "errors": 0,
         "unpriced_calls": 1,

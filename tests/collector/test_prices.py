@@ -1,18 +1,18 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from importlib.resources import files
 
 import pytest
 from genai_prices import Usage as TheirUsage
 from genai_prices import calc_price
 
 from taximeter_collector.calls import Call, CostStatus, Usage, UsageSource
-from taximeter_collector.compile_prices import as_csv, changes, compiled
-from taximeter_collector.prices import BOOK, PriceBook, Row, rows
+from taximeter_collector.prices import PriceBook, shipped_text
+from taximeter_collector.prices.compile import changes, compiled
+from taximeter_collector.prices.rows import TOKENS, Row, as_csv, read
 
-SHIPPED = files("taximeter_collector").joinpath(BOOK).read_bytes().decode()
-ROWS = rows(SHIPPED)
+SHIPPED = shipped_text()
+ROWS = read(SHIPPED)
 CALL = Call(
     ts=datetime(2026, 11, 1, 12, tzinfo=UTC),
     call_id="resp_1",
@@ -191,13 +191,29 @@ def test_a_price_change_applies_from_midnight_utc_of_its_day(
         (replace(CALL, model="gpt-4o-2031-01-01"), "no price for model 'gpt-4o-2031-01-01'"),
         (replace(CALL, model="gpt-6-sol-latest"), "no price for model 'gpt-6-sol-latest'"),
         (replace(CALL, model=""), "no price for model ''"),
-        (replace(CALL, provider="azure.ai.openai"), "no prices for provider 'azure.ai.openai'"),
-        (replace(CALL, provider=""), "no prices for provider ''"),
+        (
+            replace(CALL, provider="azure.ai.openai", request_model="prod"),
+            "no entry for deployment 'prod' of Azure in prices.yaml",
+        ),
+        (replace(CALL, provider=""), "no prices for ''; prices.yaml can name them"),
+        (
+            replace(CALL, server_address="llm.internal"),
+            "no prices for 'llm.internal'; prices.yaml can name them",
+        ),
+        (
+            replace(CALL, server_address="api.openai.com.evil.example"),
+            "no prices for 'api.openai.com.evil.example'; prices.yaml can name them",
+        ),
         (replace(CALL, service_tier="scale"), "no price for gpt-4o in tier 'scale'"),
         (replace(CALL, service_tier="flex"), "no price for gpt-4o in tier 'flex'"),
         (
-            replace(CALL, batch=True, ts=datetime(2026, 10, 13, 23, 59, 59, tzinfo=UTC)),
-            "no batch price for gpt-4o before 2026-10-14",
+            replace(
+                CALL,
+                model="gpt-5.6-luna",
+                service_tier="priority",
+                ts=datetime(2026, 7, 29, 23, 59, 59, tzinfo=UTC),
+            ),
+            "no priority price for gpt-5.6-luna before 2026-07-30",
         ),
         (
             replace(
@@ -222,15 +238,11 @@ def test_a_call_without_a_published_price_is_unpriced_and_says_why(
 @pytest.mark.parametrize(
     "model",
     [
-        # Images have rates of their own, and a search model charges each request.
-        *("gpt-image-1", "gpt-image-1.5", "gpt-4o-search-preview", "gpt-4o-mini-search-preview"),
-        # By the second or character
-        *("whisper-1", "tts-1", "gpt-transcribe"),
         # Prices of resellers, or of the base model
         *("gpt-oss-120b", "gpt-4o:extended", "ft:gpt-4-0613:acme::9xY"),
     ],
 )
-def test_a_model_that_text_tokens_would_underprice_is_not_in_the_book(
+def test_a_model_whose_price_would_be_another_ones_is_not_in_the_book(
     book: PriceBook, model: str
 ) -> None:
     assert book.priced(replace(CALL, model=model)).reason == f"no price for model '{model}'"
@@ -239,10 +251,11 @@ def test_a_model_that_text_tokens_would_underprice_is_not_in_the_book(
 @pytest.mark.parametrize(
     ("usage", "what"),
     [
-        (Usage(input_tokens=1_000, audio_input_tokens=1), "audio tokens"),
-        (Usage(output_tokens=1_000, audio_output_tokens=1), "audio tokens"),
-        (Usage(input_tokens=1_000, image_input_tokens=1), "image tokens"),
-        (Usage(output_tokens=1_000, image_output_tokens=1), "image tokens"),
+        (Usage(input_tokens=1_000, audio_input_tokens=1), "audio input tokens"),
+        (Usage(output_tokens=1_000, audio_output_tokens=1), "audio output tokens"),
+        (Usage(output_tokens=1_000, image_output_tokens=1), "image output tokens"),
+        (Usage(input_tokens=1, meters={"container_sessions": Decimal(1)}), "container_sessions"),
+        (Usage(meters={"images.auto.1024x1024": Decimal(1)}), "images.auto.1024x1024"),
         (Usage(input_tokens=1, meters={"searches": Decimal(1)}), "searches"),
     ],
 )
@@ -325,9 +338,9 @@ def test_moderation_is_free_though_it_reports_no_usage(book: PriceBook, model: s
 @pytest.mark.parametrize(
     ("model", "batch", "input_tokens", "rate_card"),
     [
-        ("gpt-4o", False, 1_000, "gpt-4o/default"),
-        ("gpt-4o", True, 1_000, "gpt-4o/batch/2026-10-14"),
-        ("gpt-5.5", True, 300_000, "gpt-5.5/batch/2026-10-14/>272000"),
+        ("gpt-4o", False, 1_000, "gpt-4o/default/2024-10-02"),
+        ("gpt-4o-2024-08-06", True, 1_000, "gpt-4o-2024-08-06/batch"),
+        ("gpt-5.5", True, 300_000, "gpt-5.5/batch/>272000"),
         ("gpt-6-sol-2026-09-01", False, 1_000, "gpt-6-sol-####-##-##/default"),
     ],
 )
@@ -350,7 +363,7 @@ def test_a_cost_names_the_rate_card_and_is_its_rates_times_the_quantities(
 def test_an_exact_name_wins_over_patterns_and_a_longer_pattern_over_a_shorter() -> None:
     book = PriceBook(
         as_csv(
-            Row(model, "default", "", "", usd, "", "", "", "test")
+            Row("openai", model, "default", "", "", "", "input", usd, "1M tokens", "test")
             for model, usd in [("a-*", "1"), ("a-b-*", "2"), ("a-b-##", "3"), ("a-b-07", "4")]
         )
     )
@@ -365,7 +378,9 @@ def test_an_exact_name_wins_over_patterns_and_a_longer_pattern_over_a_shorter() 
 
 
 def test_any_change_of_the_book_changes_its_version(book: PriceBook) -> None:
-    changed = PriceBook(SHIPPED.replace("gpt-4o,default,,,2.5,", "gpt-4o,default,,,2.6,"))
+    changed = PriceBook(
+        SHIPPED.replace("gpt-5,default,,,,input,1.25,", "gpt-5,default,,,,input,1.26,")
+    )
 
     assert len(book.version) == 12
     assert book.version == PriceBook(SHIPPED).version != changed.version
@@ -373,17 +388,20 @@ def test_any_change_of_the_book_changes_its_version(book: PriceBook) -> None:
 
 def test_no_rate_is_negative_or_finer_than_the_twelve_places_of_a_stored_cost() -> None:
     for row in ROWS:
-        for rate in filter(None, row[4:8]):
-            per_token = Decimal(rate) / 1_000_000
-            assert per_token >= 0, row
-            assert per_token == round(per_token, 12), row
+        assert row.source, row
+        assert row.rate is None or row.rate >= 0, row
+        if row.meter in TOKENS and row.usd:
+            assert row.rate == Decimal(row.usd) / 1_000_000, row
 
 
 def test_no_plausible_call_costs_more_than_a_stored_cost_can_hold() -> None:
     # The column has six digits before the point and a call at most 1e9 tokens each way.
+    dearest: dict[tuple[str, ...], list[Decimal]] = {}
     for row in ROWS:
-        dearest = max(Decimal(rate or 0) for rate in row[4:7]) + Decimal(row.output or 0)
-        assert dearest < 1_000, row
+        if row.per == "1M tokens" and row.rate:
+            dearest.setdefault(row.key[:6], []).append(row.rate)
+    for key, rates in dearest.items():
+        assert sum(sorted(rates)[-2:]) < Decimal("0.001"), key
 
 
 def test_the_committed_book_is_what_the_sources_compile_to() -> None:
@@ -391,40 +409,70 @@ def test_the_committed_book_is_what_the_sources_compile_to() -> None:
 
 
 def test_a_changed_price_is_told_by_model_with_both_rates() -> None:
-    before = Row("gpt-4o", "default", "", "", "2.5", "1.25", "", "10", "test")
+    before = Row("openai", "gpt-4o", "default", "", "", "", "output", "10", "1M tokens", "test")
 
-    assert changes([before], [before._replace(output="9")]) == [
-        "gpt-4o: -default///2.5/1.25//10, +default///2.5/1.25//9"
+    assert changes([before], [before._replace(usd="9")]) == [
+        "gpt-4o: -default////output/10/1M tokens, +default////output/9/1M tokens"
     ]
 
 
-def test_every_compiled_row_agrees_with_genai_prices_own_calculation(book: PriceBook) -> None:
-    compiled_rows = [row for row in ROWS if row.input and row.source.startswith("genai-prices")]
+def test_every_compiled_card_agrees_with_genai_prices_own_calculation(book: PriceBook) -> None:
+    cards: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in ROWS:
+        if row.per == "1M tokens":
+            cards.setdefault(row.key[:6], {})[row.meter] = row
+    compiled_cards = [
+        card
+        for card in cards.values()
+        if all(row.source.startswith("genai-prices") for row in card.values())
+        and card["input"].usd
+        and is_in_force(card["input"])
+    ]
 
-    differing = [row for row in compiled_rows if book.priced(a_call_on(row)).usd != theirs(row)]
+    differing = [
+        card["input"]
+        for card in compiled_cards
+        if book.priced(a_call_on(card)).usd != theirs(a_call_on(card))
+    ]
 
-    assert len(compiled_rows) > 700
+    assert len(compiled_cards) > 700
     assert differing == []
 
 
-def a_call_on(row: Row) -> Call:
+VERIFIED = datetime(2026, 10, 14, tzinfo=UTC)
+
+
+def is_in_force(row: Row) -> bool:
+    """Their tiers begin on the days on which they were read; before it ours are older."""
+    later = [
+        other.valid_from
+        for other in ROWS
+        if other.key[:4] == row.key[:4] and row.valid_from < other.valid_from < "2026-10-14"
+    ]
+    return row.tier == "default" or not later
+
+
+def a_call_on(card: dict[str, Row]) -> Call:
+    row = card["input"]
+    since = datetime.fromisoformat(f"{row.valid_from or '2020-01-01'}T00:00:00+00:00")
+    # Ours is the decision that a batch without a rate for cached input has no discount on it.
+    cached = 0 if row.tier == "batch" and "cached_input" not in card else 100
     return replace(
         CALL,
         model=row.model.replace("#", "1").replace("*", "x"),
-        ts=datetime.fromisoformat(f"{row.valid_from or '2020-01-01'}T00:00:00+00:00"),
+        ts=since if row.tier == "default" else max(since, VERIFIED),
         service_tier=row.tier,
         batch=row.tier == "batch",
         usage=Usage(
             input_tokens=int(row.input_above or 999) + 1,
-            cached_input_tokens=100,
+            cached_input_tokens=cached,
             cache_write_tokens=50,
-            output_tokens=10 if row.output else 0,
+            output_tokens=10 if "output" in card else 0,
         ),
     )
 
 
-def theirs(row: Row) -> Decimal:
-    call = a_call_on(row)
+def theirs(call: Call) -> Decimal:
     usage = TheirUsage(
         input_tokens=call.usage.input_tokens,
         cache_read_tokens=call.usage.cached_input_tokens,
@@ -436,6 +484,8 @@ def theirs(row: Row) -> Decimal:
         call.model,
         provider_id="openai",
         genai_request_timestamp=call.ts,
-        price_context={"processing": "batch"} if call.batch else {"service_tier": row.tier},
+        price_context={"processing": "batch"}
+        if call.batch
+        else {"service_tier": call.service_tier},
     )
     return price.total_price

@@ -58,6 +58,10 @@ def test_a_request_says_which_units_it_asks_for(
             {"output": bodies.SEARCHES, "tool_usage": {"web_search": {"num_requests": 0}}},
             {},
         ),
+        (
+            {"output": bodies.SEARCHES, "tools": [{"type": "web_search_preview_2025_03_11"}]},
+            {"web_searches.preview": 2.0},
+        ),
         ({"output": [bodies.FILE_SEARCH] * 2}, {"file_searches": 2.0}),
         (
             {"output": [bodies.INTERPRETER] * 2, "tools": []},
@@ -77,10 +81,18 @@ def test_a_request_says_which_units_it_asks_for(
         (
             {"output": [DRAWN], "tool_usage": {"image_gen": IMAGE_GEN}},
             {
-                "image_tool.input_tokens": 50.0,
-                "image_tool.image_input_tokens": 40.0,
-                "image_tool.output_tokens": 1056.0,
+                "image_tool.input.unknown": 10.0,
+                "image_tool.image_input.unknown": 40.0,
+                "image_tool.image_output.unknown": 1056.0,
             },
+        ),
+        (
+            {
+                "output": [DRAWN],
+                "tool_usage": {"image_gen": {"output_tokens": 272}},
+                "tools": [{"type": "image_generation", "model": "gpt-image-1.5"}],
+            },
+            {"image_tool.image_output.gpt-image-1.5": 272.0},
         ),
         (
             {"output": [{**DRAWN, "svg_usage": {"input_tokens": 3, "output_tokens": 4}}]},

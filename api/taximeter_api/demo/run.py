@@ -141,11 +141,14 @@ def _start(stack: ExitStack) -> Demo:
         "OTLP_PORT": str(ports[1]),
         "DATA_DIR": str(folder / "data"),
         "BUDGETS": str(folder / "budgets.yaml"),
+        "PRICES": str(folder / "prices.yaml"),
         "SLACK_WEBHOOK_URL": f"{slack_url}/services/T000/B000/demo",
         "OPENAI_URL": f"{openai_url}/v1",
         "OPENAI_ADMIN_KEY": "sk-admin-demo",
         "LOG_LEVEL": "warning",
     }
+    # The fake of OpenAI stands where a gateway of a company would.
+    (folder / "prices.yaml").write_text("hosts: {127.0.0.1: openai}\n", encoding="utf-8")
     environment = _environment(
         {f"TAXIMETER_SERVER_{name}": value for name, value in settings.items()}
     )

@@ -33,6 +33,8 @@ def columns_of(
         "rate_card": [priced.rate_card for priced in prices],
         "book_version": [book_version] * len(rows),
         "cost": [priced.usd for priced in prices],
+        # What is nothing but text follows from its rates, which takes less room.
+        "cost_parts": [{} if priced.rates else dict(priced.components) for priced in prices],
         "cost_status": [priced.status for priced in prices],
         "cost_reason": [priced.reason for priced in prices],
     }

@@ -98,6 +98,12 @@ class SpendRow:
     output_tokens: int
     reasoning_tokens: int
 
+    @property
+    def cost_other(self) -> Decimal:
+        """Cost of audio, images, tools and whatever else is not a token of text."""
+        text = self.cost_input + self.cost_cached_input + self.cost_cache_write + self.cost_output
+        return self.cost - text
+
 
 def spend(
     connection: Connection, period: Period, by: Sequence[Dimension], scope: Scope

@@ -1,0 +1,116 @@
+"""YAML that people write: read into checked values, or one error with file, line and field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
+E = TypeVar("E")
+
+
+class Mistake(ValueError):
+    """Something in the file can't be used; the message names file, line, field and form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[T]):
+    """How a section of a file must look."""
+
+    adapter: TypeAdapter[T]
+    empty: T
+    entry: type | None = None
+    """What it holds, for messages."""
+
+    @classmethod
+    def several(cls, kind: type[E]) -> Form[list[E]]:
+        return Form(TypeAdapter(list[kind]), [], kind)  # type: ignore[valid-type]
+
+    @classmethod
+    def named(cls, kind: type[E]) -> Form[dict[str, E]]:
+        return Form(TypeAdapter(dict[str, kind]), {}, kind)  # type: ignore[valid-type]
+
+
+class Source:
+    """A YAML text with the places of its parts."""
+
+    def __init__(self, text: str, name: str) -> None:
+        """Parse `text`; raises Mistake."""
+        self.name = name
+        try:
+            self._root = yaml.compose(text, Loader=yaml.BaseLoader)
+            # Scalars stay text, so that an amount like 19.99 never is a binary float.
+            self.content: Any = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 makes text only
+            self._refuse_repeated_keys(self._root)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise Mistake(f"{name}:{line}: not YAML: {error.problem}") from None
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise Mistake(f"{name}:{line}: not YAML: {error.reason}") from None
+        except RecursionError:
+            raise Mistake(f"{name}:1: nested too deeply") from None
+
+    def read(self, form: Form[T], section: str) -> T:
+        """Check a section of the file, empty when it is absent; raises Mistake."""
+        try:
+            return form.adapter.validate_python(self.content.get(section) or form.empty)
+        except ValidationError as error:
+            raise self._mistake(section, error, form.entry) from None
+
+    def mistake(self, path: Sequence[int | str], message: str) -> Mistake:
+        return Mistake(f"{self.name}:{self._line(path)}: {message}")
+
+    def _mistake(self, section: str, error: ValidationError, entry: type | None) -> Mistake:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:]) or section
+        message = first["msg"].removeprefix("Value error, ")
+        given = "" if first["type"] == "missing" else f"{first['input']!r}: "
+        if first["type"] == "unexpected_keyword_argument" and entry:
+            known = ", ".join(getattr(entry, "__dataclass_fields__", ()))
+            kind = entry.__name__.lower()
+            given, message = "", f"not a field of a {kind}; give some of {known}"
+        return self.mistake((section, *first["loc"]), f"{field}: {given}{message}")
+
+    def _refuse_repeated_keys(self, node: yaml.Node | None) -> None:
+        """Raise where YAML would silently keep only the last of two values."""
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            for index, (key, value) in enumerate(node.value):
+                if key.value in keys[:index]:
+                    line = key.start_mark.line + 1
+                    raise Mistake(f"{self.name}:{line}: {key.value}: given twice; give it once")
+                self._refuse_repeated_keys(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for one in node.value:
+                self._refuse_repeated_keys(one)
+
+    def _line(self, path: Sequence[int | str]) -> int:
+        """Return the line, from 1, of the node at a path, or of its nearest parent."""
+        node, line = self._root, 1
+        for part in path:
+            if isinstance(node, yaml.MappingNode):
+                found = [(key, value) for key, value in node.value if key.value == part]
+                if not found:
+                    break
+                key, node = found[0]
+                line = key.start_mark.line + 1
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+        return line
+
+
+def text_of(path: Path) -> str | None:
+    """Return the text of a file, None when there is none; raises Mistake."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Mistake(f"{path}: {error}") from None
