@@ -87,6 +87,7 @@ class Service:
             "OTLP_PORT": str(self.otlp_port),
             "DATA_DIR": str(self.folder / "data"),
             "BUDGETS": str(self.folder / "budgets.yaml"),
+            "PRICES": str(self.folder / "prices.yaml"),
             "SLACK_WEBHOOK_URL": self.slack_url,
             "TICK_SECONDS": "0.5",
         }
@@ -178,6 +179,7 @@ def messages() -> list[dict[str, Any]]:
 @pytest.fixture
 def service(tmp_path: Path, messages: list[dict[str, Any]]) -> Iterator[Service]:
     (tmp_path / "budgets.yaml").write_text(BUDGETS)
+    (tmp_path / "prices.yaml").write_text("hosts: {127.0.0.1: openai}")
     with serving(fake_slack(messages)) as slack_url:
         started = Service(tmp_path, f"{slack_url}/services/T/B/x", free_port(), free_port())
         started.start()

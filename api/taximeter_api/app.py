@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from taximeter_alerts import outbox
-from taximeter_alerts.budget_file import BudgetFile
+from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.channels import channels_of
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State
@@ -20,7 +21,8 @@ from taximeter_api.routes import health, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
-from taximeter_collector.prices import PriceBook, read_overrides, shipped_text
+from taximeter_collector.live_file import LiveFile
+from taximeter_collector.prices import book_with
 from taximeter_collector.receiver import receiver
 from taximeter_collector.settings import PREFIX, Settings, SettingsError
 from taximeter_collector.store import Store, StoreUnavailable
@@ -35,26 +37,26 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         """Open what the service needs; raises what keeps it from starting."""
         self._settings = settings
-        budgets = BudgetFile(settings.budgets)
-        prices = PriceBook(shipped_text(), read_overrides(settings.prices))
+        budgets: LiveFile[Sequence[Budget]] = LiveFile(settings.budgets, read_budgets)
+        prices = LiveFile(settings.prices, book_with)
         _make_folder(settings)
         self._state = State(settings.state_url)
         self._store = Store(settings.store_url)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
-        self._writer = Writer(self._journal, self._store, prices)
+        self._writer = Writer(self._journal, self._store, prices.current)
         webhook = settings.slack_webhook_url
         channels = channels_of(
             webhook.get_secret_value() if webhook else None, page_url=settings.page_url
         )
         tick = timedelta(seconds=settings.tick_seconds)
         snapshots = Snapshots(
-            self._store, self._state, budgets.budgets, book_version=prices.version, fresh_for=tick
+            self._store, self._state, budgets.current, prices.current, fresh_for=tick
         )
         self._schedule = Schedule()
         self._schedule.every(
             settings.tick_seconds,
             "budgets",
-            lambda now: evaluate(self._store, self._state, budgets.budgets(), now),
+            lambda now: evaluate(self._store, self._state, budgets.current(), now),
         )
         self._schedule.every(
             settings.tick_seconds,

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from taximeter_alerts.budget_file import BudgetFile
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import crossed
 from taximeter_alerts.periods import month_at
@@ -20,6 +19,7 @@ from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_api.page import PAGE_HEADERS, render
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.labels import label
+from taximeter_collector.live_file import LiveFile
 from taximeter_collector.store import MEASURES, Dimension, Period, Scope, SpendRow, Store
 
 NOT_FILTERS: Final = frozenset({"group_by", "from", "to"})
@@ -42,7 +42,7 @@ def health(trouble: Callable[[], str]) -> APIRouter:
     return router
 
 
-def spend_api(store: Store, budgets: BudgetFile) -> APIRouter:
+def spend_api(store: Store, budgets: LiveFile[Sequence[Budget]]) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.get("/spend")
@@ -82,7 +82,7 @@ def spend_api(store: Store, budgets: BudgetFile) -> APIRouter:
     @router.get("/budgets")
     def list_budgets() -> dict[str, Any]:
         """Every budget with the spend of its current period."""
-        spending = spent_by_budget(store, current(budgets.budgets(), datetime.now(UTC)))
+        spending = spent_by_budget(store, current(budgets.current(), datetime.now(UTC)))
         return {"budgets": [_budget(*one) for one in spending], "problem": budgets.problem or None}
 
     return router

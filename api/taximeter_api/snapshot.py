@@ -25,6 +25,7 @@ from taximeter_api.overview import (
     Overview,
     UserLine,
 )
+from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Dimension, Period, SpendRow, Store, StoreUnavailable
 
 DAY = timedelta(days=1)
@@ -44,14 +45,14 @@ class Snapshots:
         store: Store,
         state: State,
         budgets: Callable[[], Sequence[Budget]],
+        prices: Callable[[], PriceBook],
         *,
-        book_version: str,
         fresh_for: timedelta,
     ) -> None:
         self._store = store
         self._state = state
         self._budgets = budgets
-        self._book_version = book_version
+        self._prices = prices
         self._shortest = self._fresh_for = fresh_for
         self._taking = threading.Lock()
         self._newest: Overview | None = None
@@ -80,9 +81,8 @@ class Snapshots:
             newest = self._newest
             if newest is None or now - newest.taken_at >= self._fresh_for:
                 began = time.monotonic()
-                newest = overview(
-                    self._store, self._state, self._budgets(), now, self._book_version
-                )
+                book = self._prices().version
+                newest = overview(self._store, self._state, self._budgets(), now, book)
                 cost = timedelta(seconds=(time.monotonic() - began) / LARGEST_LOAD)
                 self._fresh_for = max(self._shortest, cost)
                 self._newest = newest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,7 @@ def frame(received_at: datetime, body: bytes) -> bytes:
 class Writer:
     """One thread between journal and store. A segment is deleted only when the store has it."""
 
-    def __init__(self, journal: Journal, store: Store, prices: PriceBook) -> None:
+    def __init__(self, journal: Journal, store: Store, prices: Callable[[], PriceBook]) -> None:
         self._journal = journal
         self._store = store
         self._prices = prices
@@ -96,8 +96,9 @@ class Writer:
             )
             self._journal.set_aside(path)
             return
-        rows, losses = self._decoded(path, segment)
-        self._add(path, rows, token=path.stem)
+        book = self._prices()
+        rows, losses = self._decoded(path, segment, book)
+        self._add(path, rows, path.stem, book.version)
         self._store.add_losses(losses)
         if segment.damaged:
             log.error("a journal segment is damaged and was set aside", extra={"path": str(path)})
@@ -105,12 +106,10 @@ class Writer:
         else:
             self._journal.delete(path)
 
-    def _add(self, path: Path, rows: Sequence[Row], token: str) -> None:
+    def _add(self, path: Path, rows: Sequence[Row], token: str, book_version: str) -> None:
         """Add the rows; those that the store refuses are set aside and don't stop the others."""
         try:
-            self._store.add(
-                rows, token=token, book_version=self._prices.version, now=datetime.now(UTC)
-            )
+            self._store.add(rows, token=token, book_version=book_version, now=datetime.now(UTC))
         except RowsRefused as error:
             if len(rows) == 1:
                 fields = {"call_id": rows[0][0].call_id, "reason": str(error)}
@@ -118,10 +117,12 @@ class Writer:
                 self._journal.set_rows_aside(path, rows)
                 return
             middle = len(rows) // 2
-            self._add(path, rows[:middle], f"{token}.0")
-            self._add(path, rows[middle:], f"{token}.1")
+            self._add(path, rows[:middle], f"{token}.0", book_version)
+            self._add(path, rows[middle:], f"{token}.1", book_version)
 
-    def _decoded(self, path: Path, segment: Segment) -> tuple[list[Row], list[Loss]]:
+    def _decoded(
+        self, path: Path, segment: Segment, book: PriceBook
+    ) -> tuple[list[Row], list[Loss]]:
         rows: list[Row] = []
         losses: list[Loss] = []
         for payload in segment.payloads:
@@ -134,7 +135,7 @@ class Writer:
                 try:
                     call = otlp.call_of(resource, span, window)
                     if call is not None:
-                        rows.append((call, self._prices.priced(call)))
+                        rows.append((call, book.priced(call)))
                 except Exception:
                     log.exception("a span can't be read and was set aside")
                     self._journal.set_rows_aside(path, [span.SerializeToString()])

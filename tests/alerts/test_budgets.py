@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from taximeter_alerts.budget_file import BudgetFile
 from taximeter_alerts.budgets import BudgetsError, parse_budgets, read_budgets
+from taximeter_collector.live_file import LiveFile
 from taximeter_collector.store import Dimension
 
 GOOD = """\
@@ -92,20 +92,20 @@ def test_a_missing_file_means_no_budgets(tmp_path: Path) -> None:
 
 def test_an_edit_counts_and_a_broken_edit_leaves_the_budgets_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "budgets.yaml"
-    file = BudgetFile(path)
-    assert file.budgets() == []
+    file = LiveFile(path, read_budgets)
+    assert file.current() == []
 
     path.write_text("budgets:\n  - {name: a, amount: 1}\n")
-    assert [one.name for one in file.budgets()] == ["a"]
+    assert [one.name for one in file.current()] == ["a"]
 
     path.write_text("budgets:\n  - {name: a, amount: one}\n")
-    assert [one.name for one in file.budgets()] == ["a"]
+    assert [one.name for one in file.current()] == ["a"]
 
     assert "amount: 'one'" in file.problem
 
     path.unlink()
-    assert [one.name for one in file.budgets()] == ["a"]
+    assert [one.name for one in file.current()] == ["a"]
     assert "the file is gone" in file.problem
 
     path.write_text("budgets:\n  - {name: bb, amount: 1}\n")
-    assert [one.name for one in file.budgets()] == ["bb"]
+    assert [one.name for one in file.current()] == ["bb"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -108,6 +109,79 @@ def test_budgets_can_be_checked_before_they_are_used(tmp_path: Path) -> None:
     by_setting = taximeter("budgets", "check", BUDGETS=str(path))
     assert "Search" in by_setting.stdout
     assert (missing.returncode, missing.stderr.count("no such file")) == (2, 1)
+
+
+def test_a_prices_file_can_be_checked_before_it_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text(
+        """
+hosts: {llm.internal: openai}
+rates:
+  - {model: gpt-5, since: 2026-11-01, usd_per_million_tokens: {input: 1}}
+discounts: [{percent: 5}]
+deployments: {prod: {type: data zone, region: East US}}
+"""
+    )
+
+    checked = taximeter("prices", "check", str(path))
+    missing = taximeter("prices", "check", str(tmp_path / "nothing.yaml"))
+
+    assert checked.returncode == 0
+    for word in ("llm.internal", "2026-11-01", "$1 per", "5%", "data_zone/eastus"):
+        assert word in checked.stdout
+    assert (missing.returncode, missing.stderr.count("no such file")) == (2, 1)
+
+
+def test_a_malformed_prices_file_stops_the_start_with_line_and_field(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text("discounts:\n  - percent: 101\n")
+
+    refused = taximeter("serve", PORT="0", OTLP_PORT="0", DATA_DIR=str(tmp_path), PRICES=str(path))
+
+    assert refused.returncode == 2
+    assert f"{path}:2: percent: '101'" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_the_price_of_a_model_is_shown_with_the_teams_own(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text("discounts: [{percent: 20, model: gpt-5}]")
+
+    shown = taximeter("prices", "show", "gpt-5", "--on", "2026-11-01", "--json", PRICES=str(path))
+    unknown = taximeter("prices", "show", "gpt-9", PRICES=str(path))
+    misspelt = taximeter("prices", "show", "gpt-5", "--on", "soon")
+
+    default = json.loads(shown.stdout)[0]
+    # 1.25 and 0.125 less a fifth
+    assert default["tier"] == "default"
+    assert default["usd_per_unit"]["input"] == "0.000001000000"
+    assert default["usd_per_unit"]["cached_input"] == "0.000000100000"
+    assert (unknown.returncode, misspelt.returncode) == (2, 2)
+    assert "no price for 'gpt-9' of openai" in unknown.stderr
+    assert "--on 'soon': give a day like 2026-11-01" in misspelt.stderr
+
+
+def test_calls_are_priced_from_a_file_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    call = {"endpoint": "chat.completions", "timestamp": "2026-11-01"}
+    usage = {"prompt_tokens": 1_000, "completion_tokens": 500}
+    known, unknown = ({**call, "model": name, "usage": usage} for name in ("gpt-5", "gpt-9"))
+    path.write_text(f"{json.dumps(known)}\n\n{json.dumps(unknown)}\n")
+
+    told = taximeter("prices", "test", str(path), "--json")
+    table = taximeter("prices", "test", str(path))
+    path.write_text("{")
+    broken = taximeter("prices", "test", str(path))
+    missing = taximeter("prices", "test", str(tmp_path / "nothing.jsonl"))
+
+    exact, unpriced = json.loads(told.stdout)
+    assert exact["usd"] == "0.006250000000"
+    assert exact["components"] == {"input": "0.001250000000", "output": "0.005000000000"}
+    assert (unpriced["usd"], unpriced["status"]) == (None, "unpriced")
+    assert "unknown" in table.stdout
+    assert (broken.returncode, missing.returncode) == (2, 2)
+    assert f"{path}:1: not JSON" in broken.stderr
+    assert "nothing.jsonl" in missing.stderr
 
 
 @pytest.mark.parametrize("command", ["--help", "version"])

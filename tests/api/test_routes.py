@@ -11,9 +11,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from builders import NOON, Rows, call, costing, unpriced
-from taximeter_alerts.budget_file import BudgetFile
+from taximeter_alerts.budgets import read_budgets
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
+from taximeter_collector.live_file import LiveFile
 from taximeter_collector.store import Store
 
 AROUND = {"from": "2026-11-01", "to": "2026-12-01"}
@@ -24,7 +25,7 @@ def client(store: Store, tmp_path: Path) -> TestClient:
     app = FastAPI()
     path = tmp_path / "budgets.yaml"
     path.write_text("budgets:\n  - {name: all, amount: 10}\n  - {name: no, amount: 0}\n")
-    app.include_router(spend_api(store, BudgetFile(path)))
+    app.include_router(spend_api(store, LiveFile(path, read_budgets)))
     return TestClient(app)
 
 

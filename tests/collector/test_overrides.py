@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from taximeter_collector.calls import Call, CostStatus, Usage
+from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import (
     OverridesError,
     PriceBook,
+    book_with,
     price_api_call,
     read_overrides,
     shipped_text,
@@ -204,3 +206,26 @@ def test_a_mistake_is_refused_with_line_field_and_form(text: str, message: str) 
         parse_overrides(text, "prices.yaml")
 
     assert f"prices.yaml{message}" in str(refused.value)
+
+
+def test_the_example_of_the_guide_is_understood() -> None:
+    guide = (Path(__file__).parents[2] / "docs/pricing.md").read_text()
+    text = guide.partition("```yaml\n")[2].partition("```")[0]
+
+    read = parse_overrides(text, "docs/pricing.md")
+
+    assert (len(read.own), len(read.discounts)) == (3, 1)
+    assert read.hosts == {"llm.internal": "openai"}
+    assert read.deployments["prod"].place == "data_zone/swedencentral"
+
+
+def test_an_edit_counts_at_once_and_a_broken_one_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    prices = LiveFile(path, book_with)
+    costs = [prices.current().priced(CALL).usd]
+    for text in ("discounts: [{percent: 50}]", "discounts: [{percent: 101}]"):
+        path.write_text(text)
+        costs.append(prices.current().priced(CALL).usd)
+
+    assert costs == [Decimal("0.0058"), Decimal("0.0029"), Decimal("0.0029")]
+    assert "percent: '101'" in prices.problem

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -723,3 +726,13 @@ def test_the_order_of_calls_changes_nothing() -> None:
     there = [price_api_call(call, forwards) for call in calls]
     back = [price_api_call(call, backwards) for call in reversed(calls)]
     assert there == back[::-1]
+
+
+def test_the_examples_of_the_guide_cost_what_it_says() -> None:
+    guide = (Path(__file__).parents[2] / "docs/pricing.md").read_text()
+    calls = guide.partition("```json\n")[2].partition("```")[0].splitlines()
+    rows = re.findall(r"^\| \d+ \|.*\| ([\d.]+) \|$", guide, re.MULTILINE)
+
+    assert len(calls) == len(rows) == 10
+    for call, usd in zip(calls, rows, strict=True):
+        assert price_api_call(json.loads(call)).usd == Decimal(usd)

@@ -241,6 +241,22 @@ def test_the_parts_of_a_cost_sum_to_it(store: Store) -> None:
     assert sum(parts) == row.cost
 
 
+def test_the_parts_of_a_cost_beside_text_sum_to_it_too(store: Store) -> None:
+    # 1,000 seconds of transcription at 0.006 a minute and two searches at 10 per thousand
+    parts = {"input": "0.002", "output": "0.003", "seconds": "0.1", "web_searches": "0.02"}
+    components = {name: Decimal(usd) for name, usd in parts.items()}
+    priced = Priced(status=CostStatus.EXACT, usd=Decimal("0.125"), components=components)
+    usage = {"meters": {"seconds": Decimal(1_000), "web_searches": Decimal(2)}}
+    add(store, [(call(usage=usage), priced), costing("1")])
+
+    for _ in range(2):
+        (row,) = store.spend(NOVEMBER)
+        assert row.cost == Decimal("1.125")
+        assert (row.cost_input, row.cost_output) == (Decimal("0.002"), Decimal("0.003"))
+        assert row.cost_other == Decimal("1.12")
+        store.refresh()
+
+
 def test_rows_of_many_weeks_go_in_at_once(store: Store) -> None:
     add(store, [costing("1", ts=NOON - timedelta(days=days)) for days in range(0, 390, 2)])
 

@@ -40,7 +40,7 @@ class ClosedFor:
 
 
 def written(journal: Journal, store: Store) -> None:
-    writer = Writer(journal, store, PriceBook.shipped())
+    writer = Writer(journal, store, PriceBook.shipped)
     writer.start()
     journal.close()
     writer.close()
@@ -220,7 +220,7 @@ def test_a_deletion_that_can_not_be_made_durable_is_tried_again(
 
     journal = Journal(tmp_path, max_bytes=1_000_000)
     journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
-    writer = Writer(journal, store, PriceBook.shipped())
+    writer = Writer(journal, store, PriceBook.shipped)
     journal.close()
     monkeypatch.setattr(taximeter_collector.journal, "_sync_folder", refuse)
 

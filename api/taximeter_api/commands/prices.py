@@ -19,9 +19,9 @@ from taximeter_collector.prices import (
     Overrides,
     OverridesError,
     PriceBook,
+    book_with,
     price_api_call,
     read_overrides,
-    shipped_text,
 )
 from taximeter_collector.prices.cards import RateCard
 from taximeter_collector.prices.rows import TOKENS
@@ -116,7 +116,7 @@ def price_calls(
 
 
 def _book() -> PriceBook:
-    return PriceBook(shipped_text(), read_overrides(read_settings(os.environ).prices))
+    return book_with(read_settings(os.environ).prices)
 
 
 def _lines(overrides: Overrides) -> Iterator[tuple[str, ...]]:

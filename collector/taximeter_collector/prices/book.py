@@ -8,12 +8,13 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from taximeter_collector.calls import Call, CostStatus, Priced, Usage, UsageSource
 from taximeter_collector.prices.bill import billed, fault_of, unpriced
 from taximeter_collector.prices.cards import OPENAI, STANDARD, RateCard, Shelf, adjusted
-from taximeter_collector.prices.overrides import AZURE, NO_OVERRIDES, Overrides
+from taximeter_collector.prices.overrides import AZURE, NO_OVERRIDES, Overrides, read_overrides
 from taximeter_collector.prices.rows import read
 
 BOOK: Final = "price_book.csv"
@@ -153,6 +154,11 @@ def _with_painters(
             _, part, model = (*meter.split(".", 2), "", "")[:3]
             rates[meter] = next((one.rates.get(part) for one in cards_of(model)), None)
     return RateCard.of(card.id, card.input_above, rates)
+
+
+def book_with(path: Path) -> PriceBook:
+    """Return the shipped book with a team's `prices.yaml`; raises OverridesError."""
+    return PriceBook(shipped_text(), read_overrides(path))
 
 
 def shipped_text() -> str:
