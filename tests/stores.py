@@ -14,6 +14,8 @@ TABLES = (
     "spend_daily",
     "reconciliations",
     "lost_spans",
+    "repricings",
+    "repricing_steps",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,7 +83,8 @@ class Service:
     def page_url(self) -> str:
         return f"http://127.0.0.1:{self.page_port}"
 
-    def start(self) -> None:
+    @property
+    def environment(self) -> dict[str, str]:
         settings = {
             "PORT": str(self.page_port),
             "OTLP_PORT": str(self.otlp_port),
@@ -91,10 +94,13 @@ class Service:
             "SLACK_WEBHOOK_URL": self.slack_url,
             "TICK_SECONDS": "0.5",
         }
+        return clean_environment({f"TAXIMETER_SERVER_{k}": v for k, v in settings.items()})
+
+    def start(self) -> None:
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "taximeter_api", "serve"],
-                env=clean_environment({f"TAXIMETER_SERVER_{k}": v for k, v in settings.items()}),
+                env=self.environment,
                 stderr=log,
             )
         eventually("the service to be ready", self.is_ready)
@@ -116,6 +122,27 @@ class Service:
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(PATIENCE_S)
+
+    def reprice(self, *options: str) -> dict[str, Any]:
+        """Run the command, which finds the service or the store by the same settings."""
+        ended = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "taximeter_api",
+                "reprice",
+                "--from=2026-01-01",
+                "--json",
+                *options,
+            ],
+            env=self.environment,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        told: dict[str, Any] = json.loads(ended.stdout)
+        return told
 
     def spend(self, group_by: str = "") -> dict[str, Any]:
         fields = {"group_by": group_by}
@@ -258,6 +285,19 @@ def test_a_call_goes_all_the_way_and_a_crash_loses_and_repeats_nothing(
     service.kill()
     service.start()
     eventually("six calls", lambda: service.spend()["total"]["calls"] == 6)
+    ticks_after_restart(service)
+    assert len(messages) == 1
+
+    (tmp_path / "prices.yaml").write_text("hosts: {127.0.0.1: openai}\ndiscounts: [{percent: 50}]")
+    foretold = service.reprice("--dry-run")
+    assert service.spend()["total"]["cost"] == TOTAL
+    done = service.reprice()
+    assert done["lines"] == foretold["lines"]
+    assert Decimal(service.spend()["total"]["cost"]) == Decimal(TOTAL) / 2
+    assert service.stop() == 0
+    again = service.reprice()
+    assert (again["total"]["calls"], again["total"]["changed"]) == (6, 0)
+    service.start()
     ticks_after_restart(service)
     assert len(messages) == 1
     assert not [body for body in sent if SENTINEL in body]

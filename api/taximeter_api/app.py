@@ -17,6 +17,7 @@ from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
+from taximeter_api.repricing import Repricer, repricing_api
 from taximeter_api.routes import health, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
@@ -44,6 +45,7 @@ class Service:
         self._store = Store(settings.store_url)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
         self._writer = Writer(self._journal, self._store, prices.current)
+        self._repricer = Repricer(self._store, prices.current)
         webhook = settings.slack_webhook_url
         channels = channels_of(
             webhook.get_secret_value() if webhook else None, page_url=settings.page_url
@@ -71,6 +73,7 @@ class Service:
         self.app.include_router(health(self._trouble))
         self.app.include_router(spend_api(self._store, budgets))
         self.app.include_router(reconciliation_api(self._store, settings))
+        self.app.include_router(repricing_api(self._store, self._repricer))
         self.app.include_router(reconciliation_page(self._store))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
         self.app.include_router(
@@ -85,6 +88,7 @@ class Service:
         """Begin to write, to watch and to send."""
         self._state.revive(datetime.now(UTC))
         self._writer.start()
+        self._repricer.resume()
         self._schedule.start()
         addresses = {"page": self._settings.page_url, "otlp": self._settings.otlp_url}
         log.info("taximeter is ready", extra=addresses)
@@ -92,6 +96,7 @@ class Service:
     def close(self) -> None:
         """Drain, flush and close; the server has stopped, so nothing new comes in."""
         self._schedule.close()
+        self._repricer.close()
         self._journal.close()
         self._writer.close()
         self._store.close()

@@ -18,8 +18,10 @@ from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.state import StateUnavailable
 from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
+from taximeter_api.commands.reprice import reprice
+from taximeter_api.commands.service import ServiceAway, ServiceRefused
 from taximeter_api.openai_account import AccountUnreadable
-from taximeter_api.reconciliation import MonthUnknown
+from taximeter_api.questions import BadQuestion
 from taximeter_api.serve import PortTaken, serve
 from taximeter_collector.settings import PREFIX, SettingsError, read_settings
 from taximeter_collector.store import StoreError, StoreUnavailable
@@ -32,8 +34,10 @@ REFUSALS = (
     StateUnavailable,
     PortTaken,
     AccountUnreadable,
-    MonthUnknown,
+    BadQuestion,
     NoPrice,
+    ServiceAway,
+    ServiceRefused,
     OSError,
 )
 
@@ -46,6 +50,7 @@ budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
 app.add_typer(budgets_app, name="budgets")
 app.add_typer(prices_app, name="prices")
 app.command()(reconcile)
+app.command()(reprice)
 
 
 @app.command("serve")

@@ -17,25 +17,11 @@ from taximeter_alerts.periods import month_at
 from taximeter_analysis.reconcile import Revision, reconcile, revisions
 from taximeter_api.openai_account import AccountUnreadable, read_account
 from taximeter_api.page import PAGE_HEADERS, render_reconciliation
+from taximeter_api.questions import month_of
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import Period, Reconciliation, Store
 
 Month = Annotated[str, Query(description="Like 2026-11; empty: the newest", examples=["2026-11"])]
-
-
-class MonthUnknown(Exception):
-    """The month is not understood; the message names the accepted form."""
-
-
-def month_of(text: str, now: datetime) -> date:
-    """Return the first day of a month that has begun; "" is the current one."""
-    try:
-        month = date.fromisoformat(f"{text or f'{now:%Y-%m}'}-01")
-    except ValueError:
-        raise MonthUnknown(f"month={text!r}: give a month like 2026-11") from None
-    if month > now.date():
-        raise MonthUnknown(f"month={text!r}: give a month that has begun")
-    return month
 
 
 def reconcile_month(store: Store, settings: Settings, month: date, now: datetime) -> Reconciliation:
@@ -83,8 +69,6 @@ def reconciliation_api(store: Store, settings: Settings) -> APIRouter:
             raise HTTPException(409, "a reconciliation is under way: wait for it")
         try:
             one = reconcile_month(store, settings, month_of(month, now), now)
-        except MonthUnknown as error:
-            raise HTTPException(422, str(error)) from None
         except AccountUnreadable as error:
             raise HTTPException(502, str(error)) from None
         finally:
@@ -112,10 +96,7 @@ def _runs(store: Store, month: str) -> list[Reconciliation]:
     if not month:
         newest = store.reconciliations()
         return [run for run in newest if run.month == newest[0].month]
-    try:
-        return store.reconciliations(month_of(month, datetime.now(UTC)))
-    except MonthUnknown as error:
-        raise HTTPException(422, str(error)) from None
+    return store.reconciliations(month_of(month, datetime.now(UTC)))
 
 
 def _plain(value: Any) -> Any:

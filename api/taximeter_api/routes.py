@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import crossed
-from taximeter_alerts.periods import month_at
 from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_api.page import PAGE_HEADERS, render
+from taximeter_api.questions import dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
-from taximeter_collector.labels import label
 from taximeter_collector.live_file import LiveFile
-from taximeter_collector.store import MEASURES, Dimension, Period, Scope, SpendRow, Store
-
-NOT_FILTERS: Final = frozenset({"group_by", "from", "to"})
+from taximeter_collector.store import MEASURES, Dimension, Period, SpendRow, Store
 
 
 def health(trouble: Callable[[], str]) -> APIRouter:
@@ -54,10 +50,10 @@ def spend_api(store: Store, budgets: LiveFile[Sequence[Budget]]) -> APIRouter:
     ) -> dict[str, Any]:
         """Spend of a period in US dollars; any dimension is also a filter, as `feature=search`."""
         now = datetime.now(UTC)
-        period = _period(from_, to, now)
+        period = period_of(from_, to, now)
         names = [name for several in group_by for name in several.split(",") if name]
-        by = [_dimension("group_by", name) for name in dict.fromkeys(names)]
-        scope = _scope(request)
+        by = [dimension_of("group_by", name) for name in dict.fromkeys(names)]
+        scope = scope_of(filters_of(request))
         total = store.spend(period, [], scope)[0]
         rows = store.spend(period, by, scope) if by else []
         return {
@@ -75,7 +71,7 @@ def spend_api(store: Store, budgets: LiveFile[Sequence[Budget]]) -> APIRouter:
         to: Annotated[str, Query(description="ISO date or time, exclusive")] = "",
     ) -> dict[str, Any]:
         """Say what is missing from the sums of a period, or was altered on its way."""
-        period = _period(from_, to, datetime.now(UTC))
+        period = period_of(from_, to, datetime.now(UTC))
         bounds = {"from": period.start.isoformat(), "to": period.end.isoformat()}
         return bounds | asdict(store.quality(period))
 
@@ -98,6 +94,14 @@ def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
         return HTMLResponse(html, headers=PAGE_HEADERS)
 
     return router
+
+
+def filters_of(request: Request, others: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Return the parameters of a request that narrow it to some calls."""
+    known = {"group_by", "from", "to", *others}
+    return [
+        (name, value) for name, value in request.query_params.multi_items() if name not in known
+    ]
 
 
 def _sums(row: SpendRow) -> dict[str, Any]:
@@ -132,43 +136,3 @@ def _budget(budget: Budget, period: Period, spent: SpendRow) -> dict[str, Any]:
         "spent_is_complete": spent.unpriced_calls == 0,
         "unpriced_calls": spent.unpriced_calls,
     }
-
-
-def _period(start: str, end: str, now: datetime) -> Period:
-    month = month_at(now, ZoneInfo("UTC"))
-    period = Period(
-        _moment("from", start) if start else month.start, _moment("to", end) if end else now
-    )
-    if period.start >= period.end:
-        raise HTTPException(422, f"from={start}: give a time before to={end or 'now'}")
-    return period
-
-
-def _moment(field: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise HTTPException(
-            422, f"{field}={text!r}: give an ISO date or time like 2026-11-01 or 2026-11-01T12:00Z"
-        ) from None
-    if not 1970 < moment.year < 2105:
-        raise HTTPException(422, f"{field}={text!r}: give a year from 1971 to 2104")
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _dimension(field: str, name: str) -> Dimension:
-    known = {dimension.outside_name: dimension for dimension in Dimension}
-    if name not in known:
-        raise HTTPException(422, f"{field}={name!r}: give some of {', '.join(known)}")
-    return known[name]
-
-
-def _scope(request: Request) -> Scope:
-    values = {
-        _dimension("filter", name): tuple(map(label, request.query_params.getlist(name)))
-        for name in request.query_params
-        if name not in NOT_FILTERS
-    }
-    for dimension in values.keys() & {Dimension.HOUR, Dimension.DAY}:
-        raise HTTPException(422, f"{dimension}: narrow the time with from and to")
-    return Scope(values)

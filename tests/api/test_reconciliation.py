@@ -28,9 +28,8 @@ from builders import NOON, costing
 from taximeter_api.demo.fake_account import AccountKey, Entry, admin_routes
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.openai_account import AccountUnreadable, read_account
+from taximeter_api.questions import BadQuestion, month_of
 from taximeter_api.reconciliation import (
-    MonthUnknown,
-    month_of,
     reconcile_month,
     reconciliation_api,
     reconciliation_page,
@@ -356,5 +355,5 @@ def test_the_current_month_is_compared_unless_another_is_named(text: str, month:
 
 @pytest.mark.parametrize("text", ["2026-12", "2026-13", "november", "2026-11-03"])
 def test_a_month_that_has_not_begun_or_is_none_is_refused(text: str) -> None:
-    with pytest.raises(MonthUnknown, match=f"month='{text}'"):
+    with pytest.raises(BadQuestion, match=f"month='{text}'"):
         month_of(text, NOON)

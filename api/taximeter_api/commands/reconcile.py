@@ -10,19 +10,17 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
-import urllib3
 from rich.console import Console
 from rich.table import Table
 
 from taximeter_analysis.reconcile import revisions
-from taximeter_api.openai_account import AccountUnreadable
+from taximeter_api.commands.service import ServiceAway, ask
 from taximeter_api.page.format import at_least, ledger, signed
 from taximeter_api.page.sentences import CAUSES
-from taximeter_api.reconciliation import as_json, month_of, reconcile_month
+from taximeter_api.questions import month_of
+from taximeter_api.reconciliation import as_json, reconcile_month
 from taximeter_collector.settings import Settings, read_settings
 from taximeter_collector.store import CauseKind, Store, StoreInUse
-
-SERVICE_PATIENCE_S = 900
 
 
 def reconcile(
@@ -49,22 +47,10 @@ def reconcile(
 
 def _by_the_service(settings: Settings, month: str) -> dict[str, Any]:
     """Ask the running service, which has the embedded store open."""
-    token = settings.read_token
-    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
-    address = f"{settings.local_url}/api/reconciliation?month={month}"
     try:
-        answer = urllib3.request(
-            "POST", address, headers=headers, timeout=SERVICE_PATIENCE_S, retries=False
-        )
-    except urllib3.exceptions.HTTPError:
-        raise AccountUnreadable(
-            f"another process has the store open, and no service answers at {settings.local_url}"
-        ) from None
-    if answer.status != 200:
-        reason = answer.data.decode(errors="replace").strip()
-        raise AccountUnreadable(f"the service answered {answer.status}: {reason}")
-    told: dict[str, Any] = answer.json()
-    return told
+        return ask(settings, "POST", "/api/reconciliation", [("month", month)])
+    except ServiceAway as away:
+        raise ServiceAway(f"another process has the store open, and {away}") from None
 
 
 def _show(told: dict[str, Any], console: Console) -> None:

@@ -41,6 +41,7 @@ class PriceBook:
         self._shelf = Shelf(self.rows)
         # Names come from the network, so the cache is bounded.
         self._cards_on = lru_cache(maxsize=4096)(self.cards)
+        self._why_none_on = lru_cache(maxsize=4096)(self._why_none)
 
     @classmethod
     @cache
@@ -92,7 +93,7 @@ class PriceBook:
         if fault := fault_of(usage):
             return unpriced(fault)
         if not cards or (not model and usage.input_tokens):
-            return unpriced(self._why_none(provider, model, tier, place, day))
+            return unpriced(self._why_none_on(provider, model, tier, place, day))
         for card in cards:
             if usage.input_tokens > card.input_above:
                 break

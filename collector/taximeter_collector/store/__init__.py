@@ -18,6 +18,7 @@ from taximeter_collector.store.reconciliations import (
     OwnUse,
     Reconciliation,
 )
+from taximeter_collector.store.repricing import RepricedModel, Repricing, Span, Step, summed
 from taximeter_collector.store.spend import MEASURES, Dimension, Period, Scope, SpendRow
 from taximeter_collector.store.store import Store
 
@@ -36,11 +37,16 @@ __all__ = [
     "Period",
     "Quality",
     "Reconciliation",
+    "RepricedModel",
+    "Repricing",
     "RowsRefused",
     "Scope",
+    "Span",
     "SpendRow",
+    "Step",
     "Store",
     "StoreError",
     "StoreInUse",
     "StoreUnavailable",
+    "summed",
 ]

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from taximeter_collector.calls import Call, Priced, Rates, Usage
+from taximeter_collector.calls import Call, CostStatus, Priced, Rates, Usage, UsageSource
 
 CALL_COLUMNS = [field.name for field in fields(Call) if field.name != "usage"]
 USAGE_COLUMNS = {field.name: field.name for field in fields(Usage)} | {"source": "usage_source"}
 RATE_COLUMNS = {field.name: f"price_{field.name}" for field in fields(Rates)}
+PRICE_COLUMNS = ("cost_status", "cost", "cost_reason", "rate_card", "cost_parts")
+READ_COLUMNS = (
+    *CALL_COLUMNS,
+    *USAGE_COLUMNS.values(),
+    *RATE_COLUMNS.values(),
+    *PRICE_COLUMNS,
+)
+"""What a call and its price are read back from."""
+PYTHONIC: Mapping[str, Callable[[Any], Any]] = {
+    "ts": lambda moment: moment.replace(tzinfo=UTC),
+    "attempt_statuses": tuple,
+    "attempt_waits_ms": tuple,
+}
 
 
 def columns_of(
@@ -19,7 +32,7 @@ def columns_of(
 ) -> dict[str, list[Any]]:
     """Turn rows into columns by name."""
     calls = [call for call, _ in rows]
-    prices = [priced for _, priced in rows]
+    prices = [as_stored(priced) for _, priced in rows]
     columns: dict[str, list[Any]] = {
         name: [getattr(call, name) for call in calls] for name in CALL_COLUMNS
     }
@@ -33,8 +46,26 @@ def columns_of(
         "rate_card": [priced.rate_card for priced in prices],
         "book_version": [book_version] * len(rows),
         "cost": [priced.usd for priced in prices],
-        # What is nothing but text follows from its rates, which takes less room.
-        "cost_parts": [{} if priced.rates else dict(priced.components) for priced in prices],
+        "cost_parts": [dict(priced.components) for priced in prices],
         "cost_status": [priced.status for priced in prices],
         "cost_reason": [priced.reason for priced in prices],
     }
+
+
+def as_stored(priced: Priced) -> Priced:
+    """Leave out the components of what is nothing but text: they follow from its rates."""
+    return priced._replace(components={}) if priced.rates else priced
+
+
+def call_and_price(row: Sequence[Any]) -> tuple[Call, Priced]:
+    """Turn the values of `READ_COLUMNS` back into the call and its price, as it is stored."""
+    values = iter(row)
+    of_call = dict(zip(CALL_COLUMNS, values, strict=False))
+    of_call |= {name: as_call_has_it(of_call[name]) for name, as_call_has_it in PYTHONIC.items()}
+    of_usage = dict(zip(USAGE_COLUMNS, values, strict=False))
+    of_rates = dict(zip(RATE_COLUMNS, values, strict=False))
+    status, usd, reason, rate_card, parts = values
+    usage = Usage(**{**of_usage, "source": UsageSource(of_usage["source"])})
+    rates = None if of_rates["input"] is None else Rates(**of_rates)
+    price = Priced(CostStatus(status), usd, reason, rate_card, rates, parts)
+    return Call(**of_call, usage=usage), price

@@ -74,6 +74,10 @@ class Scope:
 
     values: Mapping[Dimension, tuple[str, ...]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, columns: Mapping[str, Iterable[str]]) -> Scope:
+        return cls({Dimension(name): tuple(values) for name, values in columns.items()})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpendRow:
@@ -148,6 +152,12 @@ def spent(
         name: _row((), values[index * width : (index + 1) * width])
         for index, name in enumerate(scopes)
     }
+
+
+def scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
+    """Return the SQL condition of a scope, and the values that are bound in it."""
+    question = _Question(())
+    return question.condition(scope), question.bound
 
 
 class _Question:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -22,9 +22,23 @@ from taximeter_collector.store.reconciliations import (
     kept,
     openai_use,
 )
+from taximeter_collector.store.repricing import (
+    Repricing,
+    Span,
+    Step,
+    keep_repricing,
+    keep_step,
+    repriced,
+    repricings,
+    rows_of,
+    spans,
+    steps,
+)
 from taximeter_collector.store.rollups import open_hours, refresh_days, refresh_hours
 from taximeter_collector.store.schema import migrate
 from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend, spent
+
+Price = Callable[[Call], Priced]
 
 RETENTION = timedelta(days=400)
 """How far back a call may lie; the table's own TTL says the same."""
@@ -102,7 +116,8 @@ class Store:
         last = self._connection.read(LAST_NUMBER).result_rows[0][0]
         self._numbers = itertools.count(int(last) + 1)
         self._numbering = threading.Lock()
-        self._adding = threading.Lock()
+        self._adding = threading.RLock()
+        self._refreshing = threading.Lock()
 
     def add(
         self,
@@ -133,10 +148,11 @@ class Store:
 
     def refresh(self) -> int:
         """Recompute the rollups of changed hours and days; return how many hours changed."""
-        with self._adding:
-            marks = open_hours(self._connection, limit=HOURS_A_REFRESH)
-        hours = refresh_hours(self._connection, self._next_number, marks)
-        refresh_days(self._connection, self._next_number)
+        with self._refreshing:
+            with self._adding:
+                marks = open_hours(self._connection, limit=HOURS_A_REFRESH)
+            hours = refresh_hours(self._connection, self._next_number, marks)
+            refresh_days(self._connection, self._next_number)
         return hours
 
     def spend(
@@ -182,6 +198,40 @@ class Store:
     def reconciliations(self, month: date | None = None) -> list[Reconciliation]:
         """Return the newest reconciliations of a month, or of any, the newest first."""
         return kept(self._connection, month)
+
+    def repricing_spans(self, period: Period, scope: Scope) -> list[Span]:
+        """Return the parts of a re-pricing, in order."""
+        return spans(self._connection, period, scope)
+
+    def preview(self, job: Repricing, span: Span, price: Price) -> Step:
+        """Say what `reprice` would do."""
+        rows, span = rows_of(self._connection, span, job.period, job.scope)
+        return Step(span, repriced(rows, price)[1])
+
+    def reprice(
+        self, job: Repricing, span: Span, price: Price, *, now: datetime, noted: bool = False
+    ) -> Step:
+        """Price the calls of a span anew, and note it unless it is `noted`."""
+        # A call that is sent again meanwhile must not be replaced by what was read before.
+        with self._adding:
+            rows, span = rows_of(self._connection, span, job.period, job.scope)
+            changed, lines = repriced(rows, price)
+            step = Step(span, lines)
+            if not noted:
+                keep_step(self._connection, job.id, step)
+            token = f"reprice/{job.id}/{self._next_number()}"
+            self.add(changed, token=token, book_version=job.book_version, now=now)
+        return step
+
+    def keep_repricing(self, job: Repricing) -> None:
+        keep_repricing(self._connection, job)
+
+    def repricings(self) -> list[Repricing]:
+        """Return the newest re-pricings, the newest first."""
+        return repricings(self._connection)
+
+    def repricing_steps(self, id_: str) -> list[Step]:
+        return list(steps(self._connection, id_))
 
     def lost_spans(self, period: Period) -> dict[str, int]:
         return lost_spans(self._connection, period)

@@ -1,0 +1,127 @@
+"""`taximeter reprice`: the calls of a period at today's prices."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from taximeter_api.commands.service import ServiceAway, ask
+from taximeter_api.page.format import at_least, ledger, signed
+from taximeter_api.questions import BadQuestion, scope_of
+from taximeter_api.repricing import Repricer, days_of, told
+from taximeter_collector.prices import book_with
+from taximeter_collector.settings import Settings, read_settings
+from taximeter_collector.store import Store
+
+LOOK_EVERY_S = 0.3
+
+
+def reprice(
+    *,
+    from_: Annotated[str, typer.Option("--from", help="UTC day or time, like 2026-11-01.")],
+    to: Annotated[str, typer.Option(help="The first one left out; tomorrow by default.")] = "",
+    where: Annotated[
+        list[str], typer.Option(help="Like model=gpt-5 or feature=search; may be repeated.")
+    ] = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every digit.")] = False,
+) -> None:
+    """Price the calls of a period anew, at today's prices and those of prices.yaml."""
+    settings = read_settings(os.environ)
+    pairs = [_pair(text) for text in where]
+    days_of(from_, to)
+    scope_of(pairs)
+    words = [("from", from_), ("to", to), ("by", getpass.getuser()), *pairs]
+    words += [("dry_run", "true")] if dry_run else []
+    try:
+        first = ask(settings, "POST", "/api/repricings", words)
+        looks = _looks_at_the_service(settings, first)
+    except ServiceAway as away:
+        if not settings.store_url.startswith("chdb:"):
+            raise ServiceAway(f"{away}: start it, it alone writes to a server's store") from None
+        looks = _looks_here(settings, from_, to, pairs, dry_run=dry_run)
+    last = _followed(looks)
+    if as_json:
+        typer.echo(json.dumps(last, indent=2))
+    else:
+        _show(last, Console(highlight=False))
+    if last["problem"]:
+        raise typer.Exit(1)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadQuestion(f"--where {text!r}: give a dimension and a value, like model=gpt-5")
+    return name, value
+
+
+def _looks_at_the_service(settings: Settings, one: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    while True:
+        yield one
+        time.sleep(LOOK_EVERY_S)
+        one = ask(settings, "GET", f"/api/repricings/{one['id']}")
+
+
+def _looks_here(
+    settings: Settings, from_: str, to: str, pairs: list[tuple[str, str]], *, dry_run: bool
+) -> Iterator[dict[str, Any]]:
+    book = book_with(settings.prices)
+    with closing(Store(settings.store_url)) as store, closing(Repricer(store, lambda: book)) as one:
+        progress = one.start(
+            days_of(from_, to), scope_of(pairs), asked_by=getpass.getuser(), dry_run=dry_run
+        )
+        while not one.wait(LOOK_EVERY_S):
+            yield told(progress)
+        yield told(progress)
+
+
+def _followed(looks: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """Show the progress of a job until it ends; return the last look at it."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("pricing anew", total=None)
+        for one in looks:
+            bar.update(task, total=one["parts"] or None, completed=one["parts_done"])
+            if one["finished_at"] or one["problem"]:
+                break
+    return one
+
+
+def _show(one: dict[str, Any], console: Console) -> None:
+    verb = "would change" if one["dry_run"] else "changed"
+    title = f"{one['total']['changed']:,} of {one['total']['calls']:,} calls {verb}"
+    table = Table(title=title, title_justify="left", caption="US dollars")
+    table.add_column("Day", no_wrap=True)
+    table.add_column("Model", overflow="fold")
+    for name in ("Calls", "Changed", "Before", "After", "Difference"):
+        table.add_column(name, justify="right")
+    for line in one["lines"]:
+        if line["changed"]:
+            table.add_row(line["day"], line["model"], *_figures(line))
+    table.add_section()
+    table.add_row("Total", "", *_figures(one["total"]))
+    console.print(table)
+    if one["problem"]:
+        console.print(f"It was interrupted: {one['problem']}. The same command goes on with it.")
+
+
+def _figures(line: dict[str, Any]) -> tuple[str, ...]:
+    before, after = Decimal(line["before"]), Decimal(line["after"])
+    return (
+        f"{line['calls']:,}",
+        f"{line['changed']:,}",
+        at_least(before, line["unpriced_before"], ledger),
+        at_least(after, line["unpriced_after"], ledger),
+        signed(after - before),
+    )

@@ -1,0 +1,41 @@
+"""Ask the running service, which alone may write to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+
+from taximeter_collector.settings import Settings
+
+PATIENCE_S = 900
+
+
+class ServiceAway(Exception):
+    """No service answers at its address."""
+
+
+class ServiceRefused(Exception):
+    """The service does not do it; the message says why."""
+
+
+def ask(
+    settings: Settings, method: str, path: str, words: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """Return the service's answer; raises ServiceAway or ServiceRefused."""
+    token = settings.read_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    address = f"{settings.local_url}{path}?{urlencode(words)}"
+    try:
+        answer = urllib3.request(
+            method, address, headers=headers, timeout=PATIENCE_S, retries=False
+        )
+    except urllib3.exceptions.HTTPError:
+        raise ServiceAway(f"no service answers at {settings.local_url}") from None
+    if answer.status not in (200, 202):
+        reason = answer.data.decode(errors="replace").strip()
+        raise ServiceRefused(f"the service answered {answer.status}: {reason}")
+    told: dict[str, Any] = answer.json()
+    return told
