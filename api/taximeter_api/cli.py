@@ -16,6 +16,7 @@ from rich.table import Table
 
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.state import StateUnavailable
+from taximeter_api.commands.export import export
 from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.commands.reprice import reprice
@@ -51,6 +52,7 @@ app.add_typer(budgets_app, name="budgets")
 app.add_typer(prices_app, name="prices")
 app.command()(reconcile)
 app.command()(reprice)
+app.command()(export)
 
 
 @app.command("serve")

@@ -39,7 +39,7 @@ def reprice(
 ) -> None:
     """Price the calls of a period anew, at today's prices and those of prices.yaml."""
     settings = read_settings(os.environ)
-    pairs = [_pair(text) for text in where]
+    pairs = [pair_of(text) for text in where]
     days_of(from_, to)
     scope_of(pairs)
     words = [("from", from_), ("to", to), ("by", getpass.getuser()), *pairs]
@@ -60,7 +60,7 @@ def reprice(
         raise typer.Exit(1)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair_of(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise BadQuestion(f"--where {text!r}: give a dimension and a value, like model=gpt-5")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
+from urllib3 import BaseHTTPResponse
 
 from taximeter_collector.settings import Settings
 
@@ -25,17 +27,46 @@ def ask(
     settings: Settings, method: str, path: str, words: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
     """Return the service's answer; raises ServiceAway or ServiceRefused."""
+    answer = _answer(settings, method, path, words)
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+@contextmanager
+def download(
+    settings: Settings, path: str, words: Sequence[tuple[str, str]]
+) -> Iterator[BaseHTTPResponse]:
+    """Give an answer of the service as a file; raises ServiceAway or ServiceRefused."""
+    answer = _answer(settings, "GET", path, words, preload_content=False)
+    try:
+        yield answer
+    finally:
+        answer.release_conn()
+
+
+def _answer(
+    settings: Settings,
+    method: str,
+    path: str,
+    words: Sequence[tuple[str, str]],
+    *,
+    preload_content: bool = True,
+) -> BaseHTTPResponse:
     token = settings.read_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     address = f"{settings.local_url}{path}?{urlencode(words)}"
     try:
         answer = urllib3.request(
-            method, address, headers=headers, timeout=PATIENCE_S, retries=False
+            method,
+            address,
+            headers=headers,
+            timeout=PATIENCE_S,
+            retries=False,
+            preload_content=preload_content,
         )
     except urllib3.exceptions.HTTPError:
         raise ServiceAway(f"no service answers at {settings.local_url}") from None
     if answer.status not in (200, 202):
         reason = answer.data.decode(errors="replace").strip()
         raise ServiceRefused(f"the service answered {answer.status}: {reason}")
-    told: dict[str, Any] = answer.json()
-    return told
+    return answer

@@ -5,6 +5,7 @@ speak through the same client.
 """
 
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
+from taximeter_collector.store.focus import Format
 from taximeter_collector.store.quality import Quality
 from taximeter_collector.store.reconciliations import (
     ITEMS,
@@ -32,6 +33,7 @@ __all__ = [
     "Cause",
     "CauseKind",
     "Dimension",
+    "Format",
     "Gap",
     "OwnUse",
     "Period",

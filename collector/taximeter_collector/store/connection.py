@@ -6,9 +6,9 @@ import fcntl
 import queue
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -56,6 +56,22 @@ class Connection:
                 return reader.query(
                     sql, parameters=dict(parameters or {}), settings={**READ_LIMITS}
                 )
+        finally:
+            self._idle_readers.put(reader)
+
+    @contextmanager
+    def stream(
+        self, sql: str, parameters: Mapping[str, Any], form: str, settings: Mapping[str, Any]
+    ) -> Iterator[IO[bytes]]:
+        """Give the result as a file in one of the engine's formats."""
+        reader = self._idle_readers.get()
+        try:
+            with store_errors():
+                result = reader.raw_stream(
+                    sql, parameters=dict(parameters), settings={**READ_LIMITS, **settings}, fmt=form
+                )
+                with closing(cast(IO[bytes], result)) as file:
+                    yield file
         finally:
             self._idle_readers.put(reader)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.focus import Format, focus
 from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
 from taximeter_collector.store.reconciliations import (
     OwnUse,
@@ -187,6 +190,12 @@ class Store:
             input_tokens=input_tokens,
             cached_input_tokens=cached,
         )
+
+    def focus(
+        self, period: Period, scope: Scope, form: Format
+    ) -> AbstractContextManager[IO[bytes]]:
+        """Give a file of the spend of whole days in FOCUS 1.2, without the unpriced calls."""
+        return focus(self._connection, period, scope, form)
 
     def openai_use(self, period: Period) -> list[OwnUse]:
         """Return what OpenAI was used for, by what its bill tells apart."""

@@ -1,0 +1,68 @@
+"""`taximeter export`: spend as a file for other tools."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from taximeter_api.commands.reprice import pair_of
+from taximeter_api.commands.service import ServiceAway, download
+from taximeter_api.export import UNPRICED_HEADER, days_of, write_focus
+from taximeter_api.questions import scope_of
+from taximeter_collector.settings import Settings, read_settings
+from taximeter_collector.store import Store
+
+
+class FileFormat(StrEnum):
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+def export(
+    *,
+    from_: Annotated[str, typer.Option("--from", help="UTC day, like 2026-11-01.")],
+    to: Annotated[str, typer.Option(help="The first day left out; tomorrow by default.")] = "",
+    where: Annotated[
+        list[str], typer.Option(help="Like model=gpt-5 or feature=search; may be repeated.")
+    ] = [],  # noqa: B006
+    form: Annotated[FileFormat, typer.Option("--format", help="csv or parquet.")] = FileFormat.CSV,
+    out: Annotated[Path | None, typer.Option(help="File to write; stdout by default.")] = None,
+) -> None:
+    """Write the spend of whole days in the columns of FOCUS 1.2."""
+    settings = read_settings(os.environ)
+    pairs = [pair_of(text) for text in where]
+    period, scope = days_of(from_, to), scope_of(pairs)
+    words = [("from", from_), ("to", to), ("format", form.value), *pairs]
+    try:
+        unpriced_calls = _from_the_service(settings, words, out)
+    except ServiceAway:
+        with closing(Store(settings.store_url)) as store, _written(out) as file:
+            unpriced_calls = write_focus(store, period, scope, form.value, file)
+    if unpriced_calls:
+        typer.echo(f"{unpriced_calls:,} calls are left out: their price is not known", err=True)
+
+
+def _from_the_service(settings: Settings, words: list[tuple[str, str]], out: Path | None) -> int:
+    with download(settings, "/api/export/focus", words) as answer, _written(out) as file:
+        shutil.copyfileobj(answer, file)
+        return int(answer.headers[UNPRICED_HEADER])
+
+
+@contextmanager
+def _written(out: Path | None) -> Iterator[IO[bytes]]:
+    """Give stdout, or a file that is there only when it is whole."""
+    if out is None:
+        yield sys.stdout.buffer
+        return
+    part = out.with_name(f"{out.name}.part")
+    with part.open("wb") as file:
+        yield file
+    part.replace(out)

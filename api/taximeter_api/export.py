@@ -1,0 +1,80 @@
+"""Spend as a file for other tools, in the columns of FOCUS 1.2."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import IO, Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+
+from taximeter_api.questions import BadQuestion, moment_of, scope_of
+from taximeter_api.routes import filters_of
+from taximeter_collector.store import Format, Period, Scope, Store
+
+UNPRICED_HEADER: Final = "X-Taximeter-Unpriced-Calls"
+MEDIA_TYPES: Final = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+CHUNK_BYTES: Final = 1 << 18
+
+
+def days_of(start: str, end: str) -> Period:
+    """Read a period of whole UTC days; without an end it goes to the end of today."""
+    first = moment_of("from", start)
+    last = moment_of("to", end) if end else _tomorrow()
+    for field, moment in (("from", first), ("to", last)):
+        if moment != moment.replace(hour=0, minute=0, second=0, microsecond=0):
+            raise BadQuestion(f"{field}={moment.isoformat()}: give a UTC day like 2026-11-01")
+    if first >= last:
+        raise BadQuestion(f"from={start}: give a day before to={end or 'tomorrow'}")
+    return Period(first, last)
+
+
+def _tomorrow() -> datetime:
+    return (datetime.now(UTC) + timedelta(days=1)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+
+
+def write_focus(store: Store, period: Period, scope: Scope, form: Format, out: IO[bytes]) -> int:
+    """Write the file; return how many calls are not in it, because they have no price."""
+    with store.focus(period, scope, form) as lines:
+        shutil.copyfileobj(lines, out, CHUNK_BYTES)
+    return store.spend(period, [], scope)[0].unpriced_calls
+
+
+def export_api(store: Store) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    @router.get("/export/focus")
+    def focus(
+        request: Request,
+        *,
+        from_: Annotated[str, Query(alias="from", description="UTC day")],
+        to: Annotated[str, Query(description="UTC day, exclusive")] = "",
+        form: Annotated[Format, Query(alias="format")] = "csv",
+    ) -> StreamingResponse:
+        """Spend of whole days in FOCUS 1.2; any dimension narrows it. Unpriced calls are left out
+        and counted in a header.
+        """
+        period = days_of(from_, to)
+        scope = scope_of(filters_of(request, ("format",)))
+        unpriced_calls = store.spend(period, [], scope)[0].unpriced_calls
+        name = f"taximeter-{period.start:%Y-%m-%d}-{period.end:%Y-%m-%d}.{form}"
+        return StreamingResponse(
+            _chunks(store, period, scope, form),
+            media_type=MEDIA_TYPES[form],
+            headers={
+                "Content-Disposition": f'attachment; filename="{name}"',
+                UNPRICED_HEADER: str(unpriced_calls),
+            },
+        )
+
+    return router
+
+
+def _chunks(store: Store, period: Period, scope: Scope, form: Format) -> Iterator[bytes]:
+    with store.focus(period, scope, form) as lines:
+        while chunk := lines.read(CHUNK_BYTES):
+            yield chunk
