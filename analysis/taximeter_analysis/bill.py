@@ -94,7 +94,12 @@ def item_of(line_item: str) -> tuple[str, str, str]:
     # "gpt-audio-mini audio, input": the modality is no part of the model's name.
     model = named.partition(" ")[0]
     classes = (item for words, item in _CLASSES.items() if words in text)
-    return tier.lower(), model, next(classes, "units")
+    return tier_of(tier), model, next(classes, "units")
+
+
+def tier_of(name: str) -> str:
+    """Return the service tier of a name; `fast` is another one for `priority`."""
+    return "priority" if name.lower() == "fast" else name.lower()
 
 
 def whose(use: OwnUse, keys: Sequence[Key], chosen: Mapping[str, str]) -> tuple[str, str]:

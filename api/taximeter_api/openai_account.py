@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from taximeter_analysis.bill import Account, BilledUse, Charge, Key
+from taximeter_analysis.bill import Account, BilledUse, Charge, Key, tier_of
 from taximeter_collector.settings import PREFIX, Settings
 from taximeter_collector.store import ITEMS, Period
 
@@ -104,7 +104,7 @@ def _use(usage: Any, name: str, period: Period) -> Iterator[BilledUse]:
             key=told.get("api_key_id") or "",
             model=told.get("model") or "",
             batch=bool(told.get("batch")),
-            service_tier=told.get("service_tier") or "",
+            service_tier=tier_of(told.get("service_tier") or ""),
             requests=told.get("num_model_requests") or 0,
             used=_used(name, told),
         )

@@ -19,6 +19,7 @@ KEYS = [
         ("gpt-5.5-2026-04-23, cached input", ("", "gpt-5.5-2026-04-23", "cached input")),
         ("gpt-6-astra, cache_write_tokens", ("", "gpt-6-astra", "cache write")),
         ("priority | gpt-5.5, output, long context", ("priority", "gpt-5.5", "output")),
+        ("fast | gpt-5.5, output", ("priority", "gpt-5.5", "output")),
         ("gpt-audio-mini audio, input", ("", "gpt-audio-mini", "input")),
         ("ft:gpt-4o:acme:x:1, output", ("", "ft:gpt-4o:acme:x:1", "output")),
         ("whisper-1, audio", ("", "whisper-1", "units")),

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from builders import NOON, Rows, call, costing, unpriced
-from taximeter_collector.calls import CostStatus, Priced, Rates
+from taximeter_collector.calls import CostStatus, Priced
 from taximeter_collector.store import (
     BilledDay,
     BilledLine,
@@ -17,12 +17,6 @@ from taximeter_collector.store import (
 )
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
-RATES = Rates(
-    input=Decimal("0.00001"),
-    cached_input=Decimal("0.000001"),
-    cache_write=Decimal(0),
-    output=Decimal("0.00002"),
-)
 
 
 def add(store: Store, rows: Rows) -> None:
@@ -44,19 +38,30 @@ def reconciliation(month: date, taken_at: datetime, billed: str = "2.5") -> Reco
 
 
 def test_the_use_of_openai_is_summed_by_what_its_bill_tells_apart(store: Store) -> None:
-    usage = {"cached_input_tokens": 400, "meters": {"web_searches": Decimal(2)}}
-    searched = call(project="proj_1", api_key_id="wxyz", usage=usage)
-    # 600 at $10, 400 at $1, 100 at $20 a million, and $0.02 beside them.
-    exact = Priced(status=CostStatus.EXACT, usd=Decimal("0.0284"), rates=RATES)
+    searches = {"web_searches.preview": Decimal(2), "file_searches": Decimal(4)}
+    usage = {"cached_input_tokens": 400, "meters": searches}
+    searched = call(project="proj_1", api_key_id="wxyz", usage=usage, service_tier="fast")
+    # 600 at $10, 400 at $1, 100 at $20 a million, searches of both kinds, and $0.001 of audio
+    parts = {
+        "input": "0.006",
+        "cached_input": "0.0004",
+        "output": "0.002",
+        "web_searches": "0.02",
+        "file_searches": "0.01",
+        "audio_output": "0.001",
+    }
+    components = {name: Decimal(usd) for name, usd in parts.items()}
+    exact = Priced(status=CostStatus.EXACT, usd=Decimal("0.0394"), components=components)
     add(store, [(searched, exact), unpriced(project="proj_1"), unpriced(project="proj_1")])
 
     by_model = {use.model: use for use in store.openai_use(NOVEMBER)}
 
     one = by_model["gpt-4o"]
     assert (one.hour, one.project, one.api_key_id) == (NOON, "proj_1", "wxyz")
-    assert [int(used) for used in one.used] == [600, 400, 0, 100, 0, 2, 0, 0]
+    assert one.service_tier == "priority"
+    assert [int(used) for used in one.used] == [600, 400, 0, 100, 0, 2, 4, 0]
     assert [f"{cost.normalize():f}" for cost in one.costs] == (
-        ["0.006", "0.0004", "0", "0.002", "0", "0.02", "0", "0"]
+        ["0.006", "0.0004", "0", "0.003", "0", "0.02", "0.01", "0"]
     )
     mystery = by_model["mystery-1"]
     assert (mystery.calls, mystery.unpriced_calls) == (2, 2)

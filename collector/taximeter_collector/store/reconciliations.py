@@ -26,37 +26,41 @@ with
         toDecimal64(cache_write_tokens, 6),
         toDecimal64(output_tokens, 6),
         arraySum(mapValues(mapFilter((k, v) -> match(k, '^(characters|seconds|images)'), meters))),
-        meters['web_searches'],
+        arraySum(mapValues(mapFilter((k, v) -> startsWith(k, 'web_searches'), meters))),
         meters['file_searches'],
         arraySum(mapValues(mapFilter((k, v) -> startsWith(k, 'container_sessions'), meters)))
     ] as used,
-    arrayMap(
-        part -> ifNull(part, toDecimal64(0, 12)),
-        [cost_input, cost_cached_input, cost_cache_write, cost_output]
-    ) as by_tokens,
-    ifNull(cost, toDecimal64(0, 12)) - arraySum(by_tokens) as beside_tokens,
-    multiIf(used[6] > 0, 6, used[7] > 0, 7, used[8] > 0, 8, 5) as place
+    [
+        ifNull(cost_input, toDecimal64(0, 12))
+            + cost_parts['audio_input'] + cost_parts['image_input'],
+        ifNull(cost_cached_input, toDecimal64(0, 12))
+            + cost_parts['cached_audio_input'] + cost_parts['cached_image_input'],
+        ifNull(cost_cache_write, toDecimal64(0, 12)) + cost_parts['cache_write_12h'],
+        ifNull(cost_output, toDecimal64(0, 12))
+            + cost_parts['audio_output'] + cost_parts['image_output']
+    ] as by_tokens,
+    [cost_parts['web_searches'], cost_parts['file_searches'], cost_parts['container_sessions']]
+        as by_tools,
+    ifNull(cost, toDecimal64(0, 12)) - arraySum(by_tokens) - arraySum(by_tools) as by_units
 select
     toStartOfHour(ts) as at,
     project,
     api_key_id,
     model,
     batch,
-    service_tier,
+    -- Two names of one tier.
+    if(service_tier = 'fast', 'priority', service_tier) as tier,
     countIf(error_type = '' or cost_status = 'unpriced'),
     countIf(cost_status = 'unpriced'),
     sumForEach(used),
     sumForEach(arrayMap(one -> if(cost_status = 'unpriced', one, toDecimal64(0, 6)), used)),
-    sumForEach(arrayConcat(
-        by_tokens,
-        arrayMap(n -> if(n = place, beside_tokens, toDecimal64(0, 12)), [5, 6, 7, 8])
-    ))
+    sumForEach(arrayConcat(by_tokens, [by_units], by_tools))
 from taximeter.calls final
 where toStartOfHour(ts) >= {start:DateTime('UTC')}
     and toStartOfHour(ts) < {end:DateTime('UTC')}
     and provider = 'openai'
     and (server_address = '' or endsWith(server_address, '.openai.com') or project != '')
-group by at, project, api_key_id, model, batch, service_tier
+group by at, project, api_key_id, model, batch, tier
 """
 
 KEY = ("project", "api_key_id", "model", "batch", "service_tier", "calls", "unpriced_calls")
