@@ -267,6 +267,20 @@ def test_what_has_no_rate_on_the_card_leaves_the_call_unpriced(
     assert (priced.usd, priced.reason) == (None, f"no price for {what} of gpt-4o")
 
 
+def test_a_model_that_always_searches_is_unpriced_where_its_searches_were_not_counted(
+    book: PriceBook,
+) -> None:
+    searched = replace(CALL, model="gpt-4o-search-preview-2025-03-11")
+    counted = replace(searched.usage, meters={"web_searches": Decimal(1)})
+
+    priced = book.priced(searched)
+
+    assert priced.usd is None
+    assert priced.reason == "how often the model searched the web was not told"
+    # The tokens of `CALL` and one search at 25 a thousand
+    assert book.priced(replace(searched, usage=counted)).usd == Decimal("0.0325")
+
+
 def test_a_meter_that_stands_at_zero_changes_nothing(book: PriceBook) -> None:
     usage = replace(CALL.usage, meters={"searches": Decimal(0)})
 
@@ -427,6 +441,7 @@ def test_every_compiled_card_agrees_with_genai_prices_own_calculation(book: Pric
         if all(row.source.startswith("genai-prices") for row in card.values())
         and card["input"].usd
         and is_in_force(card["input"])
+        and "-search-" not in card["input"].model  # whose searches their engine does not count
     ]
 
     differing = [

@@ -69,6 +69,8 @@ def billed(usage: Usage, card: RateCard) -> Priced:
     quantities = _quantities(usage)
     if any(quantity < 0 for quantity in quantities.values()):
         return unpriced("absurd usage: a part is larger than the whole")
+    if card.searches and "web_searches" not in usage.meters:
+        return unpriced("how often the model searched the web was not told")
     if _mixes_cached(usage, card):
         return unpriced("which of the cached tokens were text is not known")
     components: dict[str, Decimal] = {}

@@ -15,6 +15,7 @@ from taximeter_collector.prices.rows import EVERY, FACTORS, PLACES, ROUNDED_FACT
 
 OPENAI: Final = "openai"
 STANDARD: Final = ""
+SEARCHES: Final = "-search-"
 THOUSANDTH_A_MILLION: Final = Decimal("1e-9")
 """$0.001 for a million tokens, as dollars for one."""
 
@@ -33,6 +34,8 @@ class RateCard:
     text: Rates | None
     """The rates of a call that is nothing but text; None where it can't be billed by them."""
     is_free: bool
+    searches: bool
+    """Its model searches the web for every answer, which is billed beside the tokens."""
 
     @classmethod
     def of(cls, name: str, input_above: int, rates: Meters) -> RateCard:
@@ -40,8 +43,9 @@ class RateCard:
             id=name,
             input_above=input_above,
             rates=rates,
-            text=_text(rates),
+            text=None if (searches := SEARCHES in name) else _text(rates),
             is_free=rates.get("input") == 0 == rates.get("output"),
+            searches=searches,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from taximeter_collector.prices.cards import SEARCHES
 from taximeter_collector.prices.usage import Unusable, mapping, quantity, text
 
 Units = dict[str, Decimal]
@@ -34,7 +35,7 @@ def units_of(call: Mapping[str, Any], endpoint: str, model: str) -> Units:
     request = mapping(call, "request")
     if endpoint == "chat.completions":
         # These models search the web once for every answer; its usage does not say so.
-        return {"web_searches": Decimal(1)} if "-search-" in model else {}
+        return {"web_searches": Decimal(1)} if SEARCHES in model else {}
     if endpoint == "responses":
         return _summed(_of_tools(call))
     if endpoint == "containers":
