@@ -620,6 +620,10 @@ UNKNOWN = [
     (chat(model="gpt-4o-search-preview", timestamp="2025-05-01"), "no price for web_searches"),
     (chat(model="ft:gpt-4-0613:acme::9xY"), "no price for model"),
     (chat(model="gpt-5.4", usage=tokens(272_001, 0), service_tier="priority"), "no priority price"),
+    (
+        chat(endpoint="threads.runs", tools=[{"type": "code_interpreter"}]),
+        "output_items is missing: how often code_interpreter ran is not known",
+    ),
     (chat(endpoint="audio.speech", model="tts-1", usage=None), "request.input_characters is None"),
     (
         chat(

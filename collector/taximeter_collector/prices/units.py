@@ -38,6 +38,7 @@ def units_of(call: Mapping[str, Any], endpoint: str, model: str) -> Units:
         return {"web_searches": Decimal(1)} if SEARCHES in model else {}
     if endpoint == "responses":
         return _summed(_of_tools(call))
+    _refuse_unseen(_kinds(call), searches_told=False)
     if endpoint == "containers":
         return {f"container_sessions.{request.get('memory_limit') or '1g'}": Decimal(1)}
     if model.startswith(BY_TOKENS):
@@ -55,12 +56,12 @@ def units_of(call: Mapping[str, Any], endpoint: str, model: str) -> Units:
 
 def _of_tools(call: Mapping[str, Any]) -> Iterator[tuple[str, Decimal]]:
     tools, items = _list(call, "tools"), _list(call, "output_items")
+    kinds = _kinds(call)
     used = mapping(call, "tool_usage")
-    kinds = [text(tool, "type") for tool in tools]
     searched = mapping(used, "web_search")
     told = "num_requests" in searched
     if call.get("output_items") is None:
-        _refuse_unseen(kinds, told)
+        _refuse_unseen(kinds, searches_told=told)
     for item in items:
         _refuse_unknown(item, used)
     yield "file_searches", Decimal(sum(item.get("type") == "file_search_call" for item in items))
@@ -78,6 +79,10 @@ def _of_tools(call: Mapping[str, Any]) -> Iterator[tuple[str, Decimal]]:
         yield from _drawn(drawn, tools)
 
 
+def _kinds(call: Mapping[str, Any]) -> list[str]:
+    return [text(tool, "type") for tool in _list(call, "tools")]
+
+
 def _is_search(item: Mapping[str, Any]) -> bool:
     # Opening a page that was found, and looking for a word in it, are free.
     kind, action = item.get("type"), mapping(item, "action").get("type", "search")
@@ -92,7 +97,7 @@ def _refuse_unknown(item: Mapping[str, Any], used: Mapping[str, Any]) -> None:
         raise Unusable(f"no price for the tool {kind!r} in output_items")
 
 
-def _refuse_unseen(kinds: list[str], searches_told: bool) -> None:
+def _refuse_unseen(kinds: list[str], *, searches_told: bool) -> None:
     billed = {
         kind
         for kind in kinds
