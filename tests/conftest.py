@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from stores import empty
 from taximeter_collector.store import Store
+
+# The same examples everywhere, and no time limit: machines differ.
+settings.register_profile("taximeter", deadline=None, derandomize=True)
+settings.load_profile("taximeter")
 
 
 @pytest.fixture(scope="session")

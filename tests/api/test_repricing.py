@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import NOON, budget, call
+from stores import empty
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
 from taximeter_api.repricing import Repricer, repricing_api, told
@@ -370,16 +371,14 @@ calls = st.builds(
 )
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(many=st.lists(calls, min_size=1, max_size=5, unique_by=lambda one: one.call_id))
 def test_a_call_comes_back_as_it_was_stored(store: Store, many: Sequence[Call]) -> None:
-    period = Period(NOVEMBER.start, NOVEMBER.end)
+    empty(store)
     add(store, *many)
     found: dict[str, tuple[Call, Priced]] = {}
-    for span in store.repricing_spans(period, EVERYTHING):
-        rows, _ = repricing_steps.rows_of(store._connection, span, period, EVERYTHING)
+    for span in store.repricing_spans(NOVEMBER, EVERYTHING):
+        rows, _ = repricing_steps.rows_of(store._connection, span, NOVEMBER, EVERYTHING)
         found |= {one.call_id: (one, priced) for one, priced in rows}
 
     for one in many:

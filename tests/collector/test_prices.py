@@ -5,6 +5,8 @@ from decimal import Decimal
 import pytest
 from genai_prices import Usage as TheirUsage
 from genai_prices import calc_price
+from hypothesis import given
+from hypothesis import strategies as st
 
 from taximeter_collector.calls import Call, CostStatus, Usage, UsageSource
 from taximeter_collector.prices import PriceBook, shipped_text
@@ -504,3 +506,44 @@ def theirs(call: Call) -> Decimal:
         else {"service_tier": call.service_tier},
     )
     return price.total_price
+
+
+@st.composite
+def some_usage(draw: st.DrawFn) -> Usage:
+    """Draw counts that fit together, of every kind."""
+    parts = {name: draw(st.integers(0, 400_000)) for name in ("a", "b", "c", "d", "e", "f", "g")}
+    cached = draw(st.integers(0, parts["a"]))
+    return Usage(
+        input_tokens=sum(parts[name] for name in "abcd"),
+        cached_input_tokens=cached,
+        cache_write_tokens=parts["b"],
+        audio_input_tokens=parts["c"],
+        image_input_tokens=parts["d"],
+        output_tokens=sum(parts[name] for name in "efg"),
+        reasoning_tokens=draw(st.integers(0, parts["e"])),
+        audio_output_tokens=parts["f"],
+        image_output_tokens=parts["g"],
+        meters={"cached_audio_input_tokens": Decimal(0), "cached_image_input_tokens": Decimal(0)}
+        | draw(st.dictionaries(st.sampled_from(METERS), st.decimals(0, 999, places=6), max_size=3)),
+    )
+
+
+METERS = ["seconds", "characters", "web_searches", "file_searches", "container_sessions.1g"]
+MODELS = sorted({row.model.replace("#", "1").replace("*", "x") for row in ROWS})
+
+
+@given(
+    model=st.sampled_from(MODELS), tier=st.sampled_from(["", "flex", "batch"]), usage=some_usage()
+)
+def test_components_sum_to_the_cost_whatever_was_used(model: str, tier: str, usage: Usage) -> None:
+    priced = PriceBook.shipped().price(
+        model, CALL.ts, usage, service_tier=tier, batch=tier == "batch"
+    )
+
+    if priced.usd is None:
+        assert priced.reason
+        assert not priced.components
+    else:
+        assert sum(priced.components.values()) == priced.usd
+        assert priced.usd == priced.usd.quantize(Decimal("1e-12"))
+        assert all(usd >= 0 for usd in priced.components.values())
