@@ -62,10 +62,14 @@ def span(
     )
 
 
-def request(*spans: Span, resource: Mapping[str, Any] | None = None) -> ExportTraceServiceRequest:
+def request(
+    *spans: Span, resource: Mapping[str, Any] | None = None, scope: str = ""
+) -> ExportTraceServiceRequest:
     message = ExportTraceServiceRequest()
     of_resource = message.resource_spans.add()
     for key, plain in (resource or {"service.name": "webapp"}).items():
         of_resource.resource.attributes.append(KeyValue(key=key, value=value(plain)))
-    of_resource.scope_spans.add().spans.extend(spans)
+    of_scope = of_resource.scope_spans.add()
+    of_scope.scope.name = scope
+    of_scope.spans.extend(spans)
     return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -17,7 +18,7 @@ def main() -> None:
     task, meter = sys.argv[1:3]
     warnings.simplefilter("ignore")
     logging.disable()
-    told = {"check": check, "speed": speed, "start": start}[task](meter)
+    told = {"check": check, "speed": speed, "start": start, "record": record}[task](meter)
     # Some peers print to the standard output.
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)
@@ -53,6 +54,39 @@ def check(meter: str) -> Iterator[dict[str, Any]]:
                 "sent": list(server.requests),
                 **_judged(spans(), situation.bill, fake.SENTINEL),
             }
+
+
+def record(meter: str) -> Iterator[dict[str, Any]]:
+    """Go through the situations; gives each one's spans and what its bill says."""
+    import fake
+
+    from situations import SITUATIONS, Clients
+
+    spans = _spans_of(meter)
+    with fake.serving() as server:
+        for situation in SITUATIONS:
+            clients = Clients(f"{server.url}/{situation.script}")
+            _saw(lambda act=situation.act, c=clients: act(c))
+            yield {
+                "situation": situation.name,
+                "bill": dataclasses.asdict(situation.bill),
+                "spans": [_printed(span) for span in spans() or ()],
+            }
+
+
+def _printed(span: Any) -> dict[str, Any]:
+    """Give what a collector gets of a span, without what is of this machine alone."""
+    return {
+        "scope": span.instrumentation_scope.name,
+        "name": span.name,
+        "kind": span.kind.name,
+        "status": [span.status.status_code.name, span.status.description],
+        "attributes": {
+            name: value
+            for name, value in span.attributes.items()
+            if not name.startswith(("code.", "host.", "os.", "process."))
+        },
+    }
 
 
 def _judged(spans: list[Any] | None, bill: Any, sentinel: str) -> dict[str, Any]:

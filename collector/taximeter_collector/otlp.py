@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -16,10 +16,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from taximeter_collector.calls import Call, Loss, Usage, UsageSource
+from taximeter_collector.dialects import in_our_words
 from taximeter_collector.labels import label
-
-MARKER: Final = "gen_ai.operation.name"
-"""A span without it is not a call to a model."""
 
 AHEAD: Final = timedelta(hours=1)
 
@@ -136,26 +134,33 @@ def parse(body: bytes) -> ExportTraceServiceRequest:
 
 def refusals(request: ExportTraceServiceRequest, window: Window) -> Counter[str]:
     """Count the spans outside the accepted time, by reason."""
-    reasons = (window.refusal(_moment(span.start_time_unix_nano)) for _, span in spans(request))
+    reasons = (window.refusal(_moment(sent.span.start_time_unix_nano)) for sent in spans(request))
     return Counter(reason for reason in reasons if reason)
 
 
-def spans(request: ExportTraceServiceRequest) -> Iterator[tuple[Values, Span]]:
-    """Yield each span with the attributes of its resource."""
+class Sent(NamedTuple):
+    """A span, the attributes of its resource and the name of its instrumentation."""
+
+    resource: Values
+    scope: str
+    span: Span
+
+
+def spans(request: ExportTraceServiceRequest) -> Iterator[Sent]:
     for of_resource in request.resource_spans:
         resource = _values(of_resource.resource.attributes)
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
-                yield resource, span
+                yield Sent(resource, of_scope.scope.name, span)
 
 
-def call_of(resource: Values, span: Span, window: Window) -> Call | None:
+def call_of(sent: Sent, window: Window) -> Call | None:
     """Return the call that a span tells of; None for other spans and outside the accepted time."""
-    ts = _moment(span.start_time_unix_nano)
+    ts = _moment(sent.span.start_time_unix_nano)
     if window.refusal(ts) is not None:
         return None
-    values = _values(span.attributes)
-    return _call(ts, span, resource, values) if isinstance(values.get(MARKER), str) else None
+    values = in_our_words(sent.scope, sent.span, _values(sent.span.attributes))
+    return None if values is None else _call(ts, sent.span, sent.resource, values)
 
 
 def losses(request: ExportTraceServiceRequest, window: Window) -> Iterator[Loss]:

@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from taximeter_collector import otlp
+from taximeter_collector.dialects import MARKERS
 from taximeter_collector.journal import Journal, JournalFull
 from taximeter_collector.store.store import RETENTION
 from taximeter_collector.writer import frame
@@ -56,7 +57,7 @@ def receiver(
 async def _keep(journal: Journal, body: bytes) -> ExportTraceServiceResponse:
     now = datetime.now(UTC)
     refusals = await asyncio.to_thread(_refusals, body, now)
-    if otlp.MARKER.encode() in body:
+    if any(marker in body for marker in MARKERS):
         try:
             await asyncio.wrap_future(journal.append(frame(now, body)))
         except JournalFull as error:

@@ -131,12 +131,12 @@ class Writer:
             window = otlp.Window.at(received_at, RETENTION)
             request = otlp.parse(payload[RECEIVED_AT.size :])
             losses += otlp.losses(request, window)
-            for resource, span in otlp.spans(request):
+            for sent in otlp.spans(request):
                 try:
-                    call = otlp.call_of(resource, span, window)
+                    call = otlp.call_of(sent, window)
                     if call is not None:
                         rows.append((call, book.priced(call)))
                 except Exception:
                     log.exception("a span can't be read and was set aside")
-                    self._journal.set_rows_aside(path, [span.SerializeToString()])
+                    self._journal.set_rows_aside(path, [sent.span.SerializeToString()])
         return rows, losses

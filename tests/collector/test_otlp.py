@@ -16,7 +16,7 @@ WINDOW = otlp.Window.at(NOON, timedelta(days=400))
 
 
 def calls(message: ExportTraceServiceRequest, window: otlp.Window = WINDOW) -> list[Call]:
-    found = [otlp.call_of(resource, one, window) for resource, one in otlp.spans(message)]
+    found = [otlp.call_of(sent, window) for sent in otlp.spans(message)]
     return [call for call in found if call is not None]
 
 

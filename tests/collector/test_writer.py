@@ -6,7 +6,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import taximeter_collector.journal
 import taximeter_collector.writer
@@ -123,10 +122,10 @@ def test_a_damaged_segment_gives_what_it_can_and_is_kept(store: Store, tmp_path:
 def test_a_span_that_can_not_be_read_is_set_aside_and_stops_no_other(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def poisoned(resource: object, one: Span, window: otlp.Window) -> Call | None:
-        if one.span_id == b"\0" * 7 + b"\x02":
+    def poisoned(sent: otlp.Sent, window: otlp.Window) -> Call | None:
+        if sent.span.span_id == b"\0" * 7 + b"\x02":
             raise ZeroDivisionError
-        return call_of(resource, one, window)  # type: ignore[arg-type]
+        return call_of(sent, window)
 
     call_of = otlp.call_of
     monkeypatch.setattr(otlp, "call_of", poisoned)
