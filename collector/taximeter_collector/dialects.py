@@ -51,13 +51,20 @@ MARKERS: Final = tuple(name.encode() for name in (OPERATION, *KINDS))
 """What the bytes of a span contain if it may be a call."""
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "gen_ai.provider.name": ("gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
+    "gen_ai.provider.name": (
+        "gen_ai.system",
+        "llm.provider",
+        "llm.system",
+        "ai.model.provider",
+        "langsmith.metadata.ls_provider",
+    ),
     "gen_ai.request.model": (
         "llm.request.model",
         "ai.model.id",
         "llm.model_name",
         "embedding.model_name",
         "langfuse.observation.model.name",
+        "langsmith.metadata.ls_model_name",
     ),
     "gen_ai.response.model": (
         "llm.response.model",
@@ -74,6 +81,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         "llm.usage.prompt_tokens",
         "llm.token_count.prompt",
         "ai.usage.promptTokens",
+        "ai.usage.inputTokens",
         "ai.usage.tokens",
     ),
     "gen_ai.usage.cache_read.input_tokens": (
@@ -92,6 +100,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         "llm.usage.completion_tokens",
         "llm.token_count.completion",
         "ai.usage.completionTokens",
+        "ai.usage.outputTokens",
     ),
     "gen_ai.usage.reasoning.output_tokens": (
         "gen_ai.usage.reasoning_tokens",
