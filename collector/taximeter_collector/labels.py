@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from typing import Final
 
 LONGEST: Final = 256
 DIGEST: Final = 12
 
+# Most values are like this and stay as they are.
+PLAIN: Final = re.compile(r"[ !#-&(-\[\]-_a-~]*")
 # Grafana's variable quoting can be broken out of by these, so no stored label holds them.
 ENCODED: Final = {ord(sign): f"%{ord(sign):02X}" for sign in "'\"`\\"} | {
     code: f"%{code:02X}" for code in [*range(0x20), *range(0x7F, 0xA0)]
@@ -17,6 +20,8 @@ ENCODED: Final = {ord(sign): f"%{ord(sign):02X}" for sign in "'\"`\\"} | {
 
 def label(value: object) -> str:
     """Return the value in NFC, controls, quotes and backslash percent-encoded, cut with a hash."""
+    if isinstance(value, str) and len(value) <= LONGEST and PLAIN.fullmatch(value):
+        return value
     raw = str(value).encode("utf-8", "replace")
     # Composing takes the square of the length, and nobody reads more than the beginning.
     given = raw.decode()

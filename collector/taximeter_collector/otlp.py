@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import Enum, auto
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -73,6 +75,25 @@ TOKENS: Final = {
     "gen_ai.usage.image.input_tokens": "image_input_tokens",
     "gen_ai.usage.image.output_tokens": "image_output_tokens",
 }
+
+
+class Kind(Enum):
+    TEXT = auto()
+    TOKENS = auto()
+    COUNT = auto()
+    FLAG = auto()
+    OTHER = auto()
+
+
+NO_RULE: Final = (Kind.OTHER, "", 0)
+RULES: Final = {
+    **{key: (Kind.TEXT, name, 0) for key, name in TEXTS.items()},
+    **{key: (Kind.TOKENS, name, 2**32) for key, name in TOKENS.items()},
+    **{key: (Kind.COUNT, name, below) for key, (name, below) in COUNTS.items()},
+    **{key: (Kind.FLAG, name, 0) for key, name in FLAGS.items()},
+}
+"""What becomes of an attribute: its kind, its column and the bound of a count."""
+
 RESOURCE: Final = {"service.name": "service", "deployment.environment.name": "environment"}
 RESPONSE_ID: Final = "gen_ai.response.id"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
@@ -88,7 +109,7 @@ LOST: Final = "taximeter.dropped_spans"
 SCALARS: Final = frozenset({"string_value", "bool_value", "int_value", "double_value"})
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICRO: Final = Decimal("0.000001")
-SOURCES: Final = frozenset(UsageSource)
+SOURCES: Final = {source.value: source for source in UsageSource}
 MOST_TAGS: Final = 32
 # Only these give every answer an id of its own; some compatible servers return a constant.
 OWN_IDS: Final = (
@@ -97,6 +118,9 @@ OWN_IDS: Final = (
     ".cognitiveservices.azure.com",
     ".ai.azure.com",
 )
+
+known_label = lru_cache(maxsize=4096)(label)
+"""Most values come again and again."""
 
 Values = Mapping[str, Any]
 
@@ -139,9 +163,9 @@ def refusals(request: ExportTraceServiceRequest, window: Window) -> Counter[str]
 
 
 class Sent(NamedTuple):
-    """A span, the attributes of its resource and the name of its instrumentation."""
+    """A span, what its resource says of every call, and the name of its instrumentation."""
 
-    resource: Values
+    resource: Mapping[str, Any]
     scope: str
     span: Span
 
@@ -149,9 +173,10 @@ class Sent(NamedTuple):
 def spans(request: ExportTraceServiceRequest) -> Iterator[Sent]:
     for of_resource in request.resource_spans:
         resource = _values(of_resource.resource.attributes)
+        texts = _texts(RESOURCE, resource)
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
-                yield Sent(resource, of_scope.scope.name, span)
+                yield Sent(texts, of_scope.scope.name, span)
 
 
 def call_of(sent: Sent, window: Window) -> Call | None:
@@ -178,16 +203,31 @@ def losses(request: ExportTraceServiceRequest, window: Window) -> Iterator[Loss]
             yield Loss(told_at=told_at, told_by=told_by, spans=spans, **texts)
 
 
-def _call(ts: datetime, span: Span, resource: Values, values: Values) -> Call:
+def _call(ts: datetime, span: Span, resource: Mapping[str, Any], values: Values) -> Call:
     trace_id, span_id = span.trace_id.hex(), span.span_id.hex()
-    texts = _texts(TEXTS, values) | _texts(RESOURCE, resource)
-    texts.setdefault("model", texts.get("request_model", ""))
-    counts: dict[str, Any] = {
-        name: _count(values.get(key), below) for key, (name, below) in COUNTS.items()
-    }
-    flags: dict[str, Any] = {
-        name: values[key] for key, name in FLAGS.items() if _is(values.get(key), bool)
-    }
+    columns: dict[str, Any] = {}
+    tokens: dict[str, int] = {}
+    meters: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    are_counts = True
+    for key, value in values.items():
+        kind, name, below = RULES.get(key, NO_RULE)
+        if kind is Kind.TEXT:
+            if isinstance(value, str):
+                columns[name] = known_label(value)
+        elif kind is Kind.TOKENS:
+            tokens[name] = value
+            are_counts = are_counts and _count(value, below) is not None
+        elif kind is Kind.COUNT:
+            columns[name] = _count(value, below)
+        elif kind is Kind.FLAG:
+            if isinstance(value, bool):
+                columns[name] = value
+        elif key.startswith(METER):
+            meters[label(key.removeprefix(METER))] = value
+        elif key.startswith(TAG) and isinstance(value, str):
+            tags[label(key.removeprefix(TAG))] = label(value)
+    columns.setdefault("model", columns.get("request_model", ""))
     nanoseconds = span.end_time_unix_nano - span.start_time_unix_nano
     return Call(
         ts=ts,
@@ -199,14 +239,13 @@ def _call(ts: datetime, span: Span, resource: Values, values: Values) -> Call:
             sorted({label(reason) for reason in _strings(values, FINISH_REASONS)})
         ),
         attempt_statuses=tuple(one for one in _numbers(values, ATTEMPT_STATUSES) if _is(one, int)),
-        attempt_waits_ms=tuple(_milliseconds(wait) for wait in _numbers(values, ATTEMPT_WAITS)),
+        attempt_waits_ms=tuple(map(_milliseconds, _numbers(values, ATTEMPT_WAITS))),
         duration_ms=min(max(0, nanoseconds) // 1_000_000, 2**32 - 1),
         ttft_ms=next(map(_milliseconds, _numbers(values, TIME_TO_FIRST_CHUNK)), None),
-        usage=_usage(values),
-        tags=_tags(values),
-        **texts,
-        **counts,
-        **flags,
+        usage=_usage(values.get(USAGE_SOURCE), tokens if are_counts else None, meters),
+        tags=dict(sorted(tags.items())[:MOST_TAGS]) if tags else tags,
+        **resource,
+        **columns,
     )
 
 
@@ -222,42 +261,33 @@ def _response_id(values: Values) -> str:
     return ""
 
 
-def _usage(values: Values) -> Usage:
-    reported = {name: values[key] for key, name in TOKENS.items() if key in values}
-    meters = {
-        label(key.removeprefix(METER)): value
-        for key, value in values.items()
-        if key.startswith(METER)
-    }
-    source = values.get(USAGE_SOURCE)
+def _usage(source: Any, tokens: Mapping[str, int] | None, meters: Mapping[str, Any]) -> Usage:
+    """Return the quantities; `tokens` is None where one of them is no count."""
+    if tokens is None or not all(
+        _is(amount, (int, float)) and 0 <= amount < 1e9 for amount in meters.values()
+    ):
+        return Usage(source=UsageSource.INVALID)
     if not isinstance(source, str) or source not in SOURCES:
-        source = UsageSource.REPORTED if reported or meters else UsageSource.LOST
-    if not all(_count(count, 2**32) is not None for count in reported.values()):
-        return Usage(source=UsageSource.INVALID)
-    if not all(_is(amount, (int, float)) and 0 <= amount < 1e9 for amount in meters.values()):
-        return Usage(source=UsageSource.INVALID)
+        source = UsageSource.REPORTED if tokens or meters else UsageSource.LOST
     exact = {name: Decimal(str(amount)).quantize(MICRO) for name, amount in meters.items()}
-    return Usage(source=UsageSource(source), meters=exact, **reported)
-
-
-def _tags(values: Values) -> dict[str, str]:
-    tags = {
-        label(key.removeprefix(TAG)): label(value)
-        for key, value in values.items()
-        if key.startswith(TAG) and isinstance(value, str)
-    }
-    return dict(sorted(tags.items())[:MOST_TAGS])
+    return Usage(source=SOURCES[source], meters=exact, **tokens)
 
 
 def _values(attributes: Iterable[KeyValue]) -> dict[str, Any]:
-    return {attribute.key: _value(attribute.value) for attribute in attributes}
+    values: dict[str, Any] = {}
+    for attribute in attributes:
+        value = attribute.value
+        kind = value.WhichOneof("value")
+        values[attribute.key] = getattr(value, kind) if kind in SCALARS else _other(value, kind)
+    return values
 
 
-def _value(value: AnyValue) -> Any:
-    kind = value.WhichOneof("value")
+def _other(value: AnyValue, kind: str | None) -> Any:
     if kind == "array_value":
-        return [_value(element) for element in value.array_value.values]
-    return getattr(value, kind) if kind in SCALARS else None
+        several = value.array_value.values
+        kinds = [(one, one.WhichOneof("value")) for one in several]
+        return [getattr(one, kind) for one, kind in kinds if kind in SCALARS]
+    return None
 
 
 def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
@@ -280,6 +310,8 @@ def _strings(values: Values, key: str) -> list[str]:
 
 def _numbers(values: Values, key: str) -> list[Any]:
     value = values.get(key)
+    if value is None:
+        return []
     several: list[Any] = value if isinstance(value, list) else [value]
     return [one for one in several if _is(one, (int, float)) and 0 <= one < 2**16]
 

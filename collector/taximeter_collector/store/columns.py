@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from taximeter_collector.calls import Call, CostStatus, Priced, Rates, Usage, UsageSource
 
-CALL_COLUMNS = [field.name for field in fields(Call) if field.name != "usage"]
+CALL_COLUMNS = {field.name: field.name for field in fields(Call) if field.name != "usage"}
 USAGE_COLUMNS = {field.name: field.name for field in fields(Usage)} | {"source": "usage_source"}
 RATE_COLUMNS = {field.name: f"price_{field.name}" for field in fields(Rates)}
+DEFAULTS = {field.name: field.default for field in (*fields(Call), *fields(Usage))}
+"""What the engine fills in by itself."""
 PRICE_COLUMNS = ("cost_status", "cost", "cost_reason", "rate_card", "cost_parts")
 READ_COLUMNS = (
     *CALL_COLUMNS,
@@ -30,14 +33,16 @@ PYTHONIC: Mapping[str, Callable[[Any], Any]] = {
 def columns_of(
     rows: Sequence[tuple[Call, Priced]], *, revision: int, book_version: str, now: datetime
 ) -> dict[str, list[Any]]:
-    """Turn rows into columns by name."""
+    """Turn rows into columns by name, without those that say nothing."""
     calls = [call for call, _ in rows]
+    usages = [call.usage for call in calls]
     prices = [as_stored(priced) for _, priced in rows]
-    columns: dict[str, list[Any]] = {
-        name: [getattr(call, name) for call in calls] for name in CALL_COLUMNS
-    }
-    for name, column in USAGE_COLUMNS.items():
-        columns[column] = [getattr(call.usage, name) for call in calls]
+    columns: dict[str, list[Any]] = {}
+    for of_rows, names in ((calls, CALL_COLUMNS), (usages, USAGE_COLUMNS)):
+        for name, column in names.items():
+            values = list(map(attrgetter(name), of_rows))
+            if values.count(DEFAULTS.get(column)) < len(values):
+                columns[column] = values
     for name, column in RATE_COLUMNS.items():
         columns[column] = [priced.rates and getattr(priced.rates, name) for priced in prices]
     return columns | {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -42,6 +42,7 @@ from taximeter_collector.store.schema import migrate
 from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend, spent
 
 Price = Callable[[Call], Priced]
+Row = tuple[Call, Priced]
 
 RETENTION = timedelta(days=400)
 """How far back a call may lie; the table's own TTL says the same."""
@@ -124,7 +125,7 @@ class Store:
 
     def add(
         self,
-        rows: Sequence[tuple[Call, Priced]],
+        rows: Sequence[Row],
         *,
         token: str,
         book_version: str,
@@ -138,11 +139,8 @@ class Store:
             revision = self._next_number()
             self._mark_dirty((call.ts for call, _ in rows), revision)
             # A partition is a week; an insert over too many of them is refused by the engine.
-            by_week = sorted(rows, key=lambda row: _week(row[0].ts))
-            for week, of_week in groupby(by_week, key=lambda row: _week(row[0].ts)):
-                columns = columns_of(
-                    list(of_week), revision=revision, book_version=book_version, now=now
-                )
+            for week, of_week in _by_week(rows):
+                columns = columns_of(of_week, revision=revision, book_version=book_version, now=now)
                 self._connection.insert("calls", columns, token=f"{token}/{week:%G-%V}")
 
     def add_losses(self, losses: Sequence[Loss]) -> None:
@@ -261,12 +259,24 @@ class Store:
         self._connection.close()
 
     def _mark_dirty(self, moments: Iterable[datetime], seq: int) -> None:
-        hours = sorted({moment.replace(minute=0, second=0, microsecond=0) for moment in moments})
+        parts = {(moment.year, moment.month, moment.day, moment.hour) for moment in moments}
+        hours = [datetime(*part, tzinfo=UTC) for part in sorted(parts)]
         self._connection.insert("dirty_hours", {"hour": hours, "seq": [seq] * len(hours)})
 
     def _next_number(self) -> int:
         with self._numbering:
             return next(self._numbers)
+
+
+def _by_week(rows: Sequence[Row]) -> Iterator[tuple[datetime, Sequence[Row]]]:
+    moments = [call.ts for call, _ in rows]
+    first = _week(min(moments))
+    if first == _week(max(moments)):
+        yield first, rows
+        return
+    by_week = sorted(rows, key=lambda row: _week(row[0].ts))
+    for week, of_week in groupby(by_week, key=lambda row: _week(row[0].ts)):
+        yield week, list(of_week)
 
 
 def _week(moment: datetime) -> datetime:
