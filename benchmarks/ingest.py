@@ -1,0 +1,124 @@
+"""Spans in: CPU seconds a million, from the socket to the rolled-up sums; loopback only, bounded.
+
+Three quarters of the spans are calls with about 20 attributes, the others a web framework's.
+The senders are in this process and their CPU is not counted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from service import calls, cpu_s, post, rss_mb, service
+
+SPANS = int(os.environ.get("SPANS", "200000"))
+A_REQUEST = 1_000
+SENDERS = 4
+MODELS = ("gpt-5-2025-08-07", "gpt-4o-2024-08-06", "gpt-5-mini-2025-08-07", "o4-mini-2025-04-16")
+DICE = random.Random(7)
+
+
+def main() -> None:
+    bodies = [body() for _ in range(SPANS // A_REQUEST)]
+    size = sum(map(len, bodies)) / SPANS
+    print(f"{SPANS:,} spans in requests of {A_REQUEST}, {size:.0f} bytes each when packed")
+    with tempfile.TemporaryDirectory() as folder, service(folder, "new store") as (pid, page, otlp):
+        before, began = cpu_s(pid), time.perf_counter()
+        with ThreadPoolExecutor(SENDERS) as senders:
+            waits = list(senders.map(lambda one: timed(otlp, one), bodies))
+        acknowledged = time.perf_counter() - began
+        wanted = SPANS * 3 // 4
+        while list(Path(folder).glob("journal/*")):
+            time.sleep(0.05)
+        assert calls(page) == wanted
+        took, used = time.perf_counter() - began, cpu_s(pid) - before
+        print(f"acknowledged {SPANS / acknowledged:12,.0f} spans/s, {SPANS / took:,.0f} stored")
+        print(f"CPU          {used / SPANS * 1e6:12.1f} CPU-s per million spans")
+        ordered = sorted(waits)
+        p99 = ordered[len(ordered) * 99 // 100]
+        print(f"a POST       {statistics.median(waits):12.1f} ms p50, {p99:.0f} ms p99")
+        print(f"memory       {rss_mb(pid):12d} MB")
+        store = sum(f.stat().st_size for f in Path(folder).rglob("*") if "/store/" in str(f))
+        print(f"store        {store / wanted:12.1f} bytes a call, rollups and parts not yet merged")
+
+
+def timed(otlp: str, one: bytes) -> float:
+    began = time.perf_counter()
+    post(otlp, one)
+    return (time.perf_counter() - began) * 1000
+
+
+def body() -> bytes:
+    message = ExportTraceServiceRequest()
+    of_resource = message.resource_spans.add()
+    of_resource.resource.attributes.append(attribute("service.name", "webapp"))
+    spans = of_resource.scope_spans.add()
+    spans.scope.name = "taximeter"
+    spans.spans.extend(call() if number % 4 else route() for number in range(A_REQUEST))
+    return gzip.compress(message.SerializeToString(), 1)
+
+
+def call() -> Span:
+    model, tokens = DICE.choice(MODELS), DICE.randrange(100, 5_000)
+    return span(
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": model.rpartition("-20")[0],
+            "gen_ai.response.model": model,
+            "gen_ai.response.id": f"chatcmpl-{DICE.randbytes(12).hex()}",
+            "gen_ai.response.finish_reasons": "stop",
+            "openai.api.type": "chat.completions",
+            "openai.response.service_tier": "default",
+            "server.address": "api.openai.com",
+            "http.response.status_code": 200,
+            "taximeter.feature": f"feature-{DICE.randrange(12)}",
+            "taximeter.team": f"team-{DICE.randrange(4)}",
+            "taximeter.api_key": "wxyz",
+            "taximeter.attempts": 1,
+            "taximeter.request.id": f"req_{DICE.randbytes(16).hex()}",
+            "taximeter.usage.source": "reported",
+            "user.id": f"user-{DICE.randrange(5_000)}",
+            "gen_ai.usage.input_tokens": tokens,
+            "gen_ai.usage.cache_read.input_tokens": tokens // 3,
+            "gen_ai.usage.output_tokens": DICE.randrange(1_000),
+        }
+    )
+
+
+def route() -> Span:
+    return span(
+        {f"http.attribute_{number}": f"value-{DICE.randrange(100)}" for number in range(12)}
+    )
+
+
+def span(attributes: dict[str, str | int]) -> Span:
+    start = time.time_ns() - DICE.randrange(1_200) * 10**9
+    return Span(
+        trace_id=DICE.randbytes(16),
+        span_id=DICE.randbytes(8),
+        parent_span_id=DICE.randbytes(8),
+        name="chat",
+        start_time_unix_nano=start,
+        end_time_unix_nano=start + DICE.randrange(10**10),
+        attributes=[attribute(name, value) for name, value in attributes.items()],
+    )
+
+
+def attribute(name: str, value: str | int) -> KeyValue:
+    plain = AnyValue(string_value=value) if isinstance(value, str) else AnyValue(int_value=value)
+    return KeyValue(key=name, value=plain)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
