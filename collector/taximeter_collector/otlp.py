@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from taximeter_collector.calls import Call, Loss, Usage, UsageSource
@@ -172,11 +173,15 @@ class Sent(NamedTuple):
 
 def spans(request: ExportTraceServiceRequest) -> Iterator[Sent]:
     for of_resource in request.resource_spans:
-        resource = _values(of_resource.resource.attributes)
-        texts = _texts(RESOURCE, resource)
+        texts = texts_of_resource(of_resource.resource)
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
                 yield Sent(texts, of_scope.scope.name, span)
+
+
+def texts_of_resource(resource: Resource) -> Mapping[str, Any]:
+    """Return what a resource says of every call of it."""
+    return _texts(RESOURCE, _values(resource.attributes))
 
 
 def call_of(sent: Sent, window: Window) -> Call | None:

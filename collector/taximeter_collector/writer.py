@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import struct
 import threading
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Final
+from tempfile import NamedTemporaryFile
+from typing import Final, NamedTuple
 
 from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Loss, Priced
+from taximeter_collector.dialects import MARKERS, OURS
+from taximeter_collector.envelope import Envelope, envelopes, write_spans
 from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_segment
+from taximeter_collector.otlp import Window
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import RowsRefused, Store
+from taximeter_collector.store import RowsRefused, Store, StoreError, StoreUnavailable
+from taximeter_collector.store.incoming import PricedKey, PriceKey
 from taximeter_collector.store.store import RETENTION
 
 log = logging.getLogger(__name__)
@@ -25,6 +30,13 @@ FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
 
 Row = tuple[Call, Priced]
+
+
+class Received(NamedTuple):
+    """A span and the time that was accepted when it came."""
+
+    envelope: Envelope
+    window: Window
 
 
 def frame(received_at: datetime, body: bytes) -> bytes:
@@ -97,8 +109,10 @@ class Writer:
             self._journal.set_aside(path)
             return
         book = self._prices()
-        rows, losses = self._decoded(path, segment, book)
-        self._add(path, rows, path.stem, book.version)
+        plain, others, losses = _sorted(segment, by_the_engine=self._store.reads_files)
+        if plain:
+            others += self._left_by_the_engine(path, plain, book)
+        self._add(path, self._decoded(path, others, book), path.stem, book.version)
         self._store.add_losses(losses)
         if segment.damaged:
             log.error("a journal segment is damaged and was set aside", extra={"path": str(path)})
@@ -120,23 +134,72 @@ class Writer:
             self._add(path, rows[:middle], f"{token}.0", book_version)
             self._add(path, rows[middle:], f"{token}.1", book_version)
 
-    def _decoded(
-        self, path: Path, segment: Segment, book: PriceBook
-    ) -> tuple[list[Row], list[Loss]]:
+    def _left_by_the_engine(
+        self, path: Path, spans: Sequence[Received], book: PriceBook
+    ) -> Sequence[Received]:
+        """Let the engine take what it can; return the spans that it can't."""
+        window = Window(
+            max(one.window.start for one in spans), min(one.window.end for one in spans)
+        )
+        with NamedTemporaryFile(prefix="taximeter-", suffix=".spans") as file:
+            write_spans(file, (one.envelope for one in spans))
+            file.flush()
+            try:
+                left = self._store.add_spans(
+                    Path(file.name),
+                    window,
+                    lambda key: _rates(book, key),
+                    token=f"{path.stem}/engine",
+                    book_version=book.version,
+                    now=datetime.now(UTC),
+                )
+            except StoreUnavailable:
+                raise
+            except StoreError:
+                log.exception("the engine does not decode a segment: it is done by Python")
+                return spans
+        return [spans[number] for number in left]
+
+    def _decoded(self, path: Path, spans: Sequence[Received], book: PriceBook) -> list[Row]:
         rows: list[Row] = []
-        losses: list[Loss] = []
-        for payload in segment.payloads:
-            (milliseconds,) = RECEIVED_AT.unpack_from(payload)
-            received_at = datetime.fromtimestamp(milliseconds / 1000, UTC)
-            window = otlp.Window.at(received_at, RETENTION)
-            request = otlp.parse(payload[RECEIVED_AT.size :])
-            losses += otlp.losses(request, window)
-            for sent in otlp.spans(request):
-                try:
-                    call = otlp.call_of(sent, window)
-                    if call is not None:
-                        rows.append((call, book.priced(call)))
-                except Exception:
-                    log.exception("a span can't be read and was set aside")
-                    self._journal.set_rows_aside(path, [sent.span.SerializeToString()])
-        return rows, losses
+        for envelope, window in spans:
+            try:
+                call = otlp.call_of(envelope.opened(), window)
+                if call is not None:
+                    rows.append((call, book.priced(call)))
+            except Exception:
+                log.exception("a span can't be read and was set aside")
+                self._journal.set_rows_aside(path, [envelope.raw])
+        return rows
+
+
+def _sorted(
+    segment: Segment, *, by_the_engine: bool
+) -> tuple[list[Received], list[Received], list[Loss]]:
+    """Return the spans for the engine, those for Python, and what senders could not deliver."""
+    plain: list[Received] = []
+    others: list[Received] = []
+    losses: list[Loss] = []
+    for payload in segment.payloads:
+        (milliseconds,) = RECEIVED_AT.unpack_from(payload)
+        window = Window.at(datetime.fromtimestamp(milliseconds / 1000, UTC), RETENTION)
+        body = payload[RECEIVED_AT.size :]
+        if otlp.LOST.encode() in body:
+            losses += otlp.losses(otlp.parse(body), window)
+        for envelope in envelopes(body):
+            if by_the_engine and envelope.scope == OURS and MARKERS[0] in envelope.raw:
+                plain.append(Received(envelope, window))
+            elif any(marker in envelope.raw for marker in MARKERS):
+                others.append(Received(envelope, window))
+    return plain, others, losses
+
+
+def _rates(book: PriceBook, key: PriceKey) -> Iterator[PricedKey]:
+    """Yield the rates of a key by the number of input tokens."""
+    moment = datetime.combine(key.day, time(), UTC)
+    fields = {name: getattr(key, name) for name in key._fields if name != "day"}
+    upto = 2**62
+    for card in book.text_cards(Call(ts=moment, call_id="", trace_id="", span_id="", **fields)):
+        if card.text is not None:
+            yield PricedKey(key, card.input_above, upto, card.id, card.text)
+            upto = card.input_above

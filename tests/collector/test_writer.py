@@ -143,6 +143,8 @@ def test_a_span_that_can_not_be_read_is_set_aside_and_stops_no_other(
 class Choosy:
     """A store that refuses one call for what it says."""
 
+    reads_files = False
+
     def __init__(self, store: Store) -> None:
         self._store = store
 

@@ -105,6 +105,14 @@ class PriceBook:
             )
         return billed(usage, card)
 
+    def text_cards(self, call: Call) -> tuple[RateCard, ...]:
+        """Return the cards by which such calls of nothing but text are billed; () if by no rate."""
+        provider, model, place = self._seller(call)
+        tier = "batch" if call.batch else TIERS.get(call.service_tier, call.service_tier)
+        cards = self._cards_on(provider, model, tier, place, call.ts.date())
+        plain = all(card.text and not card.is_free and "output" in card.rates for card in cards)
+        return cards if plain else ()
+
     def cards(
         self, provider: str, model: str, tier: str, place: str, day: date
     ) -> tuple[RateCard, ...]:

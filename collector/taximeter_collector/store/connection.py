@@ -75,9 +75,16 @@ class Connection:
         finally:
             self._idle_readers.put(reader)
 
-    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+    def command(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         with store_errors():
-            self._writer.command(sql, parameters=dict(parameters or {}))
+            self._writer.command(
+                sql, parameters=dict(parameters or {}), settings=dict(settings or {})
+            )
 
     def insert(
         self, table: str, columns: Mapping[str, Sequence[Any]], token: str | None = None

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Loss, Priced
+from taximeter_collector.store import incoming
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.focus import Format, focus
+from taximeter_collector.store.incoming import PricedKey, PriceKey
 from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
 from taximeter_collector.store.reconciliations import (
     OwnUse,
@@ -142,6 +145,38 @@ class Store:
             for week, of_week in _by_week(rows):
                 columns = columns_of(of_week, revision=revision, book_version=book_version, now=now)
                 self._connection.insert("calls", columns, token=f"{token}/{week:%G-%V}")
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether the engine runs here, so that it can decode spans from a file."""
+        return self.url.startswith("chdb:")
+
+    def add_spans(
+        self,
+        path: Path,
+        window: otlp.Window,
+        rates: Callable[[PriceKey], Iterable[PricedKey]],
+        *,
+        token: str,
+        book_version: str,
+        now: datetime,
+    ) -> list[int]:
+        """Keep the plain calls of a file of spans; return the numbers of those left to Python."""
+        with self._adding:
+            incoming.decode(self._connection, path, window)
+            keys = incoming.price_keys(self._connection)
+            incoming.keep_rates(self._connection, [one for key in keys for one in rates(key)])
+            revision = self._next_number()
+            if hours := incoming.hours(self._connection):
+                self._mark_dirty((hour.replace(tzinfo=UTC) for hour in hours), revision)
+                incoming.take(
+                    self._connection,
+                    token=token,
+                    revision=revision,
+                    book_version=book_version,
+                    now=now,
+                )
+            return incoming.numbers_left(self._connection)
 
     def add_losses(self, losses: Sequence[Loss]) -> None:
         """Keep what apps say they could not deliver; the same told again counts once."""

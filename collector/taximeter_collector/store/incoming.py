@@ -1,0 +1,272 @@
+"""Spans that the embedded engine decodes and prices by itself, many times faster than Python.
+
+Only what is plain is left to it: calls of our own instrumentation that are nothing but text, with
+reported usage, labels of plain signs and a rate card for each. Its rules are the tables of `otlp`
+and the cards of the price book; what needs another rule stays for Python, by its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from taximeter_collector import otlp
+from taximeter_collector.calls import Rates
+from taximeter_collector.labels import LONGEST, PLAIN
+from taximeter_collector.store.connection import Connection
+
+SCHEMA: Final = files(__package__).joinpath("incoming.proto")
+STRUCTURE: Final = (
+    "trace_id String, span_id String, parent_span_id String, start UInt64, end UInt64, "
+    "attributes Nested(key String, value Tuple(string_value String, bool_value Bool, "
+    "int_value Int64, double_value Float64, "
+    "array_value Tuple(values Nested(string_value String)))), "
+    "service String, environment String, number UInt32"
+)
+MOST_TOKENS: Final = 100_000_000
+DEAREST: Final = Decimal("0.001")
+"""US dollars a token; with the tokens' bound it keeps sums within the column."""
+KEY: Final = (
+    "provider",
+    "server_address",
+    "request_model",
+    "model",
+    "service_tier",
+    "batch",
+    "day",
+)
+TEXT_TOKENS: Final = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+
+
+class PriceKey(NamedTuple):
+    """What the price of a token depends on."""
+
+    provider: str
+    server_address: str
+    request_model: str
+    model: str
+    service_tier: str
+    batch: bool
+    day: date
+
+
+class PricedKey(NamedTuple):
+    """The rates of a key for requests with more than `above` and at most `upto` input tokens."""
+
+    key: PriceKey
+    above: int
+    upto: int
+    rate_card: str
+    rates: Rates
+
+
+def decode(connection: Connection, path: Path, window: otlp.Window) -> None:
+    """Read a file of spans into the table `incoming`, one row each."""
+    connection.command(
+        f"create or replace table taximeter.incoming engine = Memory as {_decoder(path)}",
+        {"start": window.start, "end": window.end},
+        settings={"format_schema": f"{SCHEMA}:Span"},
+    )
+
+
+def price_keys(connection: Connection) -> list[PriceKey]:
+    rows = connection.read(
+        f"select distinct {', '.join(KEY)} from taximeter.incoming where is_plain"  # noqa: S608
+    ).result_rows
+    return [PriceKey(*row) for row in rows]
+
+
+def keep_rates(connection: Connection, priced: Sequence[PricedKey]) -> None:
+    """Put rates beside `incoming`; those that could overflow a sum are left to Python."""
+    connection.command("truncate table taximeter.incoming_rates")
+    fits = [one for one in priced if max(one.rates.input, one.rates.output) <= DEAREST]
+    if not fits:
+        return
+    columns: dict[str, list[object]] = {
+        name: [one.key[number] for one in fits] for number, name in enumerate(KEY)
+    }
+    for name in ("above", "upto", "rate_card"):
+        columns[name] = [getattr(one, name) for one in fits]
+    for name in ("input", "cached_input", "cache_write", "output"):
+        columns[f"price_{name}"] = [getattr(one.rates, name) for one in fits]
+    connection.insert("incoming_rates", columns)
+
+
+def hours(connection: Connection) -> list[datetime]:
+    rows = connection.read(f"select distinct toStartOfHour(ts) {PRICED}").result_rows
+    return [hour for (hour,) in rows]
+
+
+def take(
+    connection: Connection, *, token: str, revision: int, book_version: str, now: datetime
+) -> None:
+    """Insert the plain calls that have rates."""
+    names = ", ".join(INSERTED)
+    connection.command(
+        f"insert into taximeter.calls ({names}) select {', '.join(INSERTED.values())} {PRICED}",
+        {"revision": revision, "book_version": book_version, "now": now},
+        settings={
+            "insert_deduplication_token": token,
+            "max_insert_block_size": 1_000_000,
+            "max_threads": 1,
+        },
+    )
+
+
+def numbers_left(connection: Connection) -> list[int]:
+    """Return the numbers of the spans that Python must decode."""
+    rows = connection.read(
+        f"select number from taximeter.incoming where number not in (select number {PRICED})"  # noqa: S608
+    ).result_rows
+    return [number for (number,) in rows]
+
+
+PRICED: Final = f"""
+from taximeter.incoming as incoming
+inner join taximeter.incoming_rates as rates using ({", ".join(KEY)})
+where is_plain and input_tokens > above and input_tokens <= upto
+"""
+
+
+def _text(key: str) -> str:
+    return f"texts[indexOf(keys, '{key}')]"
+
+
+def _whole(key: str) -> str:
+    return f"wholes[indexOf(keys, '{key}')]"
+
+
+def _double(key: str) -> str:
+    return f"tupleElement(values[indexOf(keys, '{key}')], 'double_value')"
+
+
+def _flag(key: str) -> str:
+    return f"tupleElement(values[indexOf(keys, '{key}')], 'bool_value')"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _columns() -> Mapping[str, str]:
+    """Return the SQL of each column that comes from an attribute."""
+    columns = {name: _text(key) for key, name in otlp.TEXTS.items()}
+    columns["model"] = (
+        f"if(has(keys, 'gen_ai.response.model'), {columns['model']}, {columns['request_model']})"
+    )
+    for key, (name, below) in otlp.COUNTS.items():
+        columns[name] = (
+            f"if(has(keys, '{key}') and {_whole(key)} >= 0 and {_whole(key)} < {below}, "
+            f"{_whole(key)}, null)"
+        )
+    columns |= {name: _whole(key) for key, name in otlp.TOKENS.items()}
+    columns |= {name: _flag(key) for key, name in otlp.FLAGS.items()}
+    timeout = "taximeter.request.timeout_set"
+    columns["timeout_set"] = f"if(has(keys, '{timeout}'), {_flag(timeout)}, null)"
+    return columns
+
+
+OF_ATTRIBUTES: Final = _columns()
+NOT_TEXT: Final = tuple(name for name in otlp.TOKENS.values() if name not in TEXT_TOKENS)
+INSERTED: Final[Mapping[str, str]] = {
+    **{name: name for name in OF_ATTRIBUTES},
+    **{
+        name: name
+        for name in (
+            "ts",
+            "call_id",
+            "trace_id",
+            "span_id",
+            "parent_span_id",
+            "finish_reason",
+            "duration_ms",
+            "ttft_ms",
+            "service",
+            "environment",
+            "rate_card",
+            "price_input",
+            "price_cached_input",
+            "price_cache_write",
+            "price_output",
+        )
+    },
+    "usage_source": "'reported'",
+    "cost": "(input_tokens - cached_input_tokens - cache_write_tokens) * price_input"
+    " + cached_input_tokens * price_cached_input"
+    " + cache_write_tokens * price_cache_write + output_tokens * price_output",
+    "cost_status": "'exact'",
+    "revision": "{revision:UInt64}",
+    "book_version": "{book_version:String}",
+    "ingested_at": "{now:DateTime64(3, 'UTC')}",
+}
+
+
+def _decoder(path: Path) -> str:
+    whole_keys = [*otlp.COUNTS, *otlp.TOKENS]
+    answer, server = otlp.RESPONSE_ID, "server.address"
+    is_own = " or ".join(f"endsWith({_text(server)}, '{end}')" for end in otlp.OWN_IDS)
+    plain_signs = PLAIN.pattern.removesuffix("*").replace("[", "[^", 1).replace("\\", "\\\\")
+    conditions = [
+        f"not match(concat(arrayStringConcat(texts, ' '), finish_reason), '{plain_signs}')",
+        f"arrayMax(text -> length(text), texts) <= {LONGEST}",
+        f"length(finish_reason) <= {LONGEST}",
+        "not has(reasons, '')",
+        "length(arrayDistinct(keys)) = length(keys)",
+        f"not arrayExists(key -> startsWith(key, '{otlp.METER}')"
+        f" or startsWith(key, '{otlp.TAG}'), keys)",
+        f"not hasAny(keys, [{_list((otlp.ATTEMPT_STATUSES, otlp.ATTEMPT_WAITS))}])",
+        f"not arrayExists((key, value) -> key in ({_list(whole_keys)}) and (value.1 != ''"
+        " or value.2 or value.4 != 0), keys, values)",
+        "span_id != ''",
+        "operation != ''",
+        "model != ''",
+        f"{_text(otlp.USAGE_SOURCE)} = 'reported'",
+        *(f"{name} >= 0 and {name} <= {MOST_TOKENS}" for name in TEXT_TOKENS),
+        *(f"{name} = 0" for name in NOT_TEXT),
+        "cached_input_tokens + cache_write_tokens <= input_tokens",
+        "reasoning_tokens <= output_tokens",
+        "(http_status is null or http_status < 400)",
+        f"{_double(otlp.TIME_TO_FIRST_CHUNK)} >= 0",
+        f"{_double(otlp.TIME_TO_FIRST_CHUNK)} < 65536",
+        f"{_whole(otlp.TIME_TO_FIRST_CHUNK)} = 0",
+        "ts >= {start:DateTime64(3, 'UTC')} and ts < {end:DateTime64(3, 'UTC')}",
+    ]
+    columns = [f"{sql} as {name}" for name, sql in OF_ATTRIBUTES.items()]
+    return f"""
+        with
+            attributes.key as keys,
+            attributes.value as values,
+            tupleElement(values, 'string_value') as texts,
+            tupleElement(values, 'int_value') as wholes,
+            tupleElement(tupleElement(tupleElement(
+                values[indexOf(keys, '{otlp.FINISH_REASONS}')], 'array_value'), 'values'),
+                'string_value') as reasons
+        select
+            {", ".join(columns)},
+            lower(hex(spans.trace_id)) as trace_id,
+            lower(hex(spans.span_id)) as span_id,
+            lower(hex(spans.parent_span_id)) as parent_span_id,
+            fromUnixTimestamp64Milli(toInt64(intDiv(start, 1000000)), 'UTC') as ts,
+            toDate(ts) as day,
+            least(intDiv(greatest(end, start) - start, 1000000), 4294967295) as duration_ms,
+            if(has(keys, '{otlp.TIME_TO_FIRST_CHUNK}'),
+               toInt64(round({_double(otlp.TIME_TO_FIRST_CHUNK)} * 1000)), null) as ttft_ms,
+            arrayStringConcat(arraySort(arrayDistinct(reasons)), ',') as finish_reason,
+            if({_text(answer)} != '' and (not has(keys, '{server}') or {is_own}),
+               {_text(answer)}, concat(trace_id, '/', span_id)) as call_id,
+            spans.service as service,
+            spans.environment as environment,
+            number,
+            {" and ".join(conditions)} as is_plain
+        from file('{path}', 'Protobuf', '{STRUCTURE}') as spans
+    """  # noqa: S608 names of ours
