@@ -152,6 +152,11 @@ TOKENS: Final = {
 }
 
 
+def may_be_a_call(raw: bytes) -> bool:
+    """Tell quickly whether a span need be looked at."""
+    return MARKERS[0] in raw or any(marker in raw for marker in MARKERS)
+
+
 def in_our_words(scope: str, span: Span, values: Values) -> Values | None:
     """Return the attributes of a call by our names; None where the span is no call of its own."""
     if scope == OURS or SOURCE in values:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import IO, Any, Final, NamedTuple
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -40,6 +40,12 @@ def envelopes(body: bytes) -> Iterator[Envelope]:
                 yield Envelope(resource, scope, raw)
 
 
+def start_of(raw: bytes) -> int:
+    """Return the start of a span in Unix nanoseconds; raises DecodeError."""
+    start: int = _STARTED.FromString(raw).start
+    return start
+
+
 def write_spans(file: IO[bytes], spans: Iterable[Envelope]) -> None:
     """Write a message of `store/incoming.proto` for each span, numbered from 0."""
     for number, one in enumerate(spans):
@@ -66,6 +72,7 @@ def _added(service: str, environment: str) -> bytes:
     )
 
 
+@lru_cache(maxsize=100_000)
 def _varint(number: int) -> bytes:
     sevens = bytearray()
     while number > 0x7F:
@@ -75,28 +82,35 @@ def _varint(number: int) -> bytes:
     return bytes(sevens)
 
 
-def _request_class() -> Any:
-    """Return ExportTraceServiceRequest with resources, scopes and spans left as bytes."""
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="taximeter/envelope.proto", syntax="proto3")
-    for message, fields in {
-        "Request": (("resource_spans", 1, "ResourceSpans"),),
-        "ResourceSpans": (("resource", 1, ""), ("scope_spans", 2, "ScopeSpans")),
-        "ScopeSpans": (("scope", 1, ""), ("spans", 2, "")),
-    }.items():
-        described = file.message_type.add(name=message)
-        for name, number, kind in fields:
-            is_one = name in ("resource", "scope")
-            described.field.add(
-                name=name,
-                number=number,
-                type=field.TYPE_MESSAGE if kind else field.TYPE_BYTES,
-                type_name=f".{kind}" if kind else None,
-                label=field.LABEL_OPTIONAL if is_one else field.LABEL_REPEATED,
-            )
+def _classes(*names: str) -> list[Any]:
+    """Return messages of OTLP that leave resources, scopes, spans and attributes as bytes."""
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Request"))
+    pool.Add(json_format.ParseDict(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
+    return [message_factory.GetMessageClass(pool.FindMessageTypeByName(name)) for name in names]
 
 
-_REQUEST: Final = _request_class()
+def _field(name: str, number: int, kind: str, label: str = "REPEATED") -> dict[str, Any]:
+    type_ = {"type": f"TYPE_{kind}"} if kind.isupper() else {"typeName": f".{kind}"}
+    return {"name": name, "number": number, "label": f"LABEL_{label}", **type_}
+
+
+_SCHEMA: Final = {
+    "name": "taximeter/envelope.proto",
+    "syntax": "proto3",
+    "messageType": [
+        {"name": "Request", "field": [_field("resource_spans", 1, "ResourceSpans")]},
+        {
+            "name": "ResourceSpans",
+            "field": [
+                _field("resource", 1, "BYTES", "OPTIONAL"),
+                _field("scope_spans", 2, "ScopeSpans"),
+            ],
+        },
+        {
+            "name": "ScopeSpans",
+            "field": [_field("scope", 1, "BYTES", "OPTIONAL"), _field("spans", 2, "BYTES")],
+        },
+        {"name": "Started", "field": [_field("start", 7, "FIXED64", "OPTIONAL")]},
+    ],
+}
+_REQUEST, _STARTED = _classes("Request", "Started")

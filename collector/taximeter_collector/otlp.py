@@ -157,9 +157,11 @@ def parse(body: bytes) -> ExportTraceServiceRequest:
         raise MalformedRequest("the body is not an OTLP ExportTraceServiceRequest") from error
 
 
-def refusals(request: ExportTraceServiceRequest, window: Window) -> Counter[str]:
-    """Count the spans outside the accepted time, by reason."""
-    reasons = (window.refusal(_moment(sent.span.start_time_unix_nano)) for sent in spans(request))
+def refusals(starts: Iterable[int], window: Window) -> Counter[str]:
+    """Count the starts, in Unix nanoseconds, outside the accepted time, by reason."""
+    millisecond = 1_000_000
+    inside = range(_nanoseconds(window.start) + millisecond, _nanoseconds(window.end) - millisecond)
+    reasons = (window.refusal(_moment(start)) for start in starts if start not in inside)
     return Counter(reason for reason in reasons if reason)
 
 
@@ -323,6 +325,10 @@ def _numbers(values: Values, key: str) -> list[Any]:
 
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _moment(unix_nano: int) -> datetime:

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
+from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from taximeter_collector import otlp
-from taximeter_collector.dialects import MARKERS
+from taximeter_collector.dialects import may_be_a_call
+from taximeter_collector.envelope import envelopes, start_of
 from taximeter_collector.journal import Journal, JournalFull
 from taximeter_collector.store.store import RETENTION
 from taximeter_collector.writer import frame
@@ -57,7 +59,7 @@ def receiver(
 async def _keep(journal: Journal, body: bytes) -> ExportTraceServiceResponse:
     now = datetime.now(UTC)
     refusals = await asyncio.to_thread(_refusals, body, now)
-    if any(marker in body for marker in MARKERS):
+    if may_be_a_call(body):
         try:
             await asyncio.wrap_future(journal.append(frame(now, body)))
         except JournalFull as error:
@@ -75,13 +77,13 @@ async def _keep(journal: Journal, body: bytes) -> ExportTraceServiceResponse:
 
 def _refusals(body: bytes, now: datetime) -> Counter[str]:
     try:
-        request = otlp.parse(body)
-    except otlp.MalformedRequest as error:
-        raise Refused(400, str(error)) from error
-    spans = sum(len(scope.spans) for one in request.resource_spans for scope in one.scope_spans)
-    if spans > MOST_SPANS:
-        raise Refused(413, f"{spans} spans in one request: send at most {MOST_SPANS}")
-    return otlp.refusals(request, otlp.Window.at(now, RETENTION))
+        spans = [one.raw for one in envelopes(body)]
+        starts = [start_of(raw) for raw in spans if may_be_a_call(raw)]
+    except DecodeError:
+        raise Refused(400, "the body is not an OTLP ExportTraceServiceRequest") from None
+    if len(spans) > MOST_SPANS:
+        raise Refused(413, f"{len(spans)} spans in one request: send at most {MOST_SPANS}")
+    return otlp.refusals(starts, otlp.Window.at(now, RETENTION))
 
 
 async def _body(request: Request, max_bytes: int) -> bytes:
