@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import zlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
+from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -18,10 +21,20 @@ from taximeter_collector import otlp
 from taximeter_collector.dialects import may_be_a_call
 from taximeter_collector.envelope import envelopes, start_of
 from taximeter_collector.journal import Journal, JournalFull
+from taximeter_collector.otlp import MalformedRequest
+from taximeter_collector.otlp_json import as_protobuf
 from taximeter_collector.store.store import RETENTION
 from taximeter_collector.writer import frame
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+REMEMBERED: Final = 10_000
+"""Requests; at a thousand spans each they are the last minutes of a busy collector."""
 RETRY_AFTER_S: Final = "5"
 MOST_SPANS: Final = 100_000
 GZIP: Final = 16 + zlib.MAX_WBITS
@@ -41,31 +54,63 @@ def receiver(
 ) -> APIRouter:
     """Return the routes of OTLP/HTTP; `authorised` judges the Authorization header."""
     router = APIRouter()
+    seen = Seen(REMEMBERED)
 
     @router.post("/v1/traces", include_in_schema=False)
     async def traces(request: Request) -> Response:
+        media_type = _media_type(request)
         if not authorised(request.headers.get("authorization", "")):
-            return _error(Refused(401, "send the ingest token: Authorization: Bearer <token>"))
+            refused = Refused(401, "send the ingest token: Authorization: Bearer <token>")
+            return _error(media_type, refused)
         try:
-            body = await _body(request, max_body_bytes)
-            answer = await _keep(journal, body)
+            body = await _body(request, media_type, max_body_bytes)
+            return _answer(media_type, await _keep(journal, seen, body))
         except Refused as refused:
-            return _error(refused)
-        return Response(answer.SerializeToString(), media_type=PROTOBUF)
+            return _error(media_type, refused)
+
+    @router.post("/v1/{signal}", include_in_schema=False)
+    async def other_signals(request: Request, signal: str) -> Response:
+        """Take what an exporter sends beside its spans, and keep none of it."""
+        if signal not in ("logs", "metrics"):
+            return _error(_media_type(request), Refused(404, f"there is no /v1/{signal}"))
+        async for _ in request.stream():
+            pass
+        return _answer(_media_type(request), ExportTraceServiceResponse())
 
     return router
 
 
-async def _keep(journal: Journal, body: bytes) -> ExportTraceServiceResponse:
+class Seen:
+    """The digests of the newest requests: one whose answer was lost comes again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
+
+    def __contains__(self, body: bytes) -> bool:
+        return _digest(body) in self._digests
+
+    def add(self, body: bytes) -> None:
+        self._digests[_digest(body)] = None
+        if len(self._digests) > self._most:
+            self._digests.popitem(last=False)
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=16).digest()
+
+
+async def _keep(journal: Journal, seen: Seen, body: bytes) -> ExportTraceServiceResponse:
     now = datetime.now(UTC)
     refusals = await asyncio.to_thread(_refusals, body, now)
-    if may_be_a_call(body):
+    if may_be_a_call(body) and body not in seen:
         try:
             await asyncio.wrap_future(journal.append(frame(now, body)))
         except JournalFull as error:
             raise Refused(429, f"the journal is full: {error}") from error
         except OSError as error:
             raise Refused(503, f"the journal's disk refuses: {error.strerror}") from error
+        seen.add(body)
     answer = ExportTraceServiceResponse()
     if refusals:
         answer.partial_success.rejected_spans = refusals.total()
@@ -86,41 +131,62 @@ def _refusals(body: bytes, now: datetime) -> Counter[str]:
     return otlp.refusals(starts, otlp.Window.at(now, RETENTION))
 
 
-async def _body(request: Request, max_bytes: int) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != PROTOBUF:
-        raise Refused(415, f"Content-Type {media_type or '(none)'}: send {PROTOBUF}")
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _body(request: Request, media_type: str, max_bytes: int) -> bytes:
+    """Return the request in protobuf, unpacked."""
+    if media_type not in (PROTOBUF, JSON):
+        raise Refused(415, f"Content-Type {media_type or '(none)'}: send {PROTOBUF} or {JSON}")
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip"):
-        raise Refused(415, f"Content-Encoding {encoding}: send gzip or none")
+    if encoding not in ("identity", "gzip", "zstd"):
+        raise Refused(415, f"Content-Encoding {encoding}: send gzip, zstd or none")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_bytes:
             raise Refused(413, f"the body is larger than {max_bytes} bytes: send smaller batches")
-    return _gunzipped(bytes(body), max_bytes) if encoding == "gzip" else bytes(body)
+    content = bytes(body) if encoding == "identity" else _unpacked(bytes(body), encoding, max_bytes)
+    if media_type == PROTOBUF:
+        return content
+    try:
+        return await asyncio.to_thread(as_protobuf, content)
+    except MalformedRequest as error:
+        raise Refused(400, str(error)) from None
 
 
-def _gunzipped(body: bytes, max_bytes: int) -> bytes:
+def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Unpack all members of a body, to at most `max_bytes`."""
     content = b""
     while body:
-        member = zlib.decompressobj(GZIP)
+        member = zstd.ZstdDecompressor() if encoding == "zstd" else zlib.decompressobj(GZIP)
         try:
             content += member.decompress(body, max_bytes + 1 - len(content))
-        except zlib.error as error:
-            raise Refused(400, "the body is not gzip, though Content-Encoding says so") from error
+        except (zlib.error, zstd.ZstdError) as error:
+            reason = f"the body is not {encoding}, though Content-Encoding says so"
+            raise Refused(400, reason) from error
         if len(content) > max_bytes:
             reason = f"the body unpacks to more than {max_bytes} bytes: send smaller batches"
             raise Refused(413, reason)
         if not member.eof:
-            raise Refused(400, "the gzip body ends too early")
+            raise Refused(400, f"the {encoding} body ends too early")
         body = member.unused_data
     return content
 
 
-def _error(refused: Refused) -> Response:
+def _answer(media_type: str, answer: ExportTraceServiceResponse) -> Response:
+    if media_type == JSON:
+        return Response(json_format.MessageToJson(answer, indent=None), media_type=JSON)
+    return Response(answer.SerializeToString(), media_type=PROTOBUF)
+
+
+def _error(media_type: str, refused: Refused) -> Response:
     headers = {"Retry-After": RETRY_AFTER_S} if refused.status in (429, 503) else {}
     if refused.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     status = Status(message=refused.reason)
+    if media_type == JSON:
+        text = json_format.MessageToJson(status, indent=None)
+        return Response(text, refused.status, headers, JSON)
     return Response(status.SerializeToString(), refused.status, headers, PROTOBUF)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+import json
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,11 +15,19 @@ from starlette.testclient import TestClient
 
 import taximeter_collector.receiver
 from spans import request, span
+from taximeter_collector import otlp
 from taximeter_collector.journal import Journal, read_segment
 from taximeter_collector.receiver import receiver
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 LARGEST = 100_000
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
+ZSTD = {**PROTOBUF, "Content-Encoding": "zstd"}
+JSON = {"Content-Type": "application/json"}
 GZIP = {**PROTOBUF, "Content-Encoding": "gzip"}
 
 
@@ -42,17 +52,20 @@ def now_span(**more: str) -> bytes:
     return request(span(more, start=datetime.now(UTC))).SerializeToString()
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("packed", "headers"),
+    [(bytes, PROTOBUF), (gzip.compress, GZIP), (zstd.compress, ZSTD)],
+    ids=["plain", "gzip", "zstd"],
+)
 def test_an_answer_of_200_means_that_the_calls_are_in_the_journal(
-    client: TestClient, journal: Journal, packed: bool
+    client: TestClient,
+    journal: Journal,
+    packed: Callable[[bytes], bytes],
+    headers: dict[str, str],
 ) -> None:
     body = now_span()
 
-    answer = (
-        client.post("/v1/traces", content=gzip.compress(body), headers=GZIP)
-        if packed
-        else client.post("/v1/traces", content=body, headers=PROTOBUF)
-    )
+    answer = client.post("/v1/traces", content=packed(body), headers=headers)
 
     assert answer.status_code == 200
     segment = journal.next_segment(timeout_s=5)
@@ -81,8 +94,11 @@ def test_spans_outside_the_accepted_time_are_refused_with_the_reason(client: Tes
         (b"x" * (LARGEST + 1), PROTOBUF, 413, "larger than 100000 bytes"),
         (gzip.compress(b"x" * (LARGEST + 1)), GZIP, 413, "unpacks to more than 100000 bytes"),
         (request(*[span()] * 3).SerializeToString() * 10, PROTOBUF, 413, "30 spans in one request"),
-        (b"{}", {"Content-Type": "application/json"}, 415, "send application/x-protobuf"),
-        (b"", {**PROTOBUF, "Content-Encoding": "br"}, 415, "send gzip or none"),
+        (b"{}", {"Content-Type": "text/plain"}, 415, "send application/x-protobuf or application/"),
+        (b"", {**PROTOBUF, "Content-Encoding": "br"}, 415, "send gzip, zstd or none"),
+        (b"not zstd", ZSTD, 400, "not zstd"),
+        (zstd.compress(b"x" * 50)[:-9], ZSTD, 400, "ends too early"),
+        (zstd.compress(b"x" * (LARGEST + 1)), ZSTD, 413, "unpacks to more than 100000 bytes"),
         (b"", {**PROTOBUF, "Authorization": "wrong"}, 401, "send the ingest token"),
     ],
 )
@@ -113,7 +129,8 @@ def test_a_full_journal_asks_the_sender_to_come_back(client: TestClient) -> None
     body = now_span(**{"taximeter.feature": "x" * 90_000})
     client.post("/v1/traces", content=body, headers=PROTOBUF)
 
-    answer = client.post("/v1/traces", content=body, headers=PROTOBUF)
+    other = now_span(**{"taximeter.feature": "y" * 90_000})
+    answer = client.post("/v1/traces", content=other, headers=PROTOBUF)
 
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] == "5"
@@ -125,4 +142,107 @@ def test_spans_without_a_model_take_no_room(client: TestClient, journal: Journal
     answer = client.post("/v1/traces", content=body, headers=PROTOBUF)
 
     assert answer.status_code == 200
+    assert journal.size == 0
+
+
+def test_a_request_whose_answer_was_lost_adds_nothing_when_it_comes_again(
+    client: TestClient, journal: Journal
+) -> None:
+    body = now_span()
+    answers = [client.post("/v1/traces", content=body, headers=PROTOBUF) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    segment = journal.next_segment(timeout_s=5)
+    assert segment is not None
+    assert len(read_segment(segment).payloads) == 1
+
+
+JSON_REQUEST = {
+    "resourceSpans": [
+        {
+            "resource": {
+                "attributes": [{"key": "service.name", "value": {"stringValue": "webapp"}}]
+            },
+            "scopeSpans": [
+                {
+                    "scope": {"name": "my.library", "futureField": 1},
+                    "spans": [
+                        {
+                            "traceId": "5B8EFFF798038103D269B633813FC60C",
+                            "spanId": "eee19b7ec3c1b174",
+                            "parentSpanId": "",
+                            "name": "chat",
+                            "kind": 3,
+                            "startTimeUnixNano": "1544712660000000000",
+                            "endTimeUnixNano": 1544712661000000000,
+                            "attributes": [
+                                {
+                                    "key": "gen_ai.operation.name",
+                                    "value": {"stringValue": "chat"},
+                                },
+                                {
+                                    "key": "gen_ai.usage.input_tokens",
+                                    "value": {"intValue": "1000"},
+                                },
+                            ],
+                        }
+                    ],
+                }
+            ],
+        }
+    ]
+}
+
+
+def test_json_is_read_as_otlp_says_and_answered_in_json(
+    client: TestClient, journal: Journal
+) -> None:
+    started = json.loads(json.dumps(JSON_REQUEST))
+    span_ = started["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    span_["startTimeUnixNano"] = str(round(datetime.now(UTC).timestamp()) * 10**9)
+
+    answer = client.post("/v1/traces", content=json.dumps(started), headers=JSON)
+    old = client.post("/v1/traces", content=json.dumps(JSON_REQUEST), headers=JSON)
+
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert old.json()["partialSuccess"]["rejectedSpans"] == "1"
+    segment = journal.next_segment(timeout_s=5)
+    assert segment is not None
+    payloads = read_segment(segment).payloads
+    sent = next(otlp.spans(otlp.parse(payloads[0][8:])))
+    assert sent.span.trace_id.hex() == "5b8efff798038103d269b633813fc60c"
+    assert sent.span.span_id.hex() == "eee19b7ec3c1b174"
+    assert (sent.scope, sent.resource) == ("my.library", {"service": "webapp"})
+    call = otlp.call_of(sent, otlp.Window.at(datetime.now(UTC), timedelta(days=1)))
+    assert call is not None
+    assert call.usage.input_tokens == 1_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b"7",
+        b'{"resourceSpans": 7}',
+        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}',
+        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"startTimeUnixNano": "soon"}]}]}]}',
+        b'{"resourceSpans": ' + b"[" * 50_000,
+    ],
+)
+def test_json_that_is_not_otlp_is_refused_in_json(client: TestClient, body: bytes) -> None:
+    answer = client.post("/v1/traces", content=body, headers=JSON)
+
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("the body is not OTLP in JSON: ")
+
+
+@pytest.mark.parametrize("signal", ["logs", "metrics"])
+def test_what_comes_beside_spans_is_taken_and_forgotten(
+    client: TestClient, journal: Journal, signal: str
+) -> None:
+    answer = client.post(f"/v1/{signal}", content=b"anything", headers=PROTOBUF)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert client.post("/v1/profiles", headers=PROTOBUF).status_code == 404
     assert journal.size == 0
