@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo serve test check matrix bench bench-peers browser lock prices dashboards
+.PHONY: demo serve test check matrix bench bench-peers bench-ingest chaos-ingest browser lock prices dashboards
 
 demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
 	$(BIN)/taximeter demo $(if $(ONCE),--once)
@@ -53,7 +53,13 @@ matrix: $(READY) browser  ## other versions of openai and of Python, libraries b
 	$(BIN)/python benchmarks/peers
 
 bench: $(READY)  ## speed and memory, as ratios in one run
-	for file in benchmarks/*.py; do $(BIN)/python $$file; done
+	for name in instrumentation prices service ingest; do $(BIN)/python benchmarks/$$name.py; done
+
+bench-ingest: $(READY)  ## CPU a span, from the socket to the rolled-up sums (SPANS=400000)
+	$(BIN)/python benchmarks/ingest.py
+
+chaos-ingest: $(READY)  ## kill the service under load (ROUNDS=200) and count what was lost
+	$(BIN)/python benchmarks/chaos.py
 
 bench-peers: $(READY)  ## our instrumentation beside eight others, each in its own environment
 	$(BIN)/python benchmarks/peers

@@ -15,9 +15,10 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from service import calls, cpu_s, post, rss_mb, service
 
@@ -77,7 +78,9 @@ def call() -> Span:
             "gen_ai.request.model": model.rpartition("-20")[0],
             "gen_ai.response.model": model,
             "gen_ai.response.id": f"chatcmpl-{DICE.randbytes(12).hex()}",
-            "gen_ai.response.finish_reasons": "stop",
+            "gen_ai.response.finish_reasons": ["stop"],
+            "taximeter.attempt.statuses": [200],
+            "taximeter.attempt.waits": [0.0],
             "openai.api.type": "chat.completions",
             "openai.response.service_tier": "default",
             "server.address": "api.openai.com",
@@ -102,7 +105,7 @@ def route() -> Span:
     )
 
 
-def span(attributes: dict[str, str | int]) -> Span:
+def span(attributes: dict[str, Any]) -> Span:
     start = time.time_ns() - DICE.randrange(1_200) * 10**9
     return Span(
         trace_id=DICE.randbytes(16),
@@ -115,9 +118,15 @@ def span(attributes: dict[str, str | int]) -> Span:
     )
 
 
-def attribute(name: str, value: str | int) -> KeyValue:
-    plain = AnyValue(string_value=value) if isinstance(value, str) else AnyValue(int_value=value)
-    return KeyValue(key=name, value=plain)
+def attribute(name: str, value: Any) -> KeyValue:
+    return KeyValue(key=name, value=any_value(value))
+
+
+def any_value(value: Any) -> AnyValue:
+    if isinstance(value, list):
+        return AnyValue(array_value=ArrayValue(values=map(any_value, value)))
+    kinds = {str: "string_value", int: "int_value", float: "double_value"}
+    return AnyValue(**{kinds[type(value)]: value})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -50,6 +51,12 @@ def service(folder: str, what: str) -> Iterator[tuple[int, str, str]]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def stop(pid: int) -> None:
+    """Ask the service to end and wait until it has."""
+    os.kill(pid, signal.SIGTERM)
+    os.waitpid(pid, 0)
 
 
 def answers(url: str) -> bool:

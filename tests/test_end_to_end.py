@@ -144,6 +144,11 @@ class Service:
         told: dict[str, Any] = json.loads(ended.stdout)
         return told
 
+    def metrics(self) -> dict[str, float]:
+        text = self.http.request("GET", f"{self.page_url}/metrics").data.decode()
+        lines = (line.rpartition(" ") for line in text.splitlines() if line[0] != "#")
+        return {name: float(value) for name, _, value in lines}
+
     def spend(self, group_by: str = "") -> dict[str, Any]:
         fields = {"group_by": group_by}
         answer = self.http.request("GET", f"{self.page_url}/api/spend", fields=fields)
@@ -270,6 +275,11 @@ def test_a_call_goes_all_the_way_and_a_crash_loses_and_repeats_nothing(
     total = service.spend()["total"]
     assert (total["cost"], total["cost_is_complete"]) == (TOTAL, False)
     assert {row["user"] for row in service.spend("user")["rows"]} == {"", "ada"}
+    metrics = service.metrics()
+    # The failed call and the one of an unknown model need Python's rules.
+    assert metrics['taximeter_calls_stored_total{decoded_by="engine"}'] == 4
+    assert metrics['taximeter_calls_stored_total{decoded_by="python"}'] == 2
+    assert metrics["taximeter_journal_bytes"] == metrics["taximeter_journal_age_seconds"] == 0
 
     eventually("a Slack message", lambda: messages)
     assert [message["text"] for message in messages] == [

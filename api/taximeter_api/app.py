@@ -19,7 +19,7 @@ from taximeter_alerts.watch import evaluate
 from taximeter_api.export import export_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.repricing import Repricer, repricing_api
-from taximeter_api.routes import health, page, spend_api
+from taximeter_api.routes import health, metrics, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
@@ -72,6 +72,7 @@ class Service:
         )
         self.app = self._application()
         self.app.include_router(health(self._trouble))
+        self.app.include_router(metrics(self._journal))
         self.app.include_router(spend_api(self._store, budgets))
         self.app.include_router(export_api(self._store))
         self.app.include_router(reconciliation_api(self._store, settings))

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import crossed
@@ -17,8 +18,12 @@ from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_api.page import PAGE_HEADERS, render
 from taximeter_api.questions import dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
+from taximeter_collector.journal import Journal
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.store import MEASURES, Dimension, Period, SpendRow, Store
+
+JOURNAL_BYTES = Gauge("taximeter_journal_bytes", "What waits for the store")
+JOURNAL_AGE = Gauge("taximeter_journal_age_seconds", "How long the oldest of it has waited")
 
 
 def health(trouble: Callable[[], str]) -> APIRouter:
@@ -34,6 +39,19 @@ def health(trouble: Callable[[], str]) -> APIRouter:
         reason = trouble()
         response.status_code = 503 if reason else 200
         return {"status": "not ready", "reason": reason} if reason else {"status": "ok"}
+
+    return router
+
+
+def metrics(journal: Journal) -> APIRouter:
+    """Return the page that Prometheus reads: what the service sees of itself."""
+    router = APIRouter(include_in_schema=False)
+    JOURNAL_BYTES.set_function(lambda: journal.size)
+    JOURNAL_AGE.set_function(lambda: journal.oldest_s)
+
+    @router.get("/metrics")
+    def latest() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

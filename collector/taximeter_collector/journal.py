@@ -75,6 +75,12 @@ class Journal:
         return sum(list(self._sizes.values()))
 
     @property
+    def oldest_s(self) -> float:
+        """Return for how many seconds the oldest segment waits for the store; 0 without one."""
+        begun = [int(path.stem.partition("-")[0]) for path in list(self._sizes)]
+        return max(0.0, time.time() - min(begun) / 1e9) if begun else 0.0
+
+    @property
     def is_alive(self) -> bool:
         return self._writer.is_alive()
 

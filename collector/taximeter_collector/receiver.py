@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from prometheus_client import Counter as Counting
 
 from taximeter_collector import otlp
 from taximeter_collector.dialects import may_be_a_call
@@ -38,6 +39,14 @@ REMEMBERED: Final = 10_000
 RETRY_AFTER_S: Final = "5"
 MOST_SPANS: Final = 100_000
 GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+REQUESTS: Final = Counting("taximeter_requests", "OTLP requests by HTTP status", ["status"])
+SPANS: Final = Counting("taximeter_spans", "Spans received, calls or not")
+REFUSED_SPANS: Final = Counting(
+    "taximeter_refused_spans", "Spans outside the accepted time", ["reason"]
+)
+REPEATED: Final = Counting("taximeter_repeated_requests", "Requests that had come before")
 
 
 class Refused(Exception):
@@ -103,7 +112,9 @@ def _digest(body: bytes) -> bytes:
 async def _keep(journal: Journal, seen: Seen, body: bytes) -> ExportTraceServiceResponse:
     now = datetime.now(UTC)
     refusals = await asyncio.to_thread(_refusals, body, now)
-    if may_be_a_call(body) and body not in seen:
+    if body in seen:
+        REPEATED.inc()
+    elif may_be_a_call(body):
         try:
             await asyncio.wrap_future(journal.append(frame(now, body)))
         except JournalFull as error:
@@ -112,6 +123,8 @@ async def _keep(journal: Journal, seen: Seen, body: bytes) -> ExportTraceService
             raise Refused(503, f"the journal's disk refuses: {error.strerror}") from error
         seen.add(body)
     answer = ExportTraceServiceResponse()
+    for reason, spans in refusals.items():
+        REFUSED_SPANS.labels(reason.partition(",")[0]).inc(spans)
     if refusals:
         answer.partial_success.rejected_spans = refusals.total()
         answer.partial_success.error_message = "; ".join(
@@ -128,6 +141,7 @@ def _refusals(body: bytes, now: datetime) -> Counter[str]:
         raise Refused(400, "the body is not an OTLP ExportTraceServiceRequest") from None
     if len(spans) > MOST_SPANS:
         raise Refused(413, f"{len(spans)} spans in one request: send at most {MOST_SPANS}")
+    SPANS.inc(len(spans))
     return otlp.refusals(starts, otlp.Window.at(now, RETENTION))
 
 
@@ -176,12 +190,14 @@ def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 def _answer(media_type: str, answer: ExportTraceServiceResponse) -> Response:
+    REQUESTS.labels(200).inc()
     if media_type == JSON:
         return Response(json_format.MessageToJson(answer, indent=None), media_type=JSON)
     return Response(answer.SerializeToString(), media_type=PROTOBUF)
 
 
 def _error(media_type: str, refused: Refused) -> Response:
+    REQUESTS.labels(refused.status).inc()
     headers = {"Retry-After": RETRY_AFTER_S} if refused.status in (429, 503) else {}
     if refused.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

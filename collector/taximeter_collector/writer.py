@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final, NamedTuple
 
+from prometheus_client import Counter, Histogram
+
 from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.dialects import MARKERS, OURS
@@ -19,7 +21,7 @@ from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_se
 from taximeter_collector.otlp import Window
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import RowsRefused, Store, StoreError, StoreUnavailable
-from taximeter_collector.store.incoming import PricedKey, PriceKey
+from taximeter_collector.store.incoming import MOST_TOKENS, PricedKey, PriceKey
 from taximeter_collector.store.store import RETENTION
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,11 @@ RECEIVED_AT: Final = struct.Struct("<q")
 IDLE_WAIT_S: Final = 0.2
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
+
+SEGMENT_TIME: Final = Histogram("taximeter_segment_seconds", "From reading a segment to its end")
+STORED: Final = Counter("taximeter_calls_stored", "Calls by who decoded them", ["decoded_by"])
+SET_ASIDE: Final = Counter("taximeter_set_aside", "Spans, calls and segments that can't be used")
+DROPPED: Final = Counter("taximeter_dropped_spans", "Spans that apps say they could not deliver")
 
 Row = tuple[Call, Priced]
 
@@ -86,7 +93,8 @@ class Writer:
 
     def _is_done(self, path: Path) -> bool:
         try:
-            self._take(path)
+            with SEGMENT_TIME.time():
+                self._take(path)
         except Exception as error:
             log.exception("the store does not take a segment", extra={"path": str(path)})
             self.trouble = str(error) or type(error).__name__
@@ -106,7 +114,7 @@ class Writer:
             log.exception(
                 "a file is no journal of ours and was set aside", extra={"path": str(path)}
             )
-            self._journal.set_aside(path)
+            self._set_aside(path)
             return
         book = self._prices()
         plain, others, losses = _sorted(segment, by_the_engine=self._store.reads_files)
@@ -114,9 +122,10 @@ class Writer:
             others += self._left_by_the_engine(path, plain, book)
         self._add(path, self._decoded(path, others, book), path.stem, book.version)
         self._store.add_losses(losses)
+        DROPPED.inc(sum(loss.spans for loss in losses))
         if segment.damaged:
             log.error("a journal segment is damaged and was set aside", extra={"path": str(path)})
-            self._journal.set_aside(path)
+            self._set_aside(path)
         else:
             self._journal.delete(path)
 
@@ -124,11 +133,13 @@ class Writer:
         """Add the rows; those that the store refuses are set aside and don't stop the others."""
         try:
             self._store.add(rows, token=token, book_version=book_version, now=datetime.now(UTC))
+            STORED.labels("python").inc(len(rows))
         except RowsRefused as error:
             if len(rows) == 1:
                 fields = {"call_id": rows[0][0].call_id, "reason": str(error)}
                 log.error("the store refuses a call, which was set aside", extra=fields)  # noqa: TRY400
                 self._journal.set_rows_aside(path, rows)
+                SET_ASIDE.inc()
                 return
             middle = len(rows) // 2
             self._add(path, rows[:middle], f"{token}.0", book_version)
@@ -158,7 +169,12 @@ class Writer:
             except StoreError:
                 log.exception("the engine does not decode a segment: it is done by Python")
                 return spans
+        STORED.labels("engine").inc(len(spans) - len(left))
         return [spans[number] for number in left]
+
+    def _set_aside(self, path: Path) -> None:
+        self._journal.set_aside(path)
+        SET_ASIDE.inc()
 
     def _decoded(self, path: Path, spans: Sequence[Received], book: PriceBook) -> list[Row]:
         rows: list[Row] = []
@@ -170,6 +186,7 @@ class Writer:
             except Exception:
                 log.exception("a span can't be read and was set aside")
                 self._journal.set_rows_aside(path, [envelope.raw])
+                SET_ASIDE.inc()
         return rows
 
 
@@ -201,5 +218,6 @@ def _rates(book: PriceBook, key: PriceKey) -> Iterator[PricedKey]:
     upto = 2**62
     for card in book.text_cards(Call(ts=moment, call_id="", trace_id="", span_id="", **fields)):
         if card.text is not None:
-            yield PricedKey(key, card.input_above, upto, card.id, card.text)
+            most_output = MOST_TOKENS if "output" in card.rates else 0
+            yield PricedKey(key, card.input_above, upto, most_output, card.id, card.text)
             upto = card.input_above

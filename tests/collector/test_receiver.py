@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
 import taximeter_collector.receiver
@@ -246,3 +247,23 @@ def test_what_comes_beside_spans_is_taken_and_forgotten(
     assert (answer.status_code, answer.content) == (200, b"")
     assert client.post("/v1/profiles", headers=PROTOBUF).status_code == 404
     assert journal.size == 0
+
+
+def test_what_is_received_and_refused_is_counted(client: TestClient) -> None:
+    def counted(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    names: tuple[tuple[str, dict[str, str]], ...] = (
+        ("taximeter_spans_total", {}),
+        ("taximeter_requests_total", {"status": "200"}),
+        ("taximeter_requests_total", {"status": "400"}),
+        ("taximeter_refused_spans_total", {"reason": "older than the retention"}),
+        ("taximeter_repeated_requests_total", {}),
+    )
+    before = [counted(name, **labels) for name, labels in names]
+    old = request(span(start=datetime.now(UTC) - timedelta(days=500))).SerializeToString()
+    for body in (now_span(), old, old, b"\xff\xff"):
+        client.post("/v1/traces", content=body, headers=PROTOBUF)
+
+    after = [counted(name, **labels) for name, labels in names]
+    assert [new - was for new, was in zip(after, before, strict=True)] == [3, 3, 1, 2, 1]

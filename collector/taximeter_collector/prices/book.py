@@ -110,8 +110,7 @@ class PriceBook:
         provider, model, place = self._seller(call)
         tier = "batch" if call.batch else TIERS.get(call.service_tier, call.service_tier)
         cards = self._cards_on(provider, model, tier, place, call.ts.date())
-        plain = all(card.text and not card.is_free and "output" in card.rates for card in cards)
-        return cards if plain else ()
+        return cards if all(card.text and not card.is_free for card in cards) else ()
 
     def cards(
         self, provider: str, model: str, tier: str, place: str, day: date

@@ -24,7 +24,8 @@ STRUCTURE: Final = (
     "trace_id String, span_id String, parent_span_id String, start UInt64, end UInt64, "
     "attributes Nested(key String, value Tuple(string_value String, bool_value Bool, "
     "int_value Int64, double_value Float64, "
-    "array_value Tuple(values Nested(string_value String)))), "
+    "array_value Tuple(values Nested("
+    "string_value String, int_value Int64, double_value Float64)))), "
     "service String, environment String, number UInt32"
 )
 MOST_TOKENS: Final = 100_000_000
@@ -66,6 +67,8 @@ class PricedKey(NamedTuple):
     key: PriceKey
     above: int
     upto: int
+    most_output: int
+    """0 where the model has no rate for output tokens."""
     rate_card: str
     rates: Rates
 
@@ -95,7 +98,7 @@ def keep_rates(connection: Connection, priced: Sequence[PricedKey]) -> None:
     columns: dict[str, list[object]] = {
         name: [one.key[number] for one in fits] for number, name in enumerate(KEY)
     }
-    for name in ("above", "upto", "rate_card"):
+    for name in ("above", "upto", "most_output", "rate_card"):
         columns[name] = [getattr(one, name) for one in fits]
     for name in ("input", "cached_input", "cache_write", "output"):
         columns[f"price_{name}"] = [getattr(one.rates, name) for one in fits]
@@ -134,7 +137,7 @@ def numbers_left(connection: Connection) -> list[int]:
 PRICED: Final = f"""
 from taximeter.incoming as incoming
 inner join taximeter.incoming_rates as rates using ({", ".join(KEY)})
-where is_plain and input_tokens > above and input_tokens <= upto
+where is_plain and input_tokens > above and input_tokens <= upto and output_tokens <= most_output
 """
 
 
@@ -152,6 +155,11 @@ def _double(key: str) -> str:
 
 def _flag(key: str) -> str:
     return f"tupleElement(values[indexOf(keys, '{key}')], 'bool_value')"
+
+
+def _several(key: str) -> str:
+    one = f"values[indexOf(keys, '{key}')]"
+    return f"tupleElement(tupleElement({one}, 'array_value'), 'values')"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -189,6 +197,8 @@ INSERTED: Final[Mapping[str, str]] = {
             "span_id",
             "parent_span_id",
             "finish_reason",
+            "attempt_statuses",
+            "attempt_waits_ms",
             "duration_ms",
             "ttft_ms",
             "service",
@@ -224,7 +234,9 @@ def _decoder(path: Path) -> str:
         "length(arrayDistinct(keys)) = length(keys)",
         f"not arrayExists(key -> startsWith(key, '{otlp.METER}')"
         f" or startsWith(key, '{otlp.TAG}'), keys)",
-        f"not hasAny(keys, [{_list((otlp.ATTEMPT_STATUSES, otlp.ATTEMPT_WAITS))}])",
+        "not arrayExists(one -> one.1 != '' or one.3 != 0, statuses)",
+        "not arrayExists(one -> one.2 < 0 or one.2 >= 65536, statuses)",
+        "not arrayExists(one -> one.1 != '' or one.2 + one.3 < 0 or one.2 + one.3 >= 65536, waits)",
         f"not arrayExists((key, value) -> key in ({_list(whole_keys)}) and (value.1 != ''"
         " or value.2 or value.4 != 0), keys, values)",
         "span_id != ''",
@@ -248,9 +260,9 @@ def _decoder(path: Path) -> str:
             attributes.value as values,
             tupleElement(values, 'string_value') as texts,
             tupleElement(values, 'int_value') as wholes,
-            tupleElement(tupleElement(tupleElement(
-                values[indexOf(keys, '{otlp.FINISH_REASONS}')], 'array_value'), 'values'),
-                'string_value') as reasons
+            tupleElement({_several(otlp.FINISH_REASONS)}, 'string_value') as reasons,
+            {_several(otlp.ATTEMPT_STATUSES)} as statuses,
+            {_several(otlp.ATTEMPT_WAITS)} as waits
         select
             {", ".join(columns)},
             lower(hex(spans.trace_id)) as trace_id,
@@ -261,6 +273,8 @@ def _decoder(path: Path) -> str:
             least(intDiv(greatest(end, start) - start, 1000000), 4294967295) as duration_ms,
             if(has(keys, '{otlp.TIME_TO_FIRST_CHUNK}'),
                toInt64(round({_double(otlp.TIME_TO_FIRST_CHUNK)} * 1000)), null) as ttft_ms,
+            arrayMap(one -> toUInt16(one.2), statuses) as attempt_statuses,
+            arrayMap(one -> toUInt32(round((one.2 + one.3) * 1000)), waits) as attempt_waits_ms,
             arrayStringConcat(arraySort(arrayDistinct(reasons)), ',') as finish_reason,
             if({_text(answer)} != '' and (not has(keys, '{server}') or {is_own}),
                {_text(answer)}, concat(trace_id, '/', span_id)) as call_id,

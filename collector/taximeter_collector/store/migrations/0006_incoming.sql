@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS taximeter.incoming_rates
     day                Date,
     above              Int64,
     upto               Int64,
+    most_output        Int64,
     rate_card          String,
     price_input        Decimal(18, 12),
     price_cached_input Decimal(18, 12),
