@@ -150,12 +150,15 @@ def test_the_price_of_a_model_is_shown_with_the_teams_own(tmp_path: Path) -> Non
     shown = taximeter("prices", "show", "gpt-5", "--on", "2026-11-01", "--json", PRICES=str(path))
     unknown = taximeter("prices", "show", "gpt-9", PRICES=str(path))
     misspelt = taximeter("prices", "show", "gpt-5", "--on", "soon")
+    azure = ("--provider=azure.ai.openai", "--place=data_zone/eastus", "--on=2026-11-01")
+    of_azure = taximeter("prices", "show", "gpt-5", *azure, "--json")
 
     default = json.loads(shown.stdout)[0]
     # 1.25 and 0.125 less a fifth
     assert default["tier"] == "default"
     assert default["usd_per_unit"]["input"] == "0.000001000000"
     assert default["usd_per_unit"]["cached_input"] == "0.000000100000"
+    assert json.loads(of_azure.stdout)[0]["usd_per_unit"]["input"] == "0.000001375000"
     assert (unknown.returncode, misspelt.returncode) == (2, 2)
     assert "no price for 'gpt-9' of openai" in unknown.stderr
     assert "--on 'soon': give a day like 2026-11-01" in misspelt.stderr

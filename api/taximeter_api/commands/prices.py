@@ -56,14 +56,20 @@ def show(
     model: Annotated[str, typer.Argument(help="As answered, like gpt-5-2025-08-07.")],
     *,
     on: Annotated[str, typer.Option(help="Day, like 2026-11-01; today by default.")] = "",
-    provider: Annotated[str, typer.Option(help="openai, or a host of prices.yaml.")] = "openai",
+    provider: Annotated[
+        str, typer.Option(help="openai, azure.ai.openai or a host of prices.yaml.")
+    ] = "openai",
+    place: Annotated[
+        str, typer.Option(help="Azure's, like global or data_zone/eastus; OpenAI's: regional.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show what a model costs, by tier and length of the input."""
     day = _day(on)
-    cards = list(_cards(_book(), provider, model, day))
+    cards = list(_cards(_book(), provider, model, place, day))
     if not cards:
-        raise NoPrice(f"there is no price for {model!r} of {provider} on {day}")
+        where = f" ({place})" if place else ""
+        raise NoPrice(f"there is no price for {model!r} of {provider}{where} on {day}")
     if as_json:
         told = [
             {
@@ -140,10 +146,12 @@ def _period(since: date, until: date) -> tuple[str, str]:
     )
 
 
-def _cards(book: PriceBook, provider: str, model: str, day: date) -> Iterator[tuple[str, RateCard]]:
+def _cards(
+    book: PriceBook, provider: str, model: str, place: str, day: date
+) -> Iterator[tuple[str, RateCard]]:
     tiers = {row.tier for row in book.rows} | {rate.tier for rate in book.overrides.own}
     for tier in sorted(tiers, key=lambda tier: (tier != "default", tier)):
-        for card in reversed(book.cards(provider, model, tier, "", day)):
+        for card in reversed(book.cards(provider, model, tier, place, day)):
             yield tier, card
 
 
