@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from taximeter_collector import otlp
+from taximeter_collector import contract
 from taximeter_collector.store import Store
 
 WIRE: dict[str, Any] = yaml.safe_load(
@@ -15,23 +15,23 @@ WIRE: dict[str, Any] = yaml.safe_load(
 )
 ATTRIBUTES: dict[str, dict[str, str]] = WIRE["attributes"]
 SPECIAL = {
-    otlp.RESPONSE_ID: ("string", "call_id"),
-    otlp.FINISH_REASONS: ("string[]", "finish_reason"),
-    otlp.TIME_TO_FIRST_CHUNK: ("double", "ttft_ms"),
-    otlp.ATTEMPT_STATUSES: ("int[]", "attempt_statuses"),
-    otlp.ATTEMPT_WAITS: ("double[]", "attempt_waits_ms"),
-    otlp.USAGE_SOURCE: ("string", "usage_source"),
-    f"{otlp.METER}*": ("double", "meters"),
-    f"{otlp.TAG}*": ("string", "tags"),
+    contract.RESPONSE_ID: ("string", "call_id"),
+    contract.FINISH_REASONS: ("string[]", "finish_reason"),
+    contract.TIME_TO_FIRST_CHUNK: ("double", "ttft_ms"),
+    contract.ATTEMPT_STATUSES: ("int[]", "attempt_statuses"),
+    contract.ATTEMPT_WAITS: ("double[]", "attempt_waits_ms"),
+    contract.USAGE_SOURCE: ("string", "usage_source"),
+    f"{contract.METER}*": ("double", "meters"),
+    f"{contract.TAG}*": ("string", "tags"),
 }
 
 
 def test_the_collector_reads_each_attribute_into_the_column_of_the_contract() -> None:
     read = {
-        **{key: ("string", column) for key, column in otlp.TEXTS.items()},
-        **{key: ("int", column) for key, (column, _) in otlp.COUNTS.items()},
-        **{key: ("boolean", column) for key, column in otlp.FLAGS.items()},
-        **{key: ("int", column) for key, column in otlp.TOKENS.items()},
+        **{key: ("string", column) for key, column in contract.TEXTS.items()},
+        **{key: ("int", column) for key, (column, _) in contract.COUNTS.items()},
+        **{key: ("boolean", column) for key, column in contract.FLAGS.items()},
+        **{key: ("int", column) for key, column in contract.TOKENS.items()},
         **SPECIAL,
     }
 
@@ -39,11 +39,11 @@ def test_the_collector_reads_each_attribute_into_the_column_of_the_contract() ->
 
 
 def test_the_collector_reads_the_resource_of_the_contract() -> None:
-    assert {key: one["column"] for key, one in WIRE["resource"].items()} == otlp.RESOURCE
+    assert {key: one["column"] for key, one in WIRE["resource"].items()} == contract.RESOURCE
 
 
 def test_the_collector_reads_the_losses_of_the_contract() -> None:
-    assert list(WIRE["losses"]) == [otlp.LOST]
+    assert list(WIRE["losses"]) == [contract.LOST]
 
 
 def test_every_attribute_has_type_unit_meaning_and_a_column_of_the_store(store: Store) -> None:

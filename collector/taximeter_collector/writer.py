@@ -15,6 +15,7 @@ from prometheus_client import Counter, Histogram
 
 from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Loss, Priced
+from taximeter_collector.contract import LOST
 from taximeter_collector.dialects import MARKERS, OURS
 from taximeter_collector.envelope import Envelope, envelopes, write_spans
 from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_segment
@@ -201,7 +202,7 @@ def _sorted(
         (milliseconds,) = RECEIVED_AT.unpack_from(payload)
         window = Window.at(datetime.fromtimestamp(milliseconds / 1000, UTC), RETENTION)
         body = payload[RECEIVED_AT.size :]
-        if otlp.LOST.encode() in body:
+        if LOST.encode() in body:
             losses += otlp.losses(otlp.parse(body), window)
         for envelope in envelopes(body):
             if by_the_engine and envelope.scope == OURS and MARKERS[0] in envelope.raw:

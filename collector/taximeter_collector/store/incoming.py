@@ -1,8 +1,8 @@
 """Spans that the embedded engine decodes and prices by itself, many times faster than Python.
 
 Only what is plain is left to it: calls of our own instrumentation that are nothing but text, with
-reported usage, labels of plain signs and a rate card for each. Its rules are the tables of `otlp`
-and the cards of the price book; what needs another rule stays for Python, by its number.
+reported usage, labels of plain signs and a rate card for each. Its rules are the tables of
+`contract` and the cards of the price book; what needs another rule stays for Python, by its number.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from taximeter_collector import otlp
+from taximeter_collector import contract
 from taximeter_collector.calls import Rates
 from taximeter_collector.labels import LONGEST, PLAIN
+from taximeter_collector.otlp import Window
 from taximeter_collector.store.connection import Connection
 
 SCHEMA: Final = files(__package__).joinpath("incoming.proto")
@@ -73,7 +74,7 @@ class PricedKey(NamedTuple):
     rates: Rates
 
 
-def decode(connection: Connection, path: Path, window: otlp.Window) -> None:
+def decode(connection: Connection, path: Path, window: Window) -> None:
     """Read a file of spans into the table `incoming`, one row each."""
     connection.command(
         f"create or replace table taximeter.incoming engine = Memory as {_decoder(path)}",
@@ -168,24 +169,24 @@ def _list(names: Sequence[str]) -> str:
 
 def _columns() -> Mapping[str, str]:
     """Return the SQL of each column that comes from an attribute."""
-    columns = {name: _text(key) for key, name in otlp.TEXTS.items()}
+    columns = {name: _text(key) for key, name in contract.TEXTS.items()}
     columns["model"] = (
         f"if(has(keys, 'gen_ai.response.model'), {columns['model']}, {columns['request_model']})"
     )
-    for key, (name, below) in otlp.COUNTS.items():
+    for key, (name, below) in contract.COUNTS.items():
         columns[name] = (
             f"if(has(keys, '{key}') and {_whole(key)} >= 0 and {_whole(key)} < {below}, "
             f"{_whole(key)}, null)"
         )
-    columns |= {name: _whole(key) for key, name in otlp.TOKENS.items()}
-    columns |= {name: _flag(key) for key, name in otlp.FLAGS.items()}
+    columns |= {name: _whole(key) for key, name in contract.TOKENS.items()}
+    columns |= {name: _flag(key) for key, name in contract.FLAGS.items()}
     timeout = "taximeter.request.timeout_set"
     columns["timeout_set"] = f"if(has(keys, '{timeout}'), {_flag(timeout)}, null)"
     return columns
 
 
 OF_ATTRIBUTES: Final = _columns()
-NOT_TEXT: Final = tuple(name for name in otlp.TOKENS.values() if name not in TEXT_TOKENS)
+NOT_TEXT: Final = tuple(name for name in contract.TOKENS.values() if name not in TEXT_TOKENS)
 INSERTED: Final[Mapping[str, str]] = {
     **{name: name for name in OF_ATTRIBUTES},
     **{
@@ -222,9 +223,9 @@ INSERTED: Final[Mapping[str, str]] = {
 
 
 def _decoder(path: Path) -> str:
-    whole_keys = [*otlp.COUNTS, *otlp.TOKENS]
-    answer, server = otlp.RESPONSE_ID, "server.address"
-    is_own = " or ".join(f"endsWith({_text(server)}, '{end}')" for end in otlp.OWN_IDS)
+    whole_keys = [*contract.COUNTS, *contract.TOKENS]
+    answer, server = contract.RESPONSE_ID, "server.address"
+    is_own = " or ".join(f"endsWith({_text(server)}, '{end}')" for end in contract.OWN_IDS)
     plain_signs = PLAIN.pattern.removesuffix("*").replace("[", "[^", 1).replace("\\", "\\\\")
     conditions = [
         f"not match(concat(arrayStringConcat(texts, ' '), finish_reason), '{plain_signs}')",
@@ -232,8 +233,8 @@ def _decoder(path: Path) -> str:
         f"length(finish_reason) <= {LONGEST}",
         "not has(reasons, '')",
         "length(arrayDistinct(keys)) = length(keys)",
-        f"not arrayExists(key -> startsWith(key, '{otlp.METER}')"
-        f" or startsWith(key, '{otlp.TAG}'), keys)",
+        f"not arrayExists(key -> startsWith(key, '{contract.METER}')"
+        f" or startsWith(key, '{contract.TAG}'), keys)",
         "not arrayExists(one -> one.1 != '' or one.3 != 0, statuses)",
         "not arrayExists(one -> one.2 < 0 or one.2 >= 65536, statuses)",
         "not arrayExists(one -> one.1 != '' or one.2 + one.3 < 0 or one.2 + one.3 >= 65536, waits)",
@@ -242,15 +243,15 @@ def _decoder(path: Path) -> str:
         "span_id != ''",
         "operation != ''",
         "model != ''",
-        f"{_text(otlp.USAGE_SOURCE)} = 'reported'",
+        f"{_text(contract.USAGE_SOURCE)} = 'reported'",
         *(f"{name} >= 0 and {name} <= {MOST_TOKENS}" for name in TEXT_TOKENS),
         *(f"{name} = 0" for name in NOT_TEXT),
         "cached_input_tokens + cache_write_tokens <= input_tokens",
         "reasoning_tokens <= output_tokens",
         "(http_status is null or http_status < 400)",
-        f"{_double(otlp.TIME_TO_FIRST_CHUNK)} >= 0",
-        f"{_double(otlp.TIME_TO_FIRST_CHUNK)} < 65536",
-        f"{_whole(otlp.TIME_TO_FIRST_CHUNK)} = 0",
+        f"{_double(contract.TIME_TO_FIRST_CHUNK)} >= 0",
+        f"{_double(contract.TIME_TO_FIRST_CHUNK)} < 65536",
+        f"{_whole(contract.TIME_TO_FIRST_CHUNK)} = 0",
         "ts >= {start:DateTime64(3, 'UTC')} and ts < {end:DateTime64(3, 'UTC')}",
     ]
     columns = [f"{sql} as {name}" for name, sql in OF_ATTRIBUTES.items()]
@@ -260,9 +261,9 @@ def _decoder(path: Path) -> str:
             attributes.value as values,
             tupleElement(values, 'string_value') as texts,
             tupleElement(values, 'int_value') as wholes,
-            tupleElement({_several(otlp.FINISH_REASONS)}, 'string_value') as reasons,
-            {_several(otlp.ATTEMPT_STATUSES)} as statuses,
-            {_several(otlp.ATTEMPT_WAITS)} as waits
+            tupleElement({_several(contract.FINISH_REASONS)}, 'string_value') as reasons,
+            {_several(contract.ATTEMPT_STATUSES)} as statuses,
+            {_several(contract.ATTEMPT_WAITS)} as waits
         select
             {", ".join(columns)},
             lower(hex(spans.trace_id)) as trace_id,
@@ -271,8 +272,8 @@ def _decoder(path: Path) -> str:
             fromUnixTimestamp64Milli(toInt64(intDiv(start, 1000000)), 'UTC') as ts,
             toDate(ts) as day,
             least(intDiv(greatest(end, start) - start, 1000000), 4294967295) as duration_ms,
-            if(has(keys, '{otlp.TIME_TO_FIRST_CHUNK}'),
-               toInt64(round({_double(otlp.TIME_TO_FIRST_CHUNK)} * 1000)), null) as ttft_ms,
+            if(has(keys, '{contract.TIME_TO_FIRST_CHUNK}'),
+               toInt64(round({_double(contract.TIME_TO_FIRST_CHUNK)} * 1000)), null) as ttft_ms,
             arrayMap(one -> toUInt16(one.2), statuses) as attempt_statuses,
             arrayMap(one -> toUInt32(round((one.2 + one.3) * 1000)), waits) as attempt_waits_ms,
             arrayStringConcat(arraySort(arrayDistinct(reasons)), ',') as finish_reason,

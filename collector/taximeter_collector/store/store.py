@@ -6,15 +6,14 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Loss, Priced
+from taximeter_collector.otlp import Window
 from taximeter_collector.store import incoming
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
@@ -43,6 +42,12 @@ from taximeter_collector.store.repricing import (
 from taximeter_collector.store.rollups import open_hours, refresh_days, refresh_hours
 from taximeter_collector.store.schema import migrate
 from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend, spent
+from taximeter_collector.store.traffic import (
+    Traffic,
+    last_call_at,
+    p95_ms_by_feature,
+    traffic,
+)
 
 Price = Callable[[Call], Priced]
 Row = tuple[Call, Priced]
@@ -51,7 +56,6 @@ RETENTION = timedelta(days=400)
 """How far back a call may lie; the table's own TTL says the same."""
 
 HOURS_A_REFRESH = 200
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LAST_NUMBER = """
 select greatest(
@@ -63,47 +67,6 @@ select greatest(
     (select max(version) from taximeter.spend_daily)
 )
 """
-
-P95_BY_FEATURE = """
-select feature, quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2]
-from taximeter.latency_by_hour
-where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
-group by feature
-"""
-
-TRAFFIC = """
-select
-    count(),
-    countIf(error_type != ''),
-    countIf(http_status = 429),
-    if(count() = 0, null, quantileBFloat16(0.95)(duration_ms)),
-    if(countIf(isNotNull(ttft_ms)) = 0, null,
-       quantileBFloat16If(0.5)(assumeNotNull(ttft_ms), isNotNull(ttft_ms))),
-    sum(input_tokens),
-    sum(cached_input_tokens)
-from taximeter.calls final
-where toStartOfHour(ts) >= {first_hour:DateTime('UTC')}
-    and ts >= {start:DateTime64(3, 'UTC')}
-    and ts < {end:DateTime64(3, 'UTC')}
-"""
-
-LAST_CALL = """
-select max(ts)
-from taximeter.calls
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
-    """How the calls of a period went."""
-
-    calls: int
-    errors: int
-    rate_limited: int
-    p95_ms: float | None
-    median_ttft_ms: float | None
-    input_tokens: int
-    cached_input_tokens: int
 
 
 class Store:
@@ -154,7 +117,7 @@ class Store:
     def add_spans(
         self,
         path: Path,
-        window: otlp.Window,
+        window: Window,
         rates: Callable[[PriceKey], Iterable[PricedKey]],
         *,
         token: str,
@@ -205,24 +168,10 @@ class Store:
         return spent(self._connection, period, scopes) if scopes else {}
 
     def p95_ms_by_feature(self, period: Period) -> dict[str, float]:
-        bound = {"start": period.start, "end": period.end}
-        rows = self._connection.read(P95_BY_FEATURE, bound).result_rows
-        return {feature: float(milliseconds) for feature, milliseconds in rows}
+        return p95_ms_by_feature(self._connection, period)
 
     def traffic(self, period: Period) -> Traffic:
-        first_hour = period.start.replace(minute=0, second=0, microsecond=0)
-        bound = {"first_hour": first_hour, "start": period.start, "end": period.end}
-        values = self._connection.read(TRAFFIC, bound).result_rows[0]
-        calls, errors, rate_limited, p95_ms, ttft_ms, input_tokens, cached = values
-        return Traffic(
-            calls=calls,
-            errors=errors,
-            rate_limited=rate_limited,
-            p95_ms=p95_ms,
-            median_ttft_ms=ttft_ms,
-            input_tokens=input_tokens,
-            cached_input_tokens=cached,
-        )
+        return traffic(self._connection, period)
 
     def focus(
         self, period: Period, scope: Scope, form: Format
@@ -282,9 +231,7 @@ class Store:
         return quality(self._connection, period)
 
     def last_call_at(self) -> datetime | None:
-        last: datetime = self._connection.read(LAST_CALL).result_rows[0][0]
-        moment = last.replace(tzinfo=UTC)
-        return moment if moment > EPOCH else None
+        return last_call_at(self._connection)
 
     def answers(self) -> bool:
         """Tell whether the engine can be asked now; raises StoreUnavailable when it can't."""
