@@ -304,6 +304,9 @@ def test_a_call_goes_all_the_way_and_a_crash_loses_and_repeats_nothing(
     done = service.reprice()
     assert done["lines"] == foretold["lines"]
     assert Decimal(service.spend()["total"]["cost"]) == Decimal(TOTAL) / 2
+    backup = service.http.request("POST", f"{service.page_url}/api/backup").json()
+    assert (backup["calls"], Decimal(backup["cost"])) == (6, Decimal(TOTAL) / 2)
+    assert Path(backup["path"]).stat().st_size == backup["bytes"]
     assert service.stop() == 0
     again = service.reprice()
     assert (again["total"]["calls"], again["total"]["changed"]) == (6, 0)

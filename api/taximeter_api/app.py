@@ -16,6 +16,7 @@ from taximeter_alerts.channels import channels_of
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
+from taximeter_api.backup import backup_api
 from taximeter_api.export import export_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.repricing import Repricer, repricing_api
@@ -75,6 +76,7 @@ class Service:
         self.app.include_router(metrics(self._journal))
         self.app.include_router(spend_api(self._store, budgets))
         self.app.include_router(export_api(self._store))
+        self.app.include_router(backup_api(self._store, settings))
         self.app.include_router(reconciliation_api(self._store, settings))
         self.app.include_router(repricing_api(self._store, self._repricer))
         self.app.include_router(reconciliation_page(self._store))

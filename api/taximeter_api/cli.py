@@ -16,6 +16,8 @@ from rich.table import Table
 
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.state import StateUnavailable
+from taximeter_api.backup import CanNotBackUp, CanNotRestore
+from taximeter_api.commands.backup import backup, restore
 from taximeter_api.commands.export import export
 from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
@@ -37,6 +39,8 @@ REFUSALS = (
     AccountUnreadable,
     BadQuestion,
     NoPrice,
+    CanNotBackUp,
+    CanNotRestore,
     ServiceAway,
     ServiceRefused,
     OSError,
@@ -53,6 +57,8 @@ app.add_typer(prices_app, name="prices")
 app.command()(reconcile)
 app.command()(reprice)
 app.command()(export)
+app.command()(backup)
+app.command()(restore)
 
 
 @app.command("serve")

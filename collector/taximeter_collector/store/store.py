@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.otlp import Window
 from taximeter_collector.store import incoming
+from taximeter_collector.store.backup import read_tables, write_tables
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.focus import Format, focus
@@ -83,8 +84,7 @@ class Store:
             Path(parts.path).mkdir(parents=True, exist_ok=True)
         self._connection = Connection(url)
         migrate(self._connection)
-        last = self._connection.read(LAST_NUMBER).result_rows[0][0]
-        self._numbers = itertools.count(int(last) + 1)
+        self._numbers = self._numbers_from_here()
         self._numbering = threading.Lock()
         self._adding = threading.RLock()
         self._refreshing = threading.Lock()
@@ -224,6 +224,20 @@ class Store:
     def repricing_steps(self, id_: str) -> list[Step]:
         return list(steps(self._connection, id_))
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Keep calls and rollups as they are meanwhile."""
+        with self._refreshing, self._adding:
+            yield
+
+    def write_tables(self, folder: Path) -> None:
+        write_tables(self._connection, folder)
+
+    def read_tables(self, folder: Path) -> None:
+        """Read what `write_tables` wrote into an empty store."""
+        read_tables(self._connection, folder)
+        self._numbers = self._numbers_from_here()
+
     def lost_spans(self, period: Period) -> dict[str, int]:
         return lost_spans(self._connection, period)
 
@@ -244,6 +258,10 @@ class Store:
         parts = {(moment.year, moment.month, moment.day, moment.hour) for moment in moments}
         hours = [datetime(*part, tzinfo=UTC) for part in sorted(parts)]
         self._connection.insert("dirty_hours", {"hour": hours, "seq": [seq] * len(hours)})
+
+    def _numbers_from_here(self) -> Iterator[int]:
+        last = self._connection.read(LAST_NUMBER).result_rows[0][0]
+        return itertools.count(int(last) + 1)
 
     def _next_number(self) -> int:
         with self._numbering:

@@ -1,0 +1,114 @@
+"""A backup brings back what was there: calls, sums, alerts, and what waits in the journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PREPARED = """
+import sys
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from builders import NOON, costing, unpriced
+from spans import request, span
+from taximeter_alerts.state import State
+from taximeter_collector.journal import Journal
+from taximeter_collector.store import Store
+from taximeter_collector.writer import frame
+data = Path(sys.argv[1])
+data.mkdir()
+State(f"sqlite:///{data / 'state.db'}").close()
+with closing(Store(f"chdb://{data / 'store'}")) as store:
+    rows = [
+        costing("1.25", ts=NOON - timedelta(days=day), feature=f"f{day % 3}") for day in range(40)
+    ]
+    store.add([*rows, unpriced()], token="a", book_version="b", now=NOON)
+    store.refresh()
+    store.add([costing("0.000000000001")], token="b", book_version="b", now=NOON)
+journal = Journal(data / "journal", max_bytes=10**6)
+journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+journal.close()
+"""
+LOOKED_AT = """
+import json, sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from taximeter_collector.store import Dimension, Period, Store
+data = Path(sys.argv[1])
+year = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+with closing(Store(f"chdb://{data / 'store'}")) as store:
+    by_feature = [(row.key, str(row.cost), row.calls, row.unpriced_calls)
+                  for row in store.spend(year, [Dimension.FEATURE])]
+    hours_changed = store.refresh()
+    print(json.dumps([by_feature, hours_changed, str(store.spend(year)[0].cost)]))
+print(json.dumps(sorted(path.name for path in (data / "journal").iterdir())))
+"""
+
+
+def run(*arguments: object, data: Path, code: str = "") -> subprocess.CompletedProcess[str]:
+    here = Path(__file__).parents[1]
+    command = ["-c", code, str(data)] if code else ["-m", "taximeter_api"]
+    return subprocess.run(
+        [sys.executable, *command, *map(str, arguments)],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(here),
+            "TAXIMETER_SERVER_DATA_DIR": str(data),
+            "TAXIMETER_SERVER_PORT": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("backup") / "data"
+    prepared = run(data=folder, code=PREPARED)
+    assert prepared.returncode == 0, prepared.stderr
+    return folder
+
+
+def test_what_is_restored_is_what_was_there(data: Path, tmp_path: Path) -> None:
+    written = run("backup", data=data)
+    assert written.returncode == 0, written.stderr
+    path = Path(written.stdout.partition(": ")[0])
+    new = tmp_path / "new"
+
+    restored = run("restore", path, data=new)
+
+    assert restored.returncode == 0, restored.stderr
+    # 40 calls of $1.25, one without a price and one of a millionth of a millionth
+    assert "42 calls, $50.00" in written.stdout
+    before, after = (run(data=folder, code=LOOKED_AT) for folder in (data, new))
+    assert before.stdout == after.stdout
+    (features, hours_changed, total), journal = map(json.loads, after.stdout.splitlines())
+    assert (len(features), hours_changed, total) == (4, 1, "50.000000000001")
+    assert len(journal) == 1
+    assert (new / "state.db").read_bytes()[:6] == b"SQLite"
+    assert list((data / "backups").iterdir()) == [path]
+
+
+def test_nothing_is_restored_over_data_or_from_what_is_no_backup(
+    data: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.tar"
+    other.write_bytes(b"no tar")
+    new = tmp_path / "new"
+
+    refused = run("restore", other, data=data)
+    unreadable = run("restore", other, data=new)
+
+    assert (refused.returncode, unreadable.returncode) == (2, 2)
+    assert f"{data} is not empty: restore into a new data folder" in refused.stderr
+    assert f"{other} is not a backup" in unreadable.stderr
+    assert not list(new.iterdir())
