@@ -119,9 +119,12 @@ class Writer:
             return
         book = self._prices()
         plain, others, losses = _sorted(segment, by_the_engine=self._store.reads_files)
-        if plain:
-            others += self._left_by_the_engine(path, plain, book)
+        left = self._left_by_the_engine(plain, book)
+        others += [plain[number] for number in left]
+        # What has no price comes first, so that no sum looks complete before it is.
         self._add(path, self._decoded(path, others, book), path.stem, book.version)
+        if len(left) < len(plain):
+            self._add_staged(path, plain, left, book)
         self._store.add_losses(losses)
         DROPPED.inc(sum(loss.spans for loss in losses))
         if segment.damaged:
@@ -146,10 +149,10 @@ class Writer:
             self._add(path, rows[:middle], f"{token}.0", book_version)
             self._add(path, rows[middle:], f"{token}.1", book_version)
 
-    def _left_by_the_engine(
-        self, path: Path, spans: Sequence[Received], book: PriceBook
-    ) -> Sequence[Received]:
-        """Let the engine take what it can; return the spans that it can't."""
+    def _left_by_the_engine(self, spans: Sequence[Received], book: PriceBook) -> Sequence[int]:
+        """Let the engine read what it can; return the numbers of the spans that it can't."""
+        if not spans:
+            return ()
         window = Window(
             max(one.window.start for one in spans), min(one.window.end for one in spans)
         )
@@ -157,21 +160,31 @@ class Writer:
             write_spans(file, (one.envelope for one in spans))
             file.flush()
             try:
-                left = self._store.add_spans(
-                    Path(file.name),
-                    window,
-                    lambda key: _rates(book, key),
-                    token=f"{path.stem}/engine",
-                    book_version=book.version,
-                    now=datetime.now(UTC),
+                return self._store.stage_spans(
+                    Path(file.name), window, lambda key: _rates(book, key)
                 )
             except StoreUnavailable:
                 raise
             except StoreError:
                 log.exception("the engine does not decode a segment: it is done by Python")
-                return spans
-        STORED.labels("engine").inc(len(spans) - len(left))
-        return [spans[number] for number in left]
+                return range(len(spans))
+
+    def _add_staged(
+        self, path: Path, spans: Sequence[Received], left: Sequence[int], book: PriceBook
+    ) -> None:
+        """Add what the engine has read of the spans: all but those left."""
+        now = datetime.now(UTC)
+        try:
+            self._store.add_staged(token=f"{path.stem}/engine", book_version=book.version, now=now)
+            STORED.labels("engine").inc(len(spans) - len(left))
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            log.exception("the engine does not add a segment: it is done by Python")
+            others = set(left)
+            staged = [one for number, one in enumerate(spans) if number not in others]
+            rows = self._decoded(path, staged, book)
+            self._add(path, rows, f"{path.stem}/staged", book.version)
 
     def _set_aside(self, path: Path) -> None:
         self._journal.set_aside(path)

@@ -45,14 +45,11 @@ def taken(store: Store, spans: Sequence[Envelope], folder: Path) -> list[int]:
     path = folder / "test.spans"
     with path.open("wb") as file:
         write_spans(file, spans)
-    return store.add_spans(
-        path,
-        WINDOW,
-        lambda key: _rates(BOOK, key),
-        token=f"incoming-{random.random()}",
-        book_version=BOOK.version,
-        now=NOON,
-    )
+    left: list[int] = store.stage_spans(path, WINDOW, lambda key: _rates(BOOK, key))
+    if len(left) < len(spans):
+        token = f"incoming-{random.random()}"
+        store.add_staged(token=token, book_version=BOOK.version, now=NOON)
+    return left
 
 
 def stored(store: Store) -> dict[str, tuple[Call, Priced]]:

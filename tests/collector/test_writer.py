@@ -4,6 +4,7 @@ import errno
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,14 @@ from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Priced
 from taximeter_collector.journal import Journal
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import Dimension, Period, RowsRefused, Store, StoreUnavailable
+from taximeter_collector.store import (
+    Dimension,
+    Period,
+    RowsRefused,
+    Store,
+    StoreError,
+    StoreUnavailable,
+)
 from taximeter_collector.writer import Writer, frame
 
 DAY = Period(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 17, tzinfo=UTC))
@@ -23,6 +31,8 @@ DAY = Period(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 17, tzinfo=U
 
 class ClosedFor:
     """A store that does not answer the first few times."""
+
+    reads_files = False
 
     def __init__(self, store: Store, times: int) -> None:
         self._store = store
@@ -71,6 +81,64 @@ def test_a_segment_waits_on_disk_while_the_store_does_not_answer(
     assert len(list(tmp_path.glob("*.journal"))) == 1
     written(Journal(tmp_path, max_bytes=1_000_000), store)
     assert store.spend(DAY)[0].calls == 1
+
+
+class Listening:
+    """A store that says what it was left with after each addition, and may refuse staged spans."""
+
+    reads_files = True
+
+    def __init__(self, store: Store, *, refuses_staged: bool = False) -> None:
+        self._store = store
+        self._refuses_staged = refuses_staged
+        self.seen: list[tuple[int, int]] = []
+        self.stage_spans = store.stage_spans
+        self.add_losses = store.add_losses
+
+    def add(self, rows: list[tuple[Call, Priced]], **more: Any) -> None:
+        self._store.add(rows, **more)
+        self._look()
+
+    def add_staged(self, **more: Any) -> None:
+        if self._refuses_staged:
+            raise StoreError("Code: 241")
+        self._store.add_staged(**more)
+        self._look()
+
+    def _look(self) -> None:
+        (total,) = self._store.spend(DAY)
+        self.seen.append((total.calls, total.unpriced_calls))
+
+
+def of_two_kinds(journal: Journal) -> None:
+    """Append a plain call, which is the engine's, and one of a model without a price."""
+    plain = span({"taximeter.usage.source": "reported"})
+    odd = span({"gen_ai.response.id": "chatcmpl-2", "gen_ai.response.model": "gpt-99"}, span_id=2)
+    body = request(plain, odd, scope="taximeter").SerializeToString()
+    journal.append(frame(NOON, body)).result(5)
+
+
+def test_no_sum_looks_complete_while_a_segment_is_being_stored(
+    store: Store, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    of_two_kinds(journal)
+    listening = Listening(store)
+
+    written(journal, listening)  # type: ignore[arg-type]
+
+    assert listening.seen == [(1, 1), (2, 1)]
+
+
+def test_python_adds_what_the_engine_has_read_and_can_not_add(store: Store, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    of_two_kinds(journal)
+    listening = Listening(store, refuses_staged=True)
+
+    written(journal, listening)  # type: ignore[arg-type]
+
+    assert listening.seen == [(1, 1), (2, 1)]
+    assert store.spend(DAY)[0].cost == Decimal("0.0035")
 
 
 def test_a_segment_that_was_stored_but_not_deleted_counts_once(

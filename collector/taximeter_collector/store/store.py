@@ -114,32 +114,30 @@ class Store:
         """Whether the engine runs here, so that it can decode spans from a file."""
         return self.url.startswith("chdb:")
 
-    def add_spans(
-        self,
-        path: Path,
-        window: Window,
-        rates: Callable[[PriceKey], Iterable[PricedKey]],
-        *,
-        token: str,
-        book_version: str,
-        now: datetime,
+    def stage_spans(
+        self, path: Path, window: Window, rates: Callable[[PriceKey], Iterable[PricedKey]]
     ) -> list[int]:
-        """Keep the plain calls of a file of spans; return the numbers of those left to Python."""
+        """Read a file of spans for `add_staged`; return the numbers of those left to Python."""
+        incoming.decode(self._connection, path, window)
+        keys = incoming.price_keys(self._connection)
+        incoming.keep_rates(self._connection, [one for key in keys for one in rates(key)])
+        return incoming.numbers_left(self._connection)
+
+    def add_staged(self, *, token: str, book_version: str, now: datetime) -> None:
+        """Keep the plain calls that `stage_spans` read last; for `token` see `add`."""
+        hours = incoming.hours(self._connection)
+        if not hours:
+            return
         with self._adding:
-            incoming.decode(self._connection, path, window)
-            keys = incoming.price_keys(self._connection)
-            incoming.keep_rates(self._connection, [one for key in keys for one in rates(key)])
             revision = self._next_number()
-            if hours := incoming.hours(self._connection):
-                self._mark_dirty((hour.replace(tzinfo=UTC) for hour in hours), revision)
-                incoming.take(
-                    self._connection,
-                    token=token,
-                    revision=revision,
-                    book_version=book_version,
-                    now=now,
-                )
-            return incoming.numbers_left(self._connection)
+            self._mark_dirty((hour.replace(tzinfo=UTC) for hour in hours), revision)
+            incoming.take(
+                self._connection,
+                token=token,
+                revision=revision,
+                book_version=book_version,
+                now=now,
+            )
 
     def add_losses(self, losses: Sequence[Loss]) -> None:
         """Keep what apps say they could not deliver; the same told again counts once."""
