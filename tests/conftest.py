@@ -26,7 +26,7 @@ def opened_store(store_path: Path) -> Iterator[Store]:
     """Open the one embedded store that a process may hold."""
     opened = Store(f"chdb://{store_path}")
     # Tests speak of fixed days, which must not age out of the table.
-    for table in ("calls", "spend_hourly", "latency_hourly", "spend_daily"):
+    for table in ("calls", "spend_hourly", "latency_hourly", "spend_daily", "users_daily"):
         opened._connection.command(f"alter table taximeter.{table} remove ttl")
     yield opened
     opened.close()

@@ -26,7 +26,7 @@ from taximeter_api.overview import (
     UserLine,
 )
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import Dimension, Period, SpendRow, Store, StoreUnavailable
+from taximeter_collector.store import Dimension, Period, Scope, SpendRow, Store, StoreUnavailable
 
 DAY = timedelta(days=1)
 DAYS_SHOWN = 30
@@ -122,7 +122,7 @@ def overview(
         features=tuple(_features(store, daily, so_far, last_30_days, total.cost)),
         budgets=tuple(sorted(lines.values(), key=lambda line: -line.percent)),
         models=tuple(_models(store.spend(so_far, [Dimension.MODEL]))),
-        users=tuple(_users(store.spend(so_far, [Dimension.USER, Dimension.FEATURE]))),
+        users=tuple(_users(store, so_far)),
         last_24_hours=_last_24_hours(store, now),
         book_version=book_version,
     )
@@ -248,18 +248,20 @@ def _models(rows: Sequence[SpendRow]) -> Iterable[ModelLine]:
         )
 
 
-def _users(rows: Sequence[SpendRow]) -> Iterable[UserLine]:
-    by_user: dict[str, list[SpendRow]] = defaultdict(list)
-    for row in rows:
-        by_user[row.key[0]].append(row)
-    dearest = sorted(by_user.items(), key=lambda item: -sum(row.cost for row in item[1]))
-    for name, of_user in dearest[:USERS_SHOWN]:
+def _users(store: Store, period: Period) -> Iterable[UserLine]:
+    dearest = store.spend(period, [Dimension.USER], limit=USERS_SHOWN)
+    names = tuple(row.key[0] for row in dearest)
+    features: dict[str, str] = {}
+    by_feature = [Dimension.USER, Dimension.FEATURE]
+    for row in store.spend(period, by_feature, Scope({Dimension.USER: names})):
+        features.setdefault(*row.key)
+    for row in dearest:
         yield UserLine(
-            name=name,
-            feature=of_user[0].key[1],
-            calls=sum(row.calls for row in of_user),
-            cost=sum((row.cost for row in of_user), Decimal(0)),
-            unpriced_calls=sum(row.unpriced_calls for row in of_user),
+            name=row.key[0],
+            feature=features.get(row.key[0], ""),
+            calls=row.calls,
+            cost=row.cost,
+            unpriced_calls=row.unpriced_calls,
         )
 
 

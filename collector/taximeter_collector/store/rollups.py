@@ -21,6 +21,15 @@ from taximeter.stale_days
 where day not in (select toDate(hour) from taximeter.open_hours)
 """
 
+# Their rows are read whole: a few days at a time, and none that is still going on.
+STALE_USER_DAYS = """
+select day, hours_version
+from taximeter.stale_user_days
+where day not in (select toDate(hour) from taximeter.open_hours) and day < toDate(now('UTC'))
+order by day desc
+limit 7
+"""
+
 REFRESH_HOURS = [
     """
     insert into taximeter.spend_hourly
@@ -43,6 +52,12 @@ from taximeter.spend_of_hours
 where day in {days:Array(Date)}
 """
 
+REFRESH_USER_DAYS = """
+insert into taximeter.users_daily
+select *, {version:UInt64}
+from taximeter.users_of_rows
+where day in {days:Array(Date)}
+"""
 
 Mark = tuple[datetime, int]
 
@@ -73,15 +88,19 @@ def refresh_hours(
 
 def refresh_days(connection: Connection, next_number: Callable[[], int]) -> None:
     """Recompute the days whose hours are all closed and newer than the day."""
-    stale = connection.read(STALE_DAYS).result_rows
-    if not stale:
-        return
-    days = [day for day, _ in stale]
-    version = next_number()
-    connection.command(REFRESH_DAYS, {"version": version, "days": days})
-    done = {
-        "day": days,
-        "hours_version": [hours_version for _, hours_version in stale],
-        "version": [version] * len(days),
-    }
-    connection.insert("days_done", done)
+    for stale_days, refresh, done_table in (
+        (STALE_DAYS, REFRESH_DAYS, "days_done"),
+        (STALE_USER_DAYS, REFRESH_USER_DAYS, "user_days_done"),
+    ):
+        stale = connection.read(stale_days).result_rows
+        if not stale:
+            continue
+        days = [day for day, _ in stale]
+        version = next_number()
+        connection.command(refresh, {"version": version, "days": days})
+        done = {
+            "day": days,
+            "hours_version": [hours_version for _, hours_version in stale],
+            "version": [version] * len(days),
+        }
+        connection.insert(done_table, done)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from taximeter_collector.store.connection import Connection
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MEASURES = (
     "cost",
@@ -110,7 +112,11 @@ class SpendRow:
 
 
 def spend(
-    connection: Connection, period: Period, by: Sequence[Dimension], scope: Scope
+    connection: Connection,
+    period: Period,
+    by: Sequence[Dimension],
+    scope: Scope,
+    limit: int | None = None,
 ) -> list[SpendRow]:
     """Return the spend of a period by some dimensions, the dearest first."""
     question = _Question({*by, *scope.values})
@@ -122,36 +128,10 @@ def spend(
         where {question.condition(scope)}
         {"group by " + ", ".join(keys) if keys else ""}
         order by cost_sum desc, {", ".join([*keys, "calls_sum"])}
+        {"" if limit is None else f"limit {limit:d}"}
     """  # noqa: S608 the columns are names of ours, values are bound
     rows = connection.read(sql, question.bound).result_rows
     return [_row(by, values) for values in rows]
-
-
-def spent(
-    connection: Connection, period: Period, scopes: Mapping[str, Scope]
-) -> dict[str, SpendRow]:
-    """Return the spend of many scopes over one period, in one query."""
-    question = _Question({dimension for scope in scopes.values() for dimension in scope.values})
-    keys = sorted(dimension.value for dimension in question.dimensions)
-    parts = ", ".join([*keys, *(f"sum(part.{measure}) as {measure}" for measure in MEASURES)])
-    sums = []
-    for scope in scopes.values():
-        condition = question.condition(scope)
-        sums += [f"sumIf({measure}, {condition})" for measure in MEASURES]
-    sql = f"""
-        select {", ".join(sums)}
-        from (
-            select {parts}
-            from ({question.parts(period)}) as part
-            {"group by " + ", ".join(keys) if keys else ""}
-        )
-    """  # noqa: S608 as above
-    values = connection.read(sql, question.bound).result_rows[0]
-    width = len(MEASURES)
-    return {
-        name: _row((), values[index * width : (index + 1) * width])
-        for index, name in enumerate(scopes)
-    }
 
 
 def scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
@@ -180,35 +160,40 @@ class _Question:
         return " and ".join(conditions) or "true"
 
     def parts(self, period: Period) -> str:
-        """Select what adds up to the period: whole hours from rollups, the rest from rows."""
-        if Dimension.USER in self.dimensions:
+        """Select what adds up to the period: what is whole from a rollup, the rest from rows."""
+        rollup = self._rollup(period)
+        if rollup is None:
             return self._rows(period)
-        first, last = _ceiling(period.start), _floor(period.end)
+        first, last = _ceiling(period.start, rollup.grain), _floor(period.end, rollup.grain)
         if first >= last:
             return self._rows(period)
-        parts = [self._hours(Period(first, last))]
+        parts = [self._rolled_up(rollup, Period(first, last))]
         if period.start < first:
             parts.append(self._rows(Period(period.start, first)))
         if last < period.end:
             parts.append(self._rows(Period(last, period.end)))
         return "\nunion all\n".join(parts)
 
-    def _hours(self, period: Period) -> str:
-        whole_days = _is_midnight(period.start) and _is_midnight(period.end)
-        by_day = whole_days and not self.dimensions & FINER_THAN_A_DAY
-        source, moment, kind = ("spend_by_day", "day", "Date") if by_day else BY_HOUR
+    def _rollup(self, period: Period) -> Rollup | None:
+        """Return the coarsest rollup that knows the dimensions."""
+        if Dimension.USER in self.dimensions:
+            return USERS_BY_DAY if self.dimensions <= KNOWN_OF_USERS else None
+        whole_days = all(_floor(end, DAY) == end for end in (period.start, period.end))
+        return BY_DAY if whole_days and not self.dimensions & FINER_THAN_A_DAY else BY_HOUR
+
+    def _rolled_up(self, rollup: Rollup, period: Period) -> str:
         start, end = (
-            self.bind(value.date() if by_day else value, kind)
-            for value in (period.start, period.end)
+            self.bind(moment.date() if rollup.grain == DAY else moment, rollup.kind)
+            for moment in (period.start, period.end)
         )
         return f"""
-            select {self._columns("day" if by_day else "toDate(hour)")}
-            from taximeter.{source}
-            where {moment} >= {start} and {moment} < {end}
+            select {self._columns("day" if rollup.grain == DAY else "toDate(hour)")}
+            from taximeter.{rollup.view}
+            where {rollup.moment} >= {start} and {rollup.moment} < {end}
         """  # noqa: S608 as above
 
     def _rows(self, period: Period) -> str:
-        hours = (_floor(period.start), _ceiling(period.end))
+        hours = (_floor(period.start, HOUR), _ceiling(period.end, HOUR))
         first, last = (self.bind(hour, "DateTime('UTC')") for hour in hours)
         start, end = (
             self.bind(moment, "DateTime64(3, 'UTC')") for moment in (period.start, period.end)
@@ -226,8 +211,20 @@ class _Question:
         return ", ".join([*(keys[name] for name in sorted(keys)), *MEASURES])
 
 
+class Rollup(NamedTuple):
+    """A view that is exact at every moment, one row each grain of time and set of dimensions."""
+
+    view: str
+    moment: str
+    kind: str
+    grain: timedelta
+
+
+BY_HOUR = Rollup("spend_by_hour", "hour", "DateTime('UTC')", HOUR)
+BY_DAY = Rollup("spend_by_day", "day", "Date", DAY)
+USERS_BY_DAY = Rollup("users_by_day", "day", "Date", DAY)
 FINER_THAN_A_DAY = {Dimension.HOUR, Dimension.PROMPT_NAME, Dimension.PROMPT_VERSION}
-BY_HOUR = ("spend_by_hour", "hour", "DateTime('UTC')")
+KNOWN_OF_USERS = {Dimension.USER, Dimension.FEATURE, Dimension.ENVIRONMENT, Dimension.DAY}
 
 
 def _row(by: Sequence[Dimension], values: Sequence[Any]) -> SpendRow:
@@ -241,14 +238,9 @@ def _row(by: Sequence[Dimension], values: Sequence[Any]) -> SpendRow:
     )
 
 
-def _floor(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def _floor(moment: datetime, grain: timedelta) -> datetime:
+    return moment - (moment - EPOCH) % grain
 
 
-def _ceiling(moment: datetime) -> datetime:
-    floor = _floor(moment)
-    return floor if floor == moment else floor + HOUR
-
-
-def _is_midnight(moment: datetime) -> bool:
-    return moment.hour == 0
+def _ceiling(moment: datetime, grain: timedelta) -> datetime:
+    return moment + (EPOCH - moment) % grain

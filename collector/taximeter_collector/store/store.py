@@ -42,7 +42,8 @@ from taximeter_collector.store.repricing import (
 )
 from taximeter_collector.store.rollups import open_hours, refresh_days, refresh_hours
 from taximeter_collector.store.schema import migrate
-from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend, spent
+from taximeter_collector.store.scopes import spent
+from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend
 from taximeter_collector.store.traffic import (
     Traffic,
     last_call_at,
@@ -65,7 +66,9 @@ select greatest(
     (select max(version) from taximeter.days_done),
     (select max(version) from taximeter.spend_hourly),
     (select max(version) from taximeter.latency_hourly),
-    (select max(version) from taximeter.spend_daily)
+    (select max(version) from taximeter.spend_daily),
+    (select max(version) from taximeter.user_days_done),
+    (select max(version) from taximeter.users_daily)
 )
 """
 
@@ -157,12 +160,13 @@ class Store:
         period: Period,
         by: Sequence[Dimension] = (),
         scope: Scope = Scope(),  # noqa: B008
+        limit: int | None = None,
     ) -> list[SpendRow]:
         """Return the spend of a period by some dimensions, the dearest first."""
-        return spend(self._connection, period, by, scope)
+        return spend(self._connection, period, by, scope, limit)
 
     def spent(self, period: Period, scopes: Mapping[str, Scope]) -> dict[str, SpendRow]:
-        """Return the spend of each named scope over one period, in one query."""
+        """Return the spend of each named scope over one period."""
         return spent(self._connection, period, scopes) if scopes else {}
 
     def p95_ms_by_feature(self, period: Period) -> dict[str, float]:

@@ -1,0 +1,63 @@
+"""The spend of many scopes at once, as budgets ask for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from itertools import product
+from math import prod
+from typing import Any, Final
+
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.spend import MEASURES, Dimension, Period, Scope, SpendRow, spend
+
+ZERO: Final[Mapping[str, Any]] = {name: Decimal(0) if "cost" in name else 0 for name in MEASURES}
+MOST_BOUND_VALUES: Final = 2_000
+"""A query that would be narrowed to more values reads all: a server limits a request's length."""
+
+
+def spent(
+    connection: Connection, period: Period, scopes: Mapping[str, Scope]
+) -> dict[str, SpendRow]:
+    """Return the spend of each scope; those that name the same columns share a query."""
+    alike: dict[tuple[Dimension, ...], dict[str, Scope]] = defaultdict(dict)
+    for name, scope in scopes.items():
+        alike[tuple(sorted(scope.values))][name] = scope
+    found: dict[str, SpendRow] = {}
+    for by, sharing in alike.items():
+        rows = {row.key: row for row in spend(connection, period, by, _union(by, sharing.values()))}
+        for name, scope in sharing.items():
+            found[name] = _total(_inside(scope, by, rows))
+    return found
+
+
+def _inside(
+    scope: Scope, by: Sequence[Dimension], rows: Mapping[tuple[str, ...], SpendRow]
+) -> list[SpendRow]:
+    wanted = [set(scope.values[dimension]) for dimension in by]
+    if prod(map(len, wanted)) <= len(rows):
+        return [rows[key] for key in product(*wanted) if key in rows]
+    return [
+        row
+        for key, row in rows.items()
+        if all(value in values for value, values in zip(key, wanted, strict=True))
+    ]
+
+
+def _union(by: Sequence[Dimension], scopes: Collection[Scope]) -> Scope:
+    """Return a scope that holds all of these, which name the dimensions of `by`."""
+    values = {
+        dimension: tuple({value for scope in scopes for value in scope.values[dimension]})
+        for dimension in by
+    }
+    return Scope({name: some for name, some in values.items() if len(some) <= MOST_BOUND_VALUES})
+
+
+def _total(rows: Sequence[SpendRow]) -> SpendRow:
+    return SpendRow(
+        **{
+            measure: sum((getattr(row, measure) for row in rows), ZERO[measure])
+            for measure in MEASURES
+        }
+    )
