@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo serve test check matrix bench bench-peers bench-ingest chaos-ingest browser lock prices dashboards
+.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest browser lock prices dashboards
 
 demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
 	$(BIN)/taximeter demo $(if $(ONCE),--once)
@@ -57,6 +57,9 @@ bench: $(READY)  ## speed and memory, as ratios in one run
 
 bench-ingest: $(READY)  ## CPU a span, from the socket to the rolled-up sums (SPANS=400000)
 	$(BIN)/python benchmarks/ingest.py
+
+bench-store: $(READY)  ## bytes a call and the time of questions at CALLS=10000000
+	$(BIN)/python benchmarks/store.py
 
 chaos-ingest: $(READY)  ## kill the service under load (ROUNDS=200) and count what was lost
 	$(BIN)/python benchmarks/chaos.py

@@ -128,8 +128,7 @@ def main() -> None:
 
 def fill(store: Store) -> None:
     began = time.perf_counter()
-    weeks = [START + timedelta(days=day) for day in range(DAYS)]
-    for day in weeks:
+    for day in (START + timedelta(days=number) for number in range(DAYS)):
         store._connection.command(
             FILL, {"start": day, "span_ms": 86_400_000, "rows": CALLS // DAYS}
         )
@@ -154,10 +153,10 @@ def sizes(store: Store) -> None:
 
 
 def questions(store: Store) -> None:
-    month = Period(max(START, NOW.replace(day=1, hour=0)), NOW)
+    month = Period(NOW.replace(hour=0) - timedelta(days=29), NOW)
     ninety = Period(START.replace(hour=0) + timedelta(days=1), NOW.replace(hour=0))
     week = Period(NOW - timedelta(days=7), NOW)
-    features = {
+    budgets = {
         f"budget {number}": Scope(
             {
                 Dimension.FEATURE: (f"feature-{number % 40}",),
@@ -173,9 +172,9 @@ def questions(store: Store) -> None:
         "cost an hour by model, 7 days": lambda: store.spend(
             week, [Dimension.HOUR, Dimension.MODEL]
         ),
-        "this month so far": lambda: store.spend(month),
-        "1,000 budgets of this month": lambda: store.spent(month, features),
-        "dearest users of this month": lambda: store.spend(month, [Dimension.USER], limit=20),
+        "the last 30 days": lambda: store.spend(month),
+        "1,000 budgets, 30 days": lambda: store.spent(month, budgets),
+        "dearest users, 30 days": lambda: store.spend(month, [Dimension.USER], limit=20),
         "p95 by feature, 90 days": lambda: store.p95_ms_by_feature(ninety),
         "traffic of one hour": lambda: store.traffic(Period(NOW - timedelta(hours=1), NOW)),
     }
@@ -184,12 +183,13 @@ def questions(store: Store) -> None:
 
 
 def milliseconds(ask: Callable[[], Any]) -> float:
+    ask()
     took = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
         ask()
         took.append((time.perf_counter() - began) * 1000)
-    return statistics.median(took[1:])
+    return statistics.median(took)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ FEATURES_SHOWN = 3
 def spent_by_budget(
     store: Store, watched: Iterable[tuple[Budget, Period]]
 ) -> list[tuple[Budget, Period, SpendRow]]:
-    """Return the spend of budgets in periods, one query for all budgets that share a period."""
+    """Return the spend of budgets in periods, asked at once for all that share a period."""
     by_period: dict[Period, list[Budget]] = defaultdict(list)
     for budget, period in watched:
         by_period[period].append(budget)

@@ -175,7 +175,7 @@ def test_a_period_is_half_open_to_the_millisecond_in_any_zone(
     assert store.spent(Period(start, end), {"all": Scope()})["all"].calls == 2
 
 
-def test_many_scopes_are_answered_in_one_query_each_with_its_own_sum(store: Store) -> None:
+def test_many_scopes_are_answered_each_with_its_own_sum(store: Store) -> None:
     add(
         store,
         [
@@ -203,17 +203,33 @@ def test_many_scopes_are_answered_in_one_query_each_with_its_own_sum(store: Stor
     }
 
 
-def test_spend_by_user_comes_from_the_rows(store: Store) -> None:
+def test_the_users_of_days_that_are_over_come_from_a_rollup(store: Store) -> None:
     add(store, [costing("1", user_id="ada"), costing("2", user_id="bob"), costing("3")])
+    from_rows = store.spend(NOVEMBER, [Dimension.USER])
     store.refresh()
+    store._connection.command("truncate table taximeter.calls")
 
     rows = store.spend(NOVEMBER, [Dimension.USER])
 
+    assert rows == from_rows
     assert [(row.key[0], f"{row.cost:.0f}") for row in rows] == [
         ("", "3"),
         ("bob", "2"),
         ("ada", "1"),
     ]
+    assert store.spend(NOVEMBER, [Dimension.USER], limit=2) == rows[:2]
+
+
+def test_the_users_of_a_day_that_is_not_over_come_from_the_rows(store: Store) -> None:
+    tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + 24 * HOUR
+    add(store, [costing("1", user_id="ada", ts=tomorrow)])
+    store.refresh()
+
+    (kept,) = store._connection.read("select count() from taximeter.users_daily").result_rows[0]
+    (row,) = store.spend(Period(tomorrow, tomorrow + 24 * HOUR), [Dimension.USER])
+
+    assert kept == 0
+    assert (row.key, row.cost) == (("ada",), Decimal(1))
 
 
 def test_the_parts_of_a_cost_sum_to_it(store: Store) -> None:
