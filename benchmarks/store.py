@@ -133,7 +133,8 @@ def fill(store: Store) -> None:
             FILL, {"start": day, "span_ms": 86_400_000, "rows": CALLS // DAYS}
         )
         hours = [day + timedelta(hours=hour) for hour in range(25)]
-        store._mark_dirty(hours, store._next_number())
+        with store._changing(hours):
+            pass
     print(f"{CALLS:,} calls made in {time.perf_counter() - began:.0f} s")
     store._connection.command("optimize table taximeter.calls final")
     began = time.perf_counter()
@@ -142,7 +143,8 @@ def fill(store: Store) -> None:
         hours += changed
     took = time.perf_counter() - began
     print(f"rollups of {hours:,} hours in {took:.0f} s, {took / hours * 1000:.0f} ms an hour")
-    store._mark_dirty([NOW - timedelta(hours=1), NOW - timedelta(hours=2)], store._next_number())
+    with store._changing([NOW - timedelta(hours=1), NOW - timedelta(hours=2)]):
+        pass
 
 
 def sizes(store: Store) -> None:

@@ -378,7 +378,7 @@ def test_a_call_comes_back_as_it_was_stored(store: Store, many: Sequence[Call]) 
     add(store, *many)
     found: dict[str, tuple[Call, Priced]] = {}
     for span in store.repricing_spans(NOVEMBER, EVERYTHING):
-        rows, _ = repricing_steps.rows_of(store._connection, span, NOVEMBER, EVERYTHING)
+        rows, *_ = repricing_steps.rows_of(store._connection, span, NOVEMBER, EVERYTHING)
         found |= {one.call_id: (one, priced) for one, priced in rows}
 
     for one in many:

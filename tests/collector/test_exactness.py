@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -18,7 +19,6 @@ import taximeter_collector.store.store
 from builders import NOON, costing, unpriced
 from stores import empty
 from taximeter_collector.store import Dimension, Period, Scope, Store
-from taximeter_collector.store.connection import Connection
 
 START = datetime(2026, 10, 30, 22, tzinfo=UTC)
 MOMENTS = [START + timedelta(hours=hours, minutes=59) for hours in (0, 1, 2, 25, 26, 50, 300)]
@@ -51,10 +51,30 @@ told = st.builds(
     st.sampled_from(["ada", "bob", ""]),
     st.none() | st.integers(0, 99),
 )
-# What is told, told again, refreshed, or the table at whose insert a refresh dies.
+
+
+class Upset(NamedTuple):
+    """What happens to a refresh at an insert: it dies, or another process refreshes."""
+
+    table: str
+    insert: int
+    dies: bool
+
+
+upset = st.builds(
+    Upset,
+    st.sampled_from(["hours_done", "days_done", "user_days_done"]),
+    st.integers(1, 2),
+    st.booleans(),
+)
+# What is told, told again, refreshed or upset, each by one of two processes.
 steps = st.lists(
-    st.lists(told, min_size=1, max_size=4)
-    | st.sampled_from(["repeat", "all", "an hour", "hours_done", "days_done", "user_days_done"]),
+    st.tuples(
+        st.booleans(),
+        st.lists(told, min_size=1, max_size=4)
+        | st.sampled_from(["repeat", "all", "an hour"])
+        | upset,
+    ),
     min_size=3,
     max_size=12,
 )
@@ -80,28 +100,37 @@ class Died(BaseException):
 
 
 @contextmanager
-def dying_at(table: str) -> Iterator[None]:
-    """End what goes on when it inserts into the table."""
+def upsetting(store: Store, by: Upset, other: Store) -> Iterator[None]:
+    inserts = count(1)
 
-    def insert(self: Connection, into: str, *args: Any, **more: Any) -> None:
-        if into == table:
-            raise Died
-        original(self, into, *args, **more)
+    def insert(into: str, *args: Any, **more: Any) -> None:
+        if into == by.table and next(inserts) == by.insert:
+            if by.dies:
+                raise Died
+            other.refresh()
+        original(into, *args, **more)
 
-    original = Connection.insert
-    with patch.object(Connection, "insert", insert), suppress(Died):
+    original = store._connection.insert
+    with patch.object(store._connection, "insert", insert), suppress(Died):
         yield
 
 
-def refresh(store: Store, how: str) -> None:
-    if how == "an hour":
+def refresh(store: Store, how: str | Upset, other: Store) -> None:
+    if isinstance(how, Upset):
+        with upsetting(store, how, other):
+            store.refresh()
+    elif how == "an hour":
         with patch.object(taximeter_collector.store.store, "HOURS_A_REFRESH", 1):
             store.refresh()
-    elif how == "all":
-        store.refresh()
     else:
-        with dying_at(how):
-            store.refresh()
+        store.refresh()
+
+
+def other_process(store: Store) -> Store:
+    """Return another store on the same engine: its numbers, marks and locks are its own."""
+    connection = copy(store._connection)
+    with patch.object(taximeter_collector.store.store, "Connection", return_value=connection):
+        return Store(store.url)
 
 
 Sums = dict[tuple[str, ...], tuple[Decimal, int, int]]
@@ -126,25 +155,30 @@ def said(store: Store, period: Period, by: tuple[str, ...]) -> Sums:
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_every_sum_is_that_of_the_calls_at_every_moment(
-    store: Store, script: list[list[Told] | str]
+    store: Store, script: list[tuple[bool, list[Told] | str | Upset]]
 ) -> None:
     empty(store)
+    stores = store, other_process(store)
     calls: dict[int, Told] = {}
     added: tuple[list[Told], str] | None = None
-    for number, step in enumerate(script):
+    for number, (by_the_other, step) in enumerate(script):
+        one, other = stores[by_the_other], stores[not by_the_other]
         if isinstance(step, list):
             once = list({one.number: one for one in step}.values())
             added = once, f"exact-{next(TOKENS)}"
-            add(store, *added)
+            add(one, *added)
             calls |= {one.number: one for one in once}
         elif step != "repeat":
-            refresh(store, step)
+            refresh(one, step, other)
         elif added:
-            add(store, *added)
+            add(one, *added)
         question = QUESTIONS[number % len(QUESTIONS)]
         assert said(store, *question) == wanted(calls, *question)
-    for question in QUESTIONS:
-        assert said(store, *question) == wanted(calls, *question)
+    for _ in range(2):
+        for question in QUESTIONS:
+            assert said(store, *question) == wanted(calls, *question)
+        store.refresh()
+    assert store.refresh() == 0
     scopes = {
         "ada": Scope({Dimension.USER: ("ada",)}),
         "chat": Scope({Dimension.FEATURE: ("chat", "nothing")}),

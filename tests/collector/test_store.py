@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,8 +23,12 @@ from taximeter_collector.store import (
     Store,
     StoreError,
     StoreUnavailable,
+    schema,
 )
-from taximeter_collector.store.schema import migrate
+from taximeter_collector.store.columns import columns_of
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.rollups import REFRESH_DAYS, REFRESH_HOURS
+from taximeter_collector.store.schema import _migrations, migrate
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 HOUR = timedelta(hours=1)
@@ -305,26 +310,61 @@ def test_an_empty_store_knows_that_it_is_empty(store: Store) -> None:
     assert store.spend(NOVEMBER)[0].cost == 0
 
 
-def test_a_number_is_never_given_twice_even_after_a_restart(tmp_path: Path) -> None:
+def test_what_is_told_after_a_restart_is_newer_though_the_clock_was_set_back(
+    tmp_path: Path,
+) -> None:
     script = """
-import sys
-from taximeter_collector.store import Store
+import sys, time
+from builders import NOON, costing
+from taximeter_collector.store import Dimension, Period, Store
+if sys.argv[2] == "later":
+    time.time_ns = lambda: 1
 store = Store(sys.argv[1])
-print(store._next_number())
-store._mark_dirty([__import__("datetime").datetime(2026, 11, 1)], store._next_number())
+row = costing("1", call_id="one", feature=sys.argv[2])
+store.add([row], token=sys.argv[2], book_version="b", now=NOON)
+store.refresh()
+period = Period(NOON.replace(day=1, hour=0), NOON.replace(day=30))
+print(*(row.key[0] for row in store.spend(period, [Dimension.FEATURE])))
 store.close()
 """
-    url = f"chdb://{tmp_path / 'store'}"
-    numbers = [
-        int(
-            subprocess.run(
-                [sys.executable, "-c", script, url], capture_output=True, check=True
-            ).stdout
-        )
-        for _ in range(2)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", script, f"chdb://{tmp_path / 'store'}", feature],
+            env=environment,
+            capture_output=True,
+            check=True,
+        ).stdout.decode()
+        for feature in ("first", "later")
     ]
 
-    assert numbers == [1, 3]
+    assert said == ["first\n", "later\n"]
+
+
+def test_a_store_of_the_first_program_goes_on_with_its_rollups(tmp_path: Path) -> None:
+    connection = Connection(f"chdb://{tmp_path}")
+    first = list(_migrations())
+    with patch.object(schema, "_migrations", lambda: (one for one in first if one[0] < 8)):
+        migrate(connection)
+    columns = columns_of([costing("2.5")], revision=1, book_version="b", now=NOON)
+    connection.insert("calls", columns)
+    hour, day = NOON.replace(minute=0), NOON.date()
+    connection.insert("dirty_hours", {"hour": [hour], "seq": [1]})
+    for sql, version in ((REFRESH_HOURS[0], 2), (REFRESH_HOURS[1], 2)):
+        connection.command(sql, {"version": version, "moments": [hour]})
+    connection.insert("hours_done", {"hour": [hour], "seq": [1], "version": [2]})
+    connection.command(REFRESH_DAYS[0], {"version": 3, "moments": [day]})
+    connection.insert("days_done", {"day": [day], "hours_version": [2], "version": [3]})
+    connection.close()
+
+    store = Store(f"chdb://{tmp_path}")
+    assert store.refresh() == 0
+    store._connection.command("truncate table taximeter.calls")
+    assert store.spend(NOVEMBER)[0].cost == Decimal("2.5")
+    add(store, [costing("1")])
+    assert store.refresh() == 1
+    assert store.spend(NOVEMBER)[0].cost == 1
+    store.close()
 
 
 def test_a_store_of_a_newer_program_is_refused(store: Store) -> None:

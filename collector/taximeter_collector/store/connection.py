@@ -18,6 +18,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Ope
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 
 READERS = 2
+MOST_SECONDS = 60
+"""How long a server may take for a statement."""
 REASON = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)")
 ERROR_CODE = re.compile(r"Code: (\d+)")
 # Parsing, conversion, bounds, nulls and decimals: what is wrong with a row, not with the store.
@@ -116,7 +118,11 @@ def _client(url: str) -> Client:
         return clickhouse_connect.get_client(interface="chdb", path=parts.path)
     try:
         return clickhouse_connect.get_client(
-            dsn=url, connect_timeout=5, autogenerate_session_id=False, query_retries=0
+            dsn=url,
+            connect_timeout=5,
+            autogenerate_session_id=False,
+            query_retries=0,
+            settings={"max_execution_time": MOST_SECONDS},
         )
     except TypeError as error:
         raise StoreError(f"the store's address has an option that is unknown: {error}") from error

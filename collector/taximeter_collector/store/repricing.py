@@ -106,13 +106,13 @@ def spans(connection: Connection, period: Period, scope: Scope) -> list[Span]:
 
 def rows_of(
     connection: Connection, span: Span, period: Period, scope: Scope
-) -> tuple[list[Row], Span]:
-    """Return calls as they are stored, and the span that they fill."""
+) -> tuple[list[Row], Span, int]:
+    """Return calls as they are stored, the span that they fill, and their newest revision."""
     condition, bound = _condition(period, scope)
     is_one_hour = span.end - span.first == HOUR
     rows = connection.read(
         f"""
-        select {", ".join(READ_COLUMNS)}
+        select revision, {", ".join(READ_COLUMNS)}
         from taximeter.calls final
         where {condition}
             and toStartOfHour(ts) >= {{first:DateTime('UTC')}}
@@ -130,10 +130,11 @@ def rows_of(
             "most": CALLS_A_STEP,
         },
     ).result_rows
-    found = [call_and_price(row) for row in rows]
+    found = [call_and_price(row[1:]) for row in rows]
+    newest = max((row[0] for row in rows), default=0)
     if is_one_hour and len(found) == CALLS_A_STEP and not span.upto:
         span = replace(span, upto=found[-1][0].call_id)
-    return found, span
+    return found, span, newest
 
 
 def repriced(

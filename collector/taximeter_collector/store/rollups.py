@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
 
 from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.numbers import Numbers
 
-OPEN_HOURS = """
-select hour, seq
+MARK = """
+insert into taximeter.dirty_hours (hour, writer, seq, settled_at)
+select
+    arrayJoin({hours:Array(DateTime('UTC'))}),
+    {writer:String},
+    {seq:UInt64},
+    now64(3) + toIntervalSecond({seconds:UInt32})
+"""
+
+SETTLED_HOURS = """
+select hour, seq, version
 from taximeter.open_hours
+where settled_at <= now64(3)
 order by hour desc
 limit {limit:UInt32}
 """
 
 STALE_DAYS = """
-select day, hours_version
+select day, hours_version, version
 from taximeter.stale_days
 where day not in (select toDate(hour) from taximeter.open_hours)
 """
 
 # Their rows are read whole: a few days at a time, and none that is still going on.
 STALE_USER_DAYS = """
-select day, hours_version
+select day, hours_version, version
 from taximeter.stale_user_days
 where day not in (select toDate(hour) from taximeter.open_hours) and day < toDate(now('UTC'))
 order by day desc
@@ -35,72 +46,97 @@ REFRESH_HOURS = [
     insert into taximeter.spend_hourly
     select *, {version:UInt64}
     from taximeter.spend_of_rows
-    where hour in {hours:Array(DateTime('UTC'))}
+    where hour in {moments:Array(DateTime('UTC'))}
     """,
     """
     insert into taximeter.latency_hourly
     select *, {version:UInt64}
     from taximeter.latency_of_rows
-    where hour in {hours:Array(DateTime('UTC'))}
+    where hour in {moments:Array(DateTime('UTC'))}
     """,
 ]
 
-REFRESH_DAYS = """
-insert into taximeter.spend_daily
-select *, {version:UInt64}
-from taximeter.spend_of_hours
-where day in {days:Array(Date)}
-"""
+REFRESH_DAYS = [
+    """
+    insert into taximeter.spend_daily
+    select *, {version:UInt64}
+    from taximeter.spend_of_hours
+    where day in {moments:Array(Date)}
+    """
+]
 
-REFRESH_USER_DAYS = """
-insert into taximeter.users_daily
-select *, {version:UInt64}
-from taximeter.users_of_rows
-where day in {days:Array(Date)}
-"""
-
-Mark = tuple[datetime, int]
-
-
-def open_hours(connection: Connection, *, limit: int) -> list[Mark]:
-    """Return up to `limit` hours that changed, the newest first, with their marks."""
-    return [(hour, seq) for hour, seq in connection.read(OPEN_HOURS, {"limit": limit}).result_rows]
+REFRESH_USER_DAYS = [
+    """
+    insert into taximeter.users_daily
+    select *, {version:UInt64}
+    from taximeter.users_of_rows
+    where day in {moments:Array(Date)}
+    """
+]
 
 
-def refresh_hours(
-    connection: Connection, next_number: Callable[[], int], marks: Sequence[Mark]
-) -> int:
-    """Recompute the marked hours whole; a mark that is newer by then stays open."""
-    if not marks:
-        return 0
-    hours = [hour for hour, _ in marks]
-    version = next_number()
-    for statement in REFRESH_HOURS:
-        connection.command(statement, {"version": version, "hours": hours})
-    done: dict[str, list[Any]] = {
-        "hour": hours,
-        "seq": [seq for _, seq in marks],
-        "version": [version] * len(hours),
-    }
-    connection.insert("hours_done", done)
-    return len(hours)
+class Stale(NamedTuple):
+    """An hour or day whose rollup is not what its rows say."""
+
+    moment: datetime | date
+    seen: int
+    """What the rollup will have seen: the sum of the hour's marks or of the day's versions."""
+    version: int
+    """The newest that was begun, or 0."""
 
 
-def refresh_days(connection: Connection, next_number: Callable[[], int]) -> None:
+class Grain(NamedTuple):
+    """How rollups of one length of time are made and noted."""
+
+    statements: Sequence[str]
+    done_table: str
+    moment: str
+    seen: str
+
+
+HOURS: Final = Grain(REFRESH_HOURS, "hours_done", "hour", "seq")
+DAYS: Final = Grain(REFRESH_DAYS, "days_done", "day", "hours_version")
+USER_DAYS: Final = Grain(REFRESH_USER_DAYS, "user_days_done", "day", "hours_version")
+
+
+def mark(
+    connection: Connection, hours: Sequence[datetime], writer: str, seq: int, seconds: int
+) -> None:
+    """Say that the writer changes rows of these hours, and for how many seconds."""
+    connection.command(MARK, {"hours": hours, "writer": writer, "seq": seq, "seconds": seconds})
+
+
+def settled_hours(connection: Connection, *, limit: int) -> list[Stale]:
+    """Return up to `limit` hours that changed and are left alone for now, the newest first."""
+    return [Stale(*row) for row in connection.read(SETTLED_HOURS, {"limit": limit}).result_rows]
+
+
+def refresh_hours(connection: Connection, numbers: Numbers, stale: Sequence[Stale]) -> None:
+    """Recompute the hours whole; one that is marked meanwhile stays open."""
+    _refresh(connection, numbers, HOURS, stale)
+
+
+def refresh_days(connection: Connection, numbers: Numbers) -> None:
     """Recompute the days whose hours are all closed and newer than the day."""
-    for stale_days, refresh, done_table in (
-        (STALE_DAYS, REFRESH_DAYS, "days_done"),
-        (STALE_USER_DAYS, REFRESH_USER_DAYS, "user_days_done"),
-    ):
-        stale = connection.read(stale_days).result_rows
-        if not stale:
-            continue
-        days = [day for day, _ in stale]
-        version = next_number()
-        connection.command(refresh, {"version": version, "days": days})
-        done = {
-            "day": days,
-            "hours_version": [hours_version for _, hours_version in stale],
-            "version": [version] * len(days),
-        }
-        connection.insert(done_table, done)
+    for sql, grain in ((STALE_DAYS, DAYS), (STALE_USER_DAYS, USER_DAYS)):
+        stale = [Stale(*row) for row in connection.read(sql).result_rows]
+        _refresh(connection, numbers, grain, stale)
+
+
+def _refresh(
+    connection: Connection, numbers: Numbers, grain: Grain, stale: Sequence[Stale]
+) -> None:
+    if not stale:
+        return
+    moments = [one.moment for one in stale]
+    version = numbers.next(beyond=max(one.version for one in stale))
+    noted: dict[str, list[Any]] = {
+        grain.moment: moments,
+        "version": [version] * len(moments),
+        grain.seen: [0] * len(moments),
+    }
+    connection.insert(grain.done_table, noted)
+    for statement in grain.statements:
+        connection.command(statement, {"version": version, "moments": moments})
+    noted[grain.seen] = [one.seen for one in stale]
+    connection.insert(grain.done_table, noted)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -17,9 +18,10 @@ from taximeter_collector.otlp import Window
 from taximeter_collector.store import incoming
 from taximeter_collector.store.backup import read_tables, write_tables
 from taximeter_collector.store.columns import columns_of
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.focus import Format, focus
 from taximeter_collector.store.incoming import PricedKey, PriceKey
+from taximeter_collector.store.numbers import Numbers
 from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
 from taximeter_collector.store.reconciliations import (
     OwnUse,
@@ -40,7 +42,7 @@ from taximeter_collector.store.repricing import (
     spans,
     steps,
 )
-from taximeter_collector.store.rollups import open_hours, refresh_days, refresh_hours
+from taximeter_collector.store.rollups import mark, refresh_days, refresh_hours, settled_hours
 from taximeter_collector.store.schema import migrate
 from taximeter_collector.store.scopes import spent
 from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend
@@ -74,7 +76,7 @@ select greatest(
 
 
 class Store:
-    """Calls and what they cost. Safe to share between threads; one writer at a time."""
+    """Calls and what they cost. Safe to share between threads; a server also between processes."""
 
     def __init__(self, url: str) -> None:
         """Open and migrate the store.
@@ -87,8 +89,8 @@ class Store:
             Path(parts.path).mkdir(parents=True, exist_ok=True)
         self._connection = Connection(url)
         migrate(self._connection)
-        self._numbers = self._numbers_from_here()
-        self._numbering = threading.Lock()
+        self._numbers = Numbers(self._last_number())
+        self._writer = secrets.token_hex(8)
         self._adding = threading.RLock()
         self._refreshing = threading.Lock()
 
@@ -103,10 +105,7 @@ class Store:
         """Keep priced calls. The same `token`, unique for ever, adds the same rows only once."""
         if not rows:
             return
-        # A refresh must not see the mark without the rows, or it would call the hour done.
-        with self._adding:
-            revision = self._next_number()
-            self._mark_dirty((call.ts for call, _ in rows), revision)
+        with self._changing(call.ts for call, _ in rows) as revision:
             # A partition is a week; an insert over too many of them is refused by the engine.
             for week, of_week in _by_week(rows):
                 columns = columns_of(of_week, revision=revision, book_version=book_version, now=now)
@@ -131,9 +130,7 @@ class Store:
         hours = incoming.hours(self._connection)
         if not hours:
             return
-        with self._adding:
-            revision = self._next_number()
-            self._mark_dirty((hour.replace(tzinfo=UTC) for hour in hours), revision)
+        with self._changing(hours) as revision:
             incoming.take(
                 self._connection,
                 token=token,
@@ -150,10 +147,10 @@ class Store:
         """Recompute the rollups of changed hours and days; return how many hours changed."""
         with self._refreshing:
             with self._adding:
-                marks = open_hours(self._connection, limit=HOURS_A_REFRESH)
-            hours = refresh_hours(self._connection, self._next_number, marks)
-            refresh_days(self._connection, self._next_number)
-        return hours
+                hours = settled_hours(self._connection, limit=HOURS_A_REFRESH)
+            refresh_hours(self._connection, self._numbers, hours)
+            refresh_days(self._connection, self._numbers)
+        return len(hours)
 
     def spend(
         self,
@@ -198,7 +195,7 @@ class Store:
 
     def preview(self, job: Repricing, span: Span, price: Price) -> Step:
         """Say what `reprice` would do."""
-        rows, span = rows_of(self._connection, span, job.period, job.scope)
+        rows, span, _ = rows_of(self._connection, span, job.period, job.scope)
         return Step(span, repriced(rows, price)[1])
 
     def reprice(
@@ -207,12 +204,12 @@ class Store:
         """Price the calls of a span anew, and note it unless it is `noted`."""
         # A call that is sent again meanwhile must not be replaced by what was read before.
         with self._adding:
-            rows, span = rows_of(self._connection, span, job.period, job.scope)
+            rows, span, newest = rows_of(self._connection, span, job.period, job.scope)
             changed, lines = repriced(rows, price)
             step = Step(span, lines)
             if not noted:
                 keep_step(self._connection, job.id, step)
-            token = f"reprice/{job.id}/{self._next_number()}"
+            token = f"reprice/{job.id}/{self._numbers.next(beyond=newest)}"
             self.add(changed, token=token, book_version=job.book_version, now=now)
         return step
 
@@ -238,7 +235,7 @@ class Store:
     def read_tables(self, folder: Path) -> None:
         """Read what `write_tables` wrote into an empty store."""
         read_tables(self._connection, folder)
-        self._numbers = self._numbers_from_here()
+        self._numbers = Numbers(self._last_number())
 
     def lost_spans(self, period: Period) -> dict[str, int]:
         return lost_spans(self._connection, period)
@@ -256,18 +253,26 @@ class Store:
     def close(self) -> None:
         self._connection.close()
 
-    def _mark_dirty(self, moments: Iterable[datetime], seq: int) -> None:
+    @contextmanager
+    def _changing(self, moments: Iterable[datetime]) -> Iterator[int]:
+        """Mark the hours that hold the moments as changed, and give the changes their revision.
+
+        In this process a refresh does not see the mark before the rows. Another process waits for
+        as long as rows may take; where they took longer, it is told again.
+        """
         parts = {(moment.year, moment.month, moment.day, moment.hour) for moment in moments}
         hours = [datetime(*part, tzinfo=UTC) for part in sorted(parts)]
-        self._connection.insert("dirty_hours", {"hour": hours, "seq": [seq] * len(hours)})
+        seconds = 0 if self.reads_files else MOST_SECONDS
+        with self._adding:
+            revision = self._numbers.next()
+            mark(self._connection, hours, self._writer, revision, seconds)
+            end = time.monotonic() + seconds
+            yield revision
+            if seconds and time.monotonic() > end:
+                mark(self._connection, hours, self._writer, self._numbers.next(), seconds)
 
-    def _numbers_from_here(self) -> Iterator[int]:
-        last = self._connection.read(LAST_NUMBER).result_rows[0][0]
-        return itertools.count(int(last) + 1)
-
-    def _next_number(self) -> int:
-        with self._numbering:
-            return next(self._numbers)
+    def _last_number(self) -> int:
+        return int(self._connection.read(LAST_NUMBER).result_rows[0][0])
 
 
 def _by_week(rows: Sequence[Row]) -> Iterator[tuple[datetime, Sequence[Row]]]:
