@@ -12,6 +12,7 @@ TABLES = (
     "user_days_done",
     "spend_hourly",
     "latency_hourly",
+    "outcomes_hourly",
     "spend_daily",
     "users_daily",
     "reconciliations",

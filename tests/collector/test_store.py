@@ -9,7 +9,6 @@ from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,12 +22,8 @@ from taximeter_collector.store import (
     Store,
     StoreError,
     StoreUnavailable,
-    schema,
 )
-from taximeter_collector.store.columns import columns_of
-from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.rollups import REFRESH_DAYS, REFRESH_HOURS
-from taximeter_collector.store.schema import _migrations, migrate
+from taximeter_collector.store.schema import migrate
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 HOUR = timedelta(hours=1)
@@ -285,23 +280,31 @@ def test_rows_of_many_weeks_go_in_at_once(store: Store) -> None:
     assert store.spend(year)[0].calls == 195
 
 
-def test_traffic_and_latency_of_a_period(store: Store) -> None:
+@pytest.mark.parametrize("refreshed", [False, True])
+def test_traffic_latency_and_quality_of_a_period(store: Store, refreshed: bool) -> None:
     add(
         store,
         [
             costing("1", duration_ms=1000, ttft_ms=200, ts=NOON),
             costing("0", duration_ms=1000, error_type="RateLimitError", http_status=429, ts=NOON),
             costing("1", duration_ms=1000, ts=NOON - timedelta(days=2)),
+            unpriced(duration_ms=1000, tags_altered=2, ts=NOON),
         ],
     )
+    if refreshed:
+        store.refresh()
+        store._connection.command("truncate table taximeter.calls")
 
-    traffic = store.traffic(Period(NOON - timedelta(days=1), NOON + HOUR))
-
-    assert (traffic.calls, traffic.errors, traffic.rate_limited) == (2, 1, 1)
+    around = Period(NOON - timedelta(days=1), NOON + HOUR)
+    traffic = store.traffic(around)
+    assert (traffic.calls, traffic.errors, traffic.rate_limited) == (3, 1, 1)
+    assert (traffic.input_tokens, traffic.cached_input_tokens) == (3000, 0)
     assert traffic.p95_ms == pytest.approx(1000, rel=0.01)
     assert traffic.median_ttft_ms == pytest.approx(200, rel=0.01)
-    p95 = store.p95_ms_by_feature(Period(NOON - timedelta(days=1), NOON + HOUR))
-    assert p95 == {"search": pytest.approx(1000, rel=0.01)}
+    assert store.p95_ms_by_feature(around) == {"search": pytest.approx(1000, rel=0.01)}
+    quality = store.quality(around)
+    assert (quality.calls, quality.altered_calls) == (3, 1)
+    assert quality.unpriced_calls == {unpriced()[1].reason: 1}
 
 
 def test_an_empty_store_knows_that_it_is_empty(store: Store) -> None:
@@ -339,32 +342,6 @@ store.close()
     ]
 
     assert said == ["first\n", "later\n"]
-
-
-def test_a_store_of_the_first_program_goes_on_with_its_rollups(tmp_path: Path) -> None:
-    connection = Connection(f"chdb://{tmp_path}")
-    first = list(_migrations())
-    with patch.object(schema, "_migrations", lambda: (one for one in first if one[0] < 8)):
-        migrate(connection)
-    columns = columns_of([costing("2.5")], revision=1, book_version="b", now=NOON)
-    connection.insert("calls", columns)
-    hour, day = NOON.replace(minute=0), NOON.date()
-    connection.insert("dirty_hours", {"hour": [hour], "seq": [1]})
-    for sql, version in ((REFRESH_HOURS[0], 2), (REFRESH_HOURS[1], 2)):
-        connection.command(sql, {"version": version, "moments": [hour]})
-    connection.insert("hours_done", {"hour": [hour], "seq": [1], "version": [2]})
-    connection.command(REFRESH_DAYS[0], {"version": 3, "moments": [day]})
-    connection.insert("days_done", {"day": [day], "hours_version": [2], "version": [3]})
-    connection.close()
-
-    store = Store(f"chdb://{tmp_path}")
-    assert store.refresh() == 0
-    store._connection.command("truncate table taximeter.calls")
-    assert store.spend(NOVEMBER)[0].cost == Decimal("2.5")
-    add(store, [costing("1")])
-    assert store.refresh() == 1
-    assert store.spend(NOVEMBER)[0].cost == 1
-    store.close()
 
 
 def test_a_store_of_a_newer_program_is_refused(store: Store) -> None:

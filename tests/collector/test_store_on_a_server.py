@@ -6,13 +6,27 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import urllib3
 
+import taximeter_collector.store.store
 from builders import NOON, costing, unpriced
-from taximeter_collector.store import Dimension, Period, Scope, Store, StoreUnavailable
+from taximeter_collector.store import (
+    Dimension,
+    Period,
+    Scope,
+    Store,
+    StoreUnavailable,
+    schema,
+)
+from taximeter_collector.store.columns import columns_of
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.rollups import REFRESH_DAYS, REFRESH_HOURS
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 SERVER = Path(__file__).parents[1] / "clickhouse_server.py"
@@ -71,3 +85,58 @@ def test_a_server_answers_like_the_embedded_engine(
     with pytest.raises(StoreUnavailable):
         store.spend(NOVEMBER)
     store.close()
+
+
+def test_a_store_of_the_first_program_goes_on_with_its_rollups(
+    server: tuple[subprocess.Popen[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taximeter_collector.store.store, "MOST_SECONDS", 0)
+    connection = Connection(server[1])
+    first = list(schema._migrations())
+    with patch.object(schema, "_migrations", lambda: (one for one in first if one[0] < 8)):
+        schema.migrate(connection)
+    columns = columns_of([costing("2.5")], revision=1, book_version="b", now=NOON)
+    connection.insert("calls", columns)
+    hour, day = NOON.replace(minute=0), NOON.date()
+    connection.insert("dirty_hours", {"hour": [hour], "seq": [1]})
+    for sql in REFRESH_HOURS[:2]:
+        connection.command(sql, {"version": 2, "moments": [hour]})
+    connection.insert("hours_done", {"hour": [hour], "seq": [1], "version": [2]})
+    connection.command(REFRESH_DAYS[0], {"version": 3, "moments": [day]})
+    connection.insert("days_done", {"day": [day], "hours_version": [2], "version": [3]})
+    connection.close()
+
+    store = Store(server[1])
+    assert store.refresh() == 0
+    store._connection.command("truncate table taximeter.calls")
+    assert store.spend(NOVEMBER)[0].cost == Decimal("2.5")
+    assert (store.quality(NOVEMBER).calls, store.traffic(NOVEMBER).calls) == (1, 1)
+    store.add([costing("1")], token="one", book_version="b", now=NOON)
+    assert store.refresh() == 1
+    assert store.spend(NOVEMBER)[0].cost == 1
+    store.close()
+
+
+def test_no_refresh_ends_an_hour_while_rows_of_another_process_may_come(
+    server: tuple[subprocess.Popen[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, url = server
+    writer, refresher = Store(url), Store(url)
+    insert = writer._connection.insert
+
+    def inserted(*args: Any, **more: Any) -> None:
+        assert refresher.refresh() == 0
+        insert(*args, **more)
+
+    monkeypatch.setattr(writer._connection, "insert", inserted)
+    writer.add([costing("1")], token="one", book_version="b", now=NOON)
+    assert refresher.spend(NOVEMBER)[0].cost == 1
+    refresher._connection.command(
+        "alter table taximeter.dirty_hours update settled_at = now64(3) where true",
+        settings={"mutations_sync": 1},
+    )
+    assert refresher.refresh() == 1
+    assert writer.refresh() == 0
+    assert writer.spend(NOVEMBER)[0].cost == 1
+    writer.close()
+    refresher.close()

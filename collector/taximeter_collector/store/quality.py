@@ -20,21 +20,19 @@ order by sum(spans) desc, service
 
 CALLS = """
 select
-    count(),
-    countIf(cost_status = 'estimated'),
-    countIf(usage_source = 'invalid' or cost_reason like 'absurd usage%'),
-    countIf(tags_altered > 0),
-    sumMapIf(map(cost_reason, toUInt64(1)), cost_status = 'unpriced')
-from taximeter.calls final
-where toStartOfHour(ts) >= toStartOfHour({start:DateTime64(3, 'UTC')})
-    and ts >= {start:DateTime64(3, 'UTC')}
-    and ts < {end:DateTime64(3, 'UTC')}
+    sum(part.calls),
+    sumIf(part.calls, cost_status = 'estimated'),
+    sumIf(part.calls, usage_source = 'invalid' or cost_reason like 'absurd usage%'),
+    sum(part.altered_calls),
+    sumMapIf(map(cost_reason, part.calls), cost_status = 'unpriced')
+from taximeter.outcomes_by_hour as part
+where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """Counts over the calls of a period."""
+    """Counts over the calls of the hours that begin in a period."""
 
     calls: int
     estimated_calls: int

@@ -54,6 +54,12 @@ REFRESH_HOURS = [
     from taximeter.latency_of_rows
     where hour in {moments:Array(DateTime('UTC'))}
     """,
+    """
+    insert into taximeter.outcomes_hourly
+    select *, {version:UInt64}
+    from taximeter.outcomes_of_rows
+    where hour in {moments:Array(DateTime('UTC'))}
+    """,
 ]
 
 REFRESH_DAYS = [

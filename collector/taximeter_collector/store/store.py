@@ -68,6 +68,7 @@ select greatest(
     (select max(version) from taximeter.days_done),
     (select max(version) from taximeter.spend_hourly),
     (select max(version) from taximeter.latency_hourly),
+    (select max(version) from taximeter.outcomes_hourly),
     (select max(version) from taximeter.spend_daily),
     (select max(version) from taximeter.user_days_done),
     (select max(version) from taximeter.users_daily)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isnan
 
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.spend import Period
@@ -17,20 +18,27 @@ where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 group by feature
 """
 
-TRAFFIC = """
+OUTCOMES = """
 select
-    count(),
-    countIf(error_type != ''),
-    countIf(http_status = 429),
-    if(count() = 0, null, quantileBFloat16(0.95)(duration_ms)),
-    if(countIf(isNotNull(ttft_ms)) = 0, null,
-       quantileBFloat16If(0.5)(assumeNotNull(ttft_ms), isNotNull(ttft_ms))),
-    sum(input_tokens),
-    sum(cached_input_tokens)
-from taximeter.calls final
-where toStartOfHour(ts) >= {first_hour:DateTime('UTC')}
-    and ts >= {start:DateTime64(3, 'UTC')}
-    and ts < {end:DateTime64(3, 'UTC')}
+    sum(part.calls),
+    sumIf(part.calls, error_type != ''),
+    sumIf(part.calls, http_status = 429)
+from taximeter.outcomes_by_hour as part
+where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
+"""
+
+TOKENS = """
+select sum(part.input_tokens), sum(part.cached_input_tokens)
+from taximeter.spend_by_hour as part
+where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
+"""
+
+LATENCY = """
+select
+    quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2],
+    quantilesBFloat16Merge(0.5, 0.95, 0.99)(ttft)[1]
+from taximeter.latency_by_hour
+where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 """
 
 LAST_CALL = """
@@ -41,7 +49,7 @@ from taximeter.calls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """How the calls of a period went."""
+    """How the calls went in the hours that begin in a period."""
 
     calls: int
     errors: int
@@ -59,16 +67,19 @@ def p95_ms_by_feature(connection: Connection, period: Period) -> dict[str, float
 
 
 def traffic(connection: Connection, period: Period) -> Traffic:
-    first_hour = period.start.replace(minute=0, second=0, microsecond=0)
-    bound = {"first_hour": first_hour, "start": period.start, "end": period.end}
-    values = connection.read(TRAFFIC, bound).result_rows[0]
-    calls, errors, rate_limited, p95_ms, ttft_ms, input_tokens, cached = values
+    bound = {"start": period.start, "end": period.end}
+    outcomes, tokens, latency = (
+        connection.read(question, bound).result_rows[0] for question in (OUTCOMES, TOKENS, LATENCY)
+    )
+    calls, errors, rate_limited = outcomes
+    input_tokens, cached = tokens
+    p95_ms, ttft_ms = latency
     return Traffic(
         calls=calls,
         errors=errors,
         rate_limited=rate_limited,
-        p95_ms=p95_ms,
-        median_ttft_ms=ttft_ms,
+        p95_ms=None if isnan(p95_ms) else p95_ms,
+        median_ttft_ms=None if isnan(ttft_ms) else ttft_ms,
         input_tokens=input_tokens,
         cached_input_tokens=cached,
     )
