@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.numbers import Numbers
@@ -135,14 +135,21 @@ def _refresh(
     if not stale:
         return
     moments = [one.moment for one in stale]
-    version = numbers.next(beyond=max(one.version for one in stale))
-    noted: dict[str, list[Any]] = {
-        grain.moment: moments,
-        "version": [version] * len(moments),
-        grain.seen: [0] * len(moments),
-    }
-    connection.insert(grain.done_table, noted)
+    begun, version = numbers.next(beyond=max(one.version for one in stale)), numbers.next()
+    _note(connection, grain, moments, begun, [0] * len(moments))
     for statement in grain.statements:
         connection.command(statement, {"version": version, "moments": moments})
-    noted[grain.seen] = [one.seen for one in stale]
-    connection.insert(grain.done_table, noted)
+    _note(connection, grain, moments, version, [one.seen for one in stale])
+
+
+def _note(
+    connection: Connection,
+    grain: Grain,
+    moments: Sequence[datetime | date],
+    version: int,
+    seen: Sequence[int],
+) -> None:
+    connection.insert(
+        grain.done_table,
+        {grain.moment: moments, "version": [version] * len(moments), grain.seen: seen},
+    )

@@ -20,7 +20,7 @@ FROM (
     GROUP BY hour
 ) AS marked
 LEFT JOIN (
-    SELECT hour, argMax(one.seq, (one.version, one.seq)) AS seq, max(one.version) AS version
+    SELECT hour, argMax(one.seq, one.version) AS seq, max(one.version) AS version
     FROM taximeter.hours_done AS one
     GROUP BY hour
 ) AS done ON done.hour = marked.hour
@@ -35,7 +35,7 @@ CREATE OR REPLACE VIEW taximeter.stale_days AS
 SELECT hours.day AS day, hours.hours_version AS hours_version, done.version AS version
 FROM taximeter.versions_of_days AS hours
 LEFT JOIN (
-    SELECT day, argMax(one.hours_version, (one.version, one.hours_version)) AS hours_version,
+    SELECT day, argMax(one.hours_version, one.version) AS hours_version,
         max(one.version) AS version
     FROM taximeter.days_done AS one
     GROUP BY day
@@ -46,7 +46,7 @@ CREATE OR REPLACE VIEW taximeter.stale_user_days AS
 SELECT hours.day AS day, hours.hours_version AS hours_version, done.version AS version
 FROM taximeter.versions_of_days AS hours
 LEFT JOIN (
-    SELECT day, argMax(one.hours_version, (one.version, one.hours_version)) AS hours_version,
+    SELECT day, argMax(one.hours_version, one.version) AS hours_version,
         max(one.version) AS version
     FROM taximeter.user_days_done AS one
     GROUP BY day
