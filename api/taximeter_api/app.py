@@ -18,6 +18,7 @@ from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
 from taximeter_api.backup import backup_api
 from taximeter_api.export import export_api
+from taximeter_api.forgetting import forgetting_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.repricing import Repricer, repricing_api
 from taximeter_api.routes import health, metrics, page, spend_api
@@ -33,6 +34,8 @@ from taximeter_collector.writer import Writer
 
 log = logging.getLogger(__name__)
 
+CLEAR_EVERY_S = 3600
+
 
 class Service:
     """Everything that runs in one process: receiver, writer, budgets, page and API."""
@@ -46,7 +49,9 @@ class Service:
         self._state = State(settings.state_url)
         self._store = Store(settings.store_url)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
-        self._writer = Writer(self._journal, self._store, prices.current)
+        self._writer = Writer(
+            self._journal, self._store, prices.current, settings.retention.how_late
+        )
         self._repricer = Repricer(self._store, prices.current)
         webhook = settings.slack_webhook_url
         channels = channels_of(
@@ -71,12 +76,19 @@ class Service:
         self._schedule.every(
             settings.refresh_seconds, "rollups", lambda _now: self._store.refresh()
         )
+        self._store.keep(settings.retention)
+        self._schedule.every(
+            CLEAR_EVERY_S,
+            "old ids",
+            lambda now: self._store.clear_old_ids(settings.retention, now),
+        )
         self.app = self._application()
         self.app.include_router(health(self._trouble))
         self.app.include_router(metrics(self._journal))
         self.app.include_router(spend_api(self._store, budgets))
         self.app.include_router(export_api(self._store))
         self.app.include_router(backup_api(self._store, settings))
+        self.app.include_router(forgetting_api(self._store))
         self.app.include_router(reconciliation_api(self._store, settings))
         self.app.include_router(repricing_api(self._store, self._repricer))
         self.app.include_router(reconciliation_page(self._store))
@@ -86,6 +98,7 @@ class Service:
                 self._journal,
                 authorised=token_check(settings.ingest_token),
                 max_body_bytes=settings.max_body_mb * 1_000_000,
+                how_late=settings.retention.how_late,
             )
         )
 

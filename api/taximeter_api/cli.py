@@ -19,6 +19,7 @@ from taximeter_alerts.state import StateUnavailable
 from taximeter_api.backup import CanNotBackUp, CanNotRestore
 from taximeter_api.commands.backup import backup, restore
 from taximeter_api.commands.export import export
+from taximeter_api.commands.forget import forget
 from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.commands.reprice import reprice
@@ -59,6 +60,7 @@ app.command()(reprice)
 app.command()(export)
 app.command()(backup)
 app.command()(restore)
+app.command()(forget)
 
 
 @app.command("serve")

@@ -7,7 +7,7 @@ import sys
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 
@@ -24,7 +24,6 @@ from taximeter_collector.envelope import envelopes, start_of
 from taximeter_collector.journal import Journal, JournalFull
 from taximeter_collector.otlp import MalformedRequest
 from taximeter_collector.otlp_json import as_protobuf
-from taximeter_collector.store.store import RETENTION
 from taximeter_collector.writer import frame
 
 if sys.version_info >= (3, 14):
@@ -59,7 +58,11 @@ class Refused(Exception):
 
 
 def receiver(
-    journal: Journal, *, authorised: Callable[[str], bool], max_body_bytes: int
+    journal: Journal,
+    *,
+    authorised: Callable[[str], bool],
+    max_body_bytes: int,
+    how_late: timedelta,
 ) -> APIRouter:
     """Return the routes of OTLP/HTTP; `authorised` judges the Authorization header."""
     router = APIRouter()
@@ -73,7 +76,7 @@ def receiver(
             return _error(media_type, refused)
         try:
             body = await _body(request, media_type, max_body_bytes)
-            return _answer(media_type, await _keep(journal, seen, body))
+            return _answer(media_type, await _keep(journal, seen, body, how_late))
         except Refused as refused:
             return _error(media_type, refused)
 
@@ -109,9 +112,11 @@ def _digest(body: bytes) -> bytes:
     return blake2b(body, digest_size=16).digest()
 
 
-async def _keep(journal: Journal, seen: Seen, body: bytes) -> ExportTraceServiceResponse:
+async def _keep(
+    journal: Journal, seen: Seen, body: bytes, how_late: timedelta
+) -> ExportTraceServiceResponse:
     now = datetime.now(UTC)
-    refusals = await asyncio.to_thread(_refusals, body, now)
+    refusals = await asyncio.to_thread(_refusals, body, otlp.Window.at(now, how_late))
     if body in seen:
         REPEATED.inc()
     elif may_be_a_call(body):
@@ -133,7 +138,7 @@ async def _keep(journal: Journal, seen: Seen, body: bytes) -> ExportTraceService
     return answer
 
 
-def _refusals(body: bytes, now: datetime) -> Counter[str]:
+def _refusals(body: bytes, window: otlp.Window) -> Counter[str]:
     try:
         spans = [one.raw for one in envelopes(body)]
         starts = [start_of(raw) for raw in spans if may_be_a_call(raw)]
@@ -142,7 +147,7 @@ def _refusals(body: bytes, now: datetime) -> Counter[str]:
     if len(spans) > MOST_SPANS:
         raise Refused(413, f"{len(spans)} spans in one request: send at most {MOST_SPANS}")
     SPANS.inc(len(spans))
-    return otlp.refusals(starts, otlp.Window.at(now, RETENTION))
+    return otlp.refusals(starts, window)
 
 
 def _media_type(request: Request) -> str:

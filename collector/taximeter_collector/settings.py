@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from taximeter_collector.store import Retention
+
 PREFIX = "TAXIMETER_SERVER_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -68,6 +70,12 @@ class Settings(BaseModel):
     """Largest OTLP request, decompressed, in megabytes."""
     journal_mb: Annotated[int, Field(ge=10)] = 10_000
     """How much the journal may hold while the store does not take it, in megabytes."""
+    keep_days: Annotated[int, Field(ge=2, le=36_500)] = Retention().calls
+    """How old a stored call may get; also how late one may come."""
+    keep_id_days: Annotated[int, Field(ge=1, le=36_500)] = Retention().ids
+    """After how many days the ids of requests and spans are cleared, whole weeks at a time."""
+    keep_rollup_days: Annotated[int, Field(ge=2, le=36_500)] = Retention().rollups
+    """How old the sums by hour and day may get."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("store")
@@ -128,6 +136,19 @@ class Settings(BaseModel):
                     f"set {PREFIX}{name.upper()} (or listen on 127.0.0.1)"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _sums_outlive_calls(self) -> Self:
+        if self.keep_rollup_days <= self.keep_days:
+            raise ValueError(
+                f"{PREFIX}KEEP_ROLLUP_DAYS={self.keep_rollup_days}: give more than the "
+                f"{self.keep_days} days of {PREFIX}KEEP_DAYS, as sums must not end before calls do"
+            )
+        return self
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(calls=self.keep_days, ids=self.keep_id_days, rollups=self.keep_rollup_days)
 
     @property
     def is_loopback(self) -> bool:

@@ -6,7 +6,7 @@ import logging
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final, NamedTuple
@@ -21,9 +21,8 @@ from taximeter_collector.envelope import Envelope, envelopes, write_spans
 from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_segment
 from taximeter_collector.otlp import Window
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import RowsRefused, Store, StoreError, StoreUnavailable
+from taximeter_collector.store import Retention, RowsRefused, Store, StoreError, StoreUnavailable
 from taximeter_collector.store.incoming import MOST_TOKENS, PricedKey, PriceKey
-from taximeter_collector.store.store import RETENTION
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +54,18 @@ def frame(received_at: datetime, body: bytes) -> bytes:
 class Writer:
     """One thread between journal and store. A segment is deleted only when the store has it."""
 
-    def __init__(self, journal: Journal, store: Store, prices: Callable[[], PriceBook]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        store: Store,
+        prices: Callable[[], PriceBook],
+        how_late: timedelta = Retention().how_late,  # noqa: B008
+    ) -> None:
+        """Set up the writer; calls that came later than `how_late` are not kept."""
         self._journal = journal
         self._store = store
         self._prices = prices
+        self._how_late = how_late
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
         self.trouble = ""
@@ -118,7 +125,9 @@ class Writer:
             self._set_aside(path)
             return
         book = self._prices()
-        plain, others, losses = _sorted(segment, by_the_engine=self._store.reads_files)
+        plain, others, losses = _sorted(
+            segment, self._how_late, by_the_engine=self._store.reads_files
+        )
         left = self._left_by_the_engine(plain, book)
         others += [plain[number] for number in left]
         # What has no price comes first, so that no sum looks complete before it is.
@@ -205,7 +214,7 @@ class Writer:
 
 
 def _sorted(
-    segment: Segment, *, by_the_engine: bool
+    segment: Segment, how_late: timedelta, *, by_the_engine: bool
 ) -> tuple[list[Received], list[Received], list[Loss]]:
     """Return the spans for the engine, those for Python, and what senders could not deliver."""
     plain: list[Received] = []
@@ -213,7 +222,7 @@ def _sorted(
     losses: list[Loss] = []
     for payload in segment.payloads:
         (milliseconds,) = RECEIVED_AT.unpack_from(payload)
-        window = Window.at(datetime.fromtimestamp(milliseconds / 1000, UTC), RETENTION)
+        window = Window.at(datetime.fromtimestamp(milliseconds / 1000, UTC), how_late)
         body = payload[RECEIVED_AT.size :]
         if LOST.encode() in body:
             losses += otlp.losses(otlp.parse(body), window)

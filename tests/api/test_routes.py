@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from builders import NOON, Rows, call, costing, unpriced
 from taximeter_alerts.budgets import read_budgets
+from taximeter_api.forgetting import forgetting_api
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.live_file import LiveFile
@@ -26,6 +27,7 @@ def client(store: Store, tmp_path: Path) -> TestClient:
     path = tmp_path / "budgets.yaml"
     path.write_text("budgets:\n  - {name: all, amount: 10}\n  - {name: no, amount: 0}\n")
     app.include_router(spend_api(store, LiveFile(path, read_budgets)))
+    app.include_router(forgetting_api(store))
     return TestClient(app)
 
 
@@ -152,6 +154,16 @@ def test_what_is_missing_or_altered_is_counted(client: TestClient, store: Store)
         "unpriced_calls": {unpriced()[1].reason: 2, "absurd usage: negative": 1},
         "lost_spans": {"webapp": 3},
     }
+
+
+def test_a_user_is_forgotten(client: TestClient, store: Store) -> None:
+    add(store, costing("1", user_id="ada"), costing("2", user_id="bob"))
+
+    assert client.post("/api/forget", json={"user": "ada"}).json() == {"calls": 1}
+
+    rows = client.get("/api/spend", params=[*AROUND.items(), ("group_by", "user")]).json()["rows"]
+    assert [(row["user"], row["calls"]) for row in rows] == [("bob", 1), ("", 1)]
+    assert client.post("/api/forget", json={"user": ""}).status_code == 422
 
 
 def test_budgets_are_listed_with_what_was_spent(client: TestClient) -> None:

@@ -19,6 +19,7 @@ from spans import request, span
 from taximeter_collector import otlp
 from taximeter_collector.journal import Journal, read_segment
 from taximeter_collector.receiver import receiver
+from taximeter_collector.store import Retention
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -44,7 +45,12 @@ def client(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setattr(taximeter_collector.receiver, "MOST_SPANS", 20)
     app = FastAPI()
     app.include_router(
-        receiver(journal, authorised=lambda header: header != "wrong", max_body_bytes=LARGEST)
+        receiver(
+            journal,
+            authorised=lambda header: header != "wrong",
+            max_body_bytes=LARGEST,
+            how_late=Retention().how_late,
+        )
     )
     return TestClient(app)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
@@ -24,10 +24,15 @@ class ServiceRefused(Exception):
 
 
 def ask(
-    settings: Settings, method: str, path: str, words: Sequence[tuple[str, str]] = ()
+    settings: Settings,
+    method: str,
+    path: str,
+    words: Sequence[tuple[str, str]] = (),
+    *,
+    body: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the service's answer; raises ServiceAway or ServiceRefused."""
-    answer = _answer(settings, method, path, words)
+    answer = _answer(settings, method, path, words, json=body)
     told: dict[str, Any] = answer.json()
     return told
 
@@ -49,8 +54,7 @@ def _answer(
     method: str,
     path: str,
     words: Sequence[tuple[str, str]],
-    *,
-    preload_content: bool = True,
+    **how: Any,
 ) -> BaseHTTPResponse:
     token = settings.read_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
@@ -62,7 +66,7 @@ def _answer(
             headers=headers,
             timeout=PATIENCE_S,
             retries=False,
-            preload_content=preload_content,
+            **how,
         )
     except urllib3.exceptions.HTTPError:
         raise ServiceAway(f"no service answers at {settings.local_url}") from None

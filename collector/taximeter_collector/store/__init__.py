@@ -6,6 +6,7 @@ speak through the same client.
 
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 from taximeter_collector.store.focus import Format
+from taximeter_collector.store.keeping import Retention
 from taximeter_collector.store.quality import Quality
 from taximeter_collector.store.reconciliations import (
     ITEMS,
@@ -41,6 +42,7 @@ __all__ = [
     "Reconciliation",
     "RepricedModel",
     "Repricing",
+    "Retention",
     "RowsRefused",
     "Scope",
     "Span",

@@ -189,7 +189,7 @@ def openai_use(connection: Connection, period: Period) -> Iterator[OwnUse]:
         start = end
 
 
-def keep(connection: Connection, one: Reconciliation) -> None:
+def keep_reconciliation(connection: Connection, one: Reconciliation) -> None:
     values = {field.name: getattr(one, field.name) for field in fields(one)}
     columns = {
         name: [[astuple(part) for part in value] if isinstance(value, tuple) else value]

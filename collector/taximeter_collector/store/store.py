@@ -21,12 +21,13 @@ from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.focus import Format, focus
 from taximeter_collector.store.incoming import PricedKey, PriceKey
+from taximeter_collector.store.keeping import Retention, calls_of, clear_old_ids, forget, keep
 from taximeter_collector.store.numbers import Numbers
 from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
 from taximeter_collector.store.reconciliations import (
     OwnUse,
     Reconciliation,
-    keep,
+    keep_reconciliation,
     kept,
     openai_use,
 )
@@ -56,10 +57,10 @@ from taximeter_collector.store.traffic import (
 Price = Callable[[Call], Priced]
 Row = tuple[Call, Priced]
 
-RETENTION = timedelta(days=400)
-"""How far back a call may lie; the table's own TTL says the same."""
-
 HOURS_A_REFRESH = 200
+
+ROUNDS_OF_FORGETTING = 3
+"""On a server another process may write the name again meanwhile."""
 
 LAST_NUMBER = """
 select greatest(
@@ -184,7 +185,7 @@ class Store:
         return list(openai_use(self._connection, period))
 
     def keep_reconciliation(self, reconciliation: Reconciliation) -> None:
-        keep(self._connection, reconciliation)
+        keep_reconciliation(self._connection, reconciliation)
 
     def reconciliations(self, month: date | None = None) -> list[Reconciliation]:
         """Return the newest reconciliations of a month, or of any, the newest first."""
@@ -223,6 +224,26 @@ class Store:
 
     def repricing_steps(self, id_: str) -> list[Step]:
         return list(steps(self._connection, id_))
+
+    def keep(self, retention: Retention) -> None:
+        """Let the engine drop what is older, from now on."""
+        keep(self._connection, retention)
+
+    def clear_old_ids(self, retention: Retention, now: datetime) -> list[date]:
+        """Clear the ids of weeks that ended long enough ago; return the Mondays of those weeks."""
+        return clear_old_ids(self._connection, retention, now)
+
+    def forget(self, user: str) -> int:
+        """Take a user's name off all calls and return of how many; their dollars stay."""
+        forgotten = 0
+        with self.at_rest():
+            for _ in range(ROUNDS_OF_FORGETTING):
+                calls, days = calls_of(self._connection, user)
+                if not days:
+                    break
+                forget(self._connection, user, days, self._numbers.next())
+                forgotten += calls
+        return forgotten
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:

@@ -1,0 +1,123 @@
+"""How long things are kept, and a user who must be forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from taximeter_collector.store.connection import Connection
+
+IDS: Final = ("request_id", "span_id", "parent_span_id")
+INDEX_OF_IDS: Final = "request_ids"
+ROLLUPS: Final = {
+    "spend_hourly": "hour",
+    "latency_hourly": "hour",
+    "outcomes_hourly": "hour",
+    "spend_daily": "day",
+    "users_daily": "day",
+}
+WAITING: Final = {"mutations_sync": 2}
+"""The change is there when the statement returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """For how many days something is kept."""
+
+    calls: int = 400
+    ids: int = 30
+    """The ids of requests and spans, a fourth of a call's bytes; whole weeks at a time."""
+    rollups: int = 1095
+
+    @property
+    def how_late(self) -> timedelta:
+        """How far back a call may lie when it comes."""
+        return timedelta(days=self.calls)
+
+
+def keep(connection: Connection, retention: Retention) -> None:
+    """Let the engine drop what is older, also of what it has."""
+    # A day more than what is accepted: of an hour that can still change, nothing is missing.
+    wanted = {"calls": f"toDateTime(ts) + toIntervalDay({retention.calls + 1})"}
+    wanted |= {
+        table: f"{moment} + toIntervalDay({retention.rollups})" for table, moment in ROLLUPS.items()
+    }
+    definitions = connection.read(
+        "select name, create_table_query from system.tables where database = 'taximeter'"
+    ).result_rows
+    for table, definition in definitions:
+        if table in wanted and f"TTL {wanted[table]} " not in definition:
+            connection.command(f"alter table taximeter.{table} modify ttl {wanted[table]}")
+
+
+def clear_old_ids(connection: Connection, retention: Retention, now: datetime) -> list[date]:
+    """Clear the ids of weeks that ended long enough ago; return the Mondays of those with any."""
+    last = (now - timedelta(days=retention.ids + 7)).date()
+    has_ids = " or ".join(f"{name} != ''" for name in IDS)
+    rows = connection.read(
+        f"""
+        select distinct toMonday(ts) as monday
+        from taximeter.calls
+        where monday <= {{last:Date}} and ({has_ids})
+        order by monday
+        """,  # noqa: S608 names of ours
+        {"last": last},
+    ).result_rows
+    for (monday,) in rows:
+        for part in (f"index {INDEX_OF_IDS}", *(f"column {name}" for name in IDS)):
+            connection.command(f"alter table taximeter.calls clear {part} in partition '{monday}'")
+    return [monday for (monday,) in rows]
+
+
+def calls_of(connection: Connection, user: str) -> tuple[int, list[date]]:
+    """Return how many stored calls name the user, and the days that do in any table."""
+    rows = connection.read(
+        """
+        select count() as calls, toDate(ts) as day
+        from taximeter.calls
+        where user_id = {user:String} or has(mapValues(tags), {user:String})
+        group by day
+        union all
+        select 0 as calls, day
+        from taximeter.users_daily
+        where user_id = {user:String}
+        group by day
+        """,
+        {"user": user},
+    ).result_rows
+    return sum(calls for calls, _ in rows), sorted({day for _, day in rows})
+
+
+def forget(connection: Connection, user: str, reopen: Sequence[date], version: int) -> None:
+    """Take a user's name off the calls; their dollars stay, with nobody's name.
+
+    Users are summed from the calls on the reopened days until those are refreshed. Any step may be
+    done again. The engine remembers its last changes: it is told the digest of the name.
+    """
+    bound = {"user": hashlib.sha256(user.encode()).hexdigest().upper()}
+    connection.command(
+        """
+        alter table taximeter.calls
+        update
+            user_id = if(hex(SHA256(user_id)) = {user:String}, '', user_id),
+            session_id = if(hex(SHA256(user_id)) = {user:String}, '', session_id),
+            tags = mapFilter((key, value) -> hex(SHA256(value)) != {user:String}, tags)
+        where hex(SHA256(user_id)) = {user:String}
+            or arrayExists(value -> hex(SHA256(value)) = {user:String}, mapValues(tags))
+        """,
+        bound,
+        WAITING,
+    )
+    days = len(reopen)
+    connection.insert(
+        "user_days_done",
+        {"day": reopen, "hours_version": [0] * days, "version": [version] * days},
+    )
+    connection.command(
+        "alter table taximeter.users_daily delete where hex(SHA256(user_id)) = {user:String}",
+        bound,
+        WAITING,
+    )
