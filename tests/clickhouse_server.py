@@ -22,6 +22,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 CONNECT: Callable[[str], Any] = connect  # chdb has no type hints
 
 NOT_SETTINGS = {
@@ -61,9 +66,13 @@ class Engine:
             connection = CONNECT(self._path)
             try:
                 self._set_up(connection, parameters)
+                query = parameters.get("query", "")
+                if query.startswith("INSERT INTO"):
+                    return self._insert(connection, query, body)
                 if body.startswith(b"INSERT INTO"):
-                    return self._insert(connection, body)
-                statement = "\n".join(filter(None, (parameters.get("query"), body.decode())))
+                    head, _, block = body.partition(b"\n")
+                    return self._insert(connection, head.decode(), block)
+                statement = "\n".join(filter(None, (query, body.decode())))
                 answer = connection.query(statement, "TabSeparated", params=bound)
                 return bytes(answer.bytes() or b"")
             finally:
@@ -76,9 +85,8 @@ class Engine:
             if name not in NOT_SETTINGS and not name.startswith("param_"):
                 connection.query(f"set {name} = '{value}'", "TabSeparated")
 
-    def _insert(self, connection: Any, body: bytes) -> bytes:
-        statement, _, block = body.partition(b"\n")
-        head, _, form = statement.decode().rpartition("FORMAT")
+    def _insert(self, connection: Any, statement: str, block: bytes) -> bytes:
+        head, _, form = statement.rpartition("FORMAT")
         with tempfile.NamedTemporaryFile(suffix=".block") as file:
             file.write(block)
             file.flush()
@@ -92,6 +100,8 @@ def server(engine: Engine) -> Starlette:
         encoding = request.headers.get("content-encoding", "")
         if encoding == "gzip":
             body = zlib.decompress(body, 16 + zlib.MAX_WBITS)
+        elif encoding == "zstd":
+            body = zstd.decompress(body)
         elif encoding == "lz4":
             body = lz4.frame.decompress(body)
         try:

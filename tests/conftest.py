@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 from hypothesis import settings
 
-from stores import empty
+from stores import empty, keep_for_ever
 from taximeter_collector.store import Store
+
+SERVER = Path(__file__).parent / "clickhouse_server.py"
+PATIENCE_S = 60
 
 # The same examples everywhere, and no time limit: machines differ.
 settings.register_profile("taximeter", deadline=None, derandomize=True)
@@ -25,11 +33,32 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened_store(store_path: Path) -> Iterator[Store]:
     """Open the one embedded store that a process may hold."""
     opened = Store(f"chdb://{store_path}")
-    # Tests speak of fixed days, which must not age out of the table.
-    for table in ("calls", "spend_hourly", "latency_hourly", "spend_daily", "users_daily"):
-        opened._connection.command(f"alter table taximeter.{table} remove ttl")
+    keep_for_ever(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def clickhouse(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Give a server's process and address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([sys.executable, SERVER, tmp_path / "clickhouse", str(port)])
+    end = time.monotonic() + PATIENCE_S
+    while not _answers(f"http://127.0.0.1:{port}/ping"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    yield process, f"clickhouse://default@127.0.0.1:{port}"
+    process.terminate()
+    process.wait(PATIENCE_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return urllib3.PoolManager(retries=False).request("GET", url).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
 
 
 @pytest.fixture

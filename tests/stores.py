@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from taximeter_collector.store import Store
+from taximeter_collector.store.keeping import ROLLUPS
 
 TABLES = (
     "calls",
@@ -25,3 +26,9 @@ TABLES = (
 def empty(store: Store) -> None:
     for table in TABLES:
         store._connection.command(f"truncate table taximeter.{table}")
+
+
+def keep_for_ever(store: Store) -> None:
+    """Let no row age out: tests speak of fixed days."""
+    for table in ("calls", *ROLLUPS):
+        store._connection.command(f"alter table taximeter.{table} remove ttl")

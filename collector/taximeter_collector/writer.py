@@ -22,7 +22,8 @@ from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_se
 from taximeter_collector.otlp import Window
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Retention, RowsRefused, Store, StoreError, StoreUnavailable
-from taximeter_collector.store.incoming import MOST_TOKENS, PricedKey, PriceKey
+from taximeter_collector.store.incoming import MOST_TOKENS
+from taximeter_collector.store.staging import PricedKey, PriceKey
 
 log = logging.getLogger(__name__)
 
@@ -125,9 +126,7 @@ class Writer:
             self._set_aside(path)
             return
         book = self._prices()
-        plain, others, losses = _sorted(
-            segment, self._how_late, by_the_engine=self._store.reads_files
-        )
+        plain, others, losses = _sorted(segment, self._how_late)
         left = self._left_by_the_engine(plain, book)
         others += [plain[number] for number in left]
         # What has no price comes first, so that no sum looks complete before it is.
@@ -214,7 +213,7 @@ class Writer:
 
 
 def _sorted(
-    segment: Segment, how_late: timedelta, *, by_the_engine: bool
+    segment: Segment, how_late: timedelta
 ) -> tuple[list[Received], list[Received], list[Loss]]:
     """Return the spans for the engine, those for Python, and what senders could not deliver."""
     plain: list[Received] = []
@@ -227,7 +226,7 @@ def _sorted(
         if LOST.encode() in body:
             losses += otlp.losses(otlp.parse(body), window)
         for envelope in envelopes(body):
-            if by_the_engine and envelope.scope == OURS and MARKERS[0] in envelope.raw:
+            if envelope.scope == OURS and MARKERS[0] in envelope.raw:
                 plain.append(Received(envelope, window))
             elif any(marker in envelope.raw for marker in MARKERS):
                 others.append(Received(envelope, window))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +36,16 @@ BOOK = PriceBook(
 PLAIN: dict[str, Any] = {"taximeter.usage.source": "reported", "http.response.status_code": 200}
 
 
+@pytest.fixture(params=["embedded", "server"])
+def store_of_any_kind(request: pytest.FixtureRequest) -> Iterator[Store]:
+    if request.param == "embedded":
+        yield request.getfixturevalue("store")
+    else:
+        store = Store(request.getfixturevalue("clickhouse")[1])
+        yield store
+        store.close()
+
+
 def in_envelopes(*spans: Span, **resource: Any) -> list[Envelope]:
     message = request(*spans, scope="taximeter", resource=resource or None)
     return list(envelopes(message.SerializeToString()))
@@ -66,7 +76,8 @@ def by_python(one: Envelope) -> tuple[Call, Priced]:
     return call, as_stored(BOOK.priced(call))
 
 
-def test_a_plain_call_is_the_engines(store: Store, tmp_path: Path) -> None:
+def test_a_plain_call_is_the_engines(store_of_any_kind: Store, tmp_path: Path) -> None:
+    store = store_of_any_kind
     spans = in_envelopes(
         span({**PLAIN, "gen_ai.usage.cache_read.input_tokens": 400}),
         **{"service.name": "webapp", "deployment.environment.name": "prod"},
@@ -143,7 +154,10 @@ def test_a_span_outside_the_accepted_time_or_without_an_id_is_left(
     assert taken(store, in_envelopes(late, nameless, doubled), tmp_path) == [0, 1, 2]
 
 
-def test_thousands_of_calls_of_any_sort_come_out_the_same(store: Store, tmp_path: Path) -> None:
+def test_thousands_of_calls_of_any_sort_come_out_the_same(
+    store_of_any_kind: Store, tmp_path: Path
+) -> None:
+    store = store_of_any_kind
     dice = random.Random(11)
     spans = in_envelopes(*(some_span(dice, number) for number in range(4_000)))
 

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from builders import NOON, costing
+from stores import keep_for_ever
 from taximeter_collector.store import Dimension, Period, Retention, Store, StoreError
 from taximeter_collector.store.connection import Connection
 
@@ -20,7 +21,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def keeping(store: Store) -> Iterator[Store]:
     yield store
-    store.keep(Retention())
+    keep_for_ever(store)
 
 
 def by_user(store: Store) -> dict[str, Decimal]:

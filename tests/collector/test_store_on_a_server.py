@@ -1,18 +1,12 @@
 from __future__ import annotations
 
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-import urllib3
 
 import taximeter_collector.store.store
 from builders import NOON, costing, unpriced
@@ -29,36 +23,15 @@ from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.rollups import REFRESH_DAYS, REFRESH_HOURS
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
-SERVER = Path(__file__).parents[1] / "clickhouse_server.py"
 PATIENCE_S = 60
 
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, SERVER, tmp_path, str(port)])
-    end = time.monotonic() + PATIENCE_S
-    while not answers(f"http://127.0.0.1:{port}/ping"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    yield process, f"clickhouse://default@127.0.0.1:{port}"
-    process.terminate()
-    process.wait(PATIENCE_S)
-
-
-def answers(url: str) -> bool:
-    try:
-        return urllib3.PoolManager(retries=False).request("GET", url).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
+Server = tuple[subprocess.Popen[bytes], str]
 
 
 def test_a_server_answers_like_the_embedded_engine(
-    server: tuple[subprocess.Popen[bytes], str],
+    clickhouse: Server,
 ) -> None:
-    process, url = server
+    process, url = clickhouse
     store = Store(url)
     rows = [costing("1.5", feature="a", user_id="ada"), costing("2", feature="b"), unpriced()]
 
@@ -88,10 +61,10 @@ def test_a_server_answers_like_the_embedded_engine(
 
 
 def test_a_store_of_the_first_program_goes_on_with_its_rollups(
-    server: tuple[subprocess.Popen[bytes], str], monkeypatch: pytest.MonkeyPatch
+    clickhouse: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taximeter_collector.store.store, "MOST_SECONDS", 0)
-    connection = Connection(server[1])
+    connection = Connection(clickhouse[1])
     first = list(schema._migrations())
     with patch.object(schema, "_migrations", lambda: (one for one in first if one[0] < 8)):
         schema.migrate(connection)
@@ -106,7 +79,7 @@ def test_a_store_of_the_first_program_goes_on_with_its_rollups(
     connection.insert("days_done", {"day": [day], "hours_version": [2], "version": [3]})
     connection.close()
 
-    store = Store(server[1])
+    store = Store(clickhouse[1])
     assert store.refresh() == 0
     store._connection.command("truncate table taximeter.calls")
     assert store.spend(NOVEMBER)[0].cost == Decimal("2.5")
@@ -118,9 +91,9 @@ def test_a_store_of_the_first_program_goes_on_with_its_rollups(
 
 
 def test_no_refresh_ends_an_hour_while_rows_of_another_process_may_come(
-    server: tuple[subprocess.Popen[bytes], str], monkeypatch: pytest.MonkeyPatch
+    clickhouse: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, url = server
+    _, url = clickhouse
     writer, refresher = Store(url), Store(url)
     insert = writer._connection.insert
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import queue
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +18,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Ope
 
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 READERS = 2
+FASTEST = 1
 MOST_SECONDS = 60
 """How long a server may take for a statement."""
 REASON = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)")
@@ -103,6 +110,14 @@ class Connection:
                 database="taximeter",
                 column_oriented=True,
                 settings=settings,
+            )
+
+    def send(self, path: Path, table: str, form: str, settings: Mapping[str, Any]) -> None:
+        """Insert a file in one of the engine's formats, over the network."""
+        block = zstd.compress(path.read_bytes(), FASTEST)
+        with store_errors():
+            self._writer.raw_insert(
+                table, insert_block=block, fmt=form, compression="zstd", settings=dict(settings)
             )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Spans that the embedded engine decodes and prices by itself, many times faster than Python.
+"""Spans that the engine decodes and prices by itself, many times faster than Python.
 
 Only what is plain is left to it: calls of our own instrumentation that are nothing but text, with
 reported usage, labels of plain signs and a rate card for each. Its rules are the tables of
@@ -8,19 +8,13 @@ reported usage, labels of plain signs and a rate card for each. Its rules are th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from importlib.resources import files
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from taximeter_collector import contract
-from taximeter_collector.calls import Rates
 from taximeter_collector.labels import LONGEST, PLAIN
-from taximeter_collector.otlp import Window
-from taximeter_collector.store.connection import Connection
 
-SCHEMA: Final = files(__package__).joinpath("incoming.proto")
+SCHEMA: Final = files(__package__).joinpath("incoming.proto").read_text("utf-8")
 STRUCTURE: Final = (
     "trace_id String, span_id String, parent_span_id String, start UInt64, end UInt64, "
     "attributes Nested(key String, value Tuple(string_value String, bool_value Bool, "
@@ -30,8 +24,6 @@ STRUCTURE: Final = (
     "service String, environment String, number UInt32"
 )
 MOST_TOKENS: Final = 100_000_000
-DEAREST: Final = Decimal("0.001")
-"""US dollars a token; with the tokens' bound it keeps sums within the column."""
 KEY: Final = (
     "provider",
     "server_address",
@@ -48,98 +40,6 @@ TEXT_TOKENS: Final = (
     "output_tokens",
     "reasoning_tokens",
 )
-
-
-class PriceKey(NamedTuple):
-    """What the price of a token depends on."""
-
-    provider: str
-    server_address: str
-    request_model: str
-    model: str
-    service_tier: str
-    batch: bool
-    day: date
-
-
-class PricedKey(NamedTuple):
-    """The rates of a key for requests with more than `above` and at most `upto` input tokens."""
-
-    key: PriceKey
-    above: int
-    upto: int
-    most_output: int
-    """0 where the model has no rate for output tokens."""
-    rate_card: str
-    rates: Rates
-
-
-def decode(connection: Connection, path: Path, window: Window) -> None:
-    """Read a file of spans into the table `incoming`, one row each."""
-    connection.command(
-        f"create or replace table taximeter.incoming engine = Memory as {_decoder(path)}",
-        {"start": window.start, "end": window.end},
-        settings={"format_schema": f"{SCHEMA}:Span"},
-    )
-
-
-def price_keys(connection: Connection) -> list[PriceKey]:
-    rows = connection.read(
-        f"select distinct {', '.join(KEY)} from taximeter.incoming where is_plain"  # noqa: S608
-    ).result_rows
-    return [PriceKey(*row) for row in rows]
-
-
-def keep_rates(connection: Connection, priced: Sequence[PricedKey]) -> None:
-    """Put rates beside `incoming`; those that could overflow a sum are left to Python."""
-    connection.command("truncate table taximeter.incoming_rates")
-    fits = [one for one in priced if max(one.rates.input, one.rates.output) <= DEAREST]
-    if not fits:
-        return
-    columns: dict[str, list[object]] = {
-        name: [one.key[number] for one in fits] for number, name in enumerate(KEY)
-    }
-    for name in ("above", "upto", "most_output", "rate_card"):
-        columns[name] = [getattr(one, name) for one in fits]
-    for name in ("input", "cached_input", "cache_write", "output"):
-        columns[f"price_{name}"] = [getattr(one.rates, name) for one in fits]
-    connection.insert("incoming_rates", columns)
-
-
-def hours(connection: Connection) -> list[datetime]:
-    rows = connection.read(f"select distinct toStartOfHour(ts) {PRICED}").result_rows
-    return [hour for (hour,) in rows]
-
-
-def take(
-    connection: Connection, *, token: str, revision: int, book_version: str, now: datetime
-) -> None:
-    """Insert the plain calls that have rates."""
-    names = ", ".join(INSERTED)
-    connection.command(
-        f"insert into taximeter.calls ({names}) select {', '.join(INSERTED.values())} {PRICED}",
-        {"revision": revision, "book_version": book_version, "now": now},
-        settings={
-            "insert_deduplication_token": token,
-            "max_insert_block_size": 1_000_000,
-            "max_threads": 1,
-        },
-    )
-
-
-def numbers_left(connection: Connection) -> list[int]:
-    """Return the numbers of the spans that Python must decode."""
-    rows = connection.read(
-        f"select number from taximeter.incoming where number not in (select number {PRICED})"  # noqa: S608
-    ).result_rows
-    return [number for (number,) in rows]
-
-
-PRICED: Final = f"""
-from taximeter.incoming as incoming
-inner join taximeter.incoming_rates as rates using ({", ".join(KEY)})
-where is_plain and input_tokens > above and input_tokens <= upto and output_tokens <= most_output
-"""
 
 
 def _text(key: str) -> str:
@@ -222,7 +122,7 @@ INSERTED: Final[Mapping[str, str]] = {
 }
 
 
-def _decoder(path: Path) -> str:
+def _decoded() -> str:
     whole_keys = [*contract.COUNTS, *contract.TOKENS]
     answer, server = contract.RESPONSE_ID, "server.address"
     is_own = " or ".join(f"endsWith({_text(server)}, '{end}')" for end in contract.OWN_IDS)
@@ -252,7 +152,6 @@ def _decoder(path: Path) -> str:
         f"{_double(contract.TIME_TO_FIRST_CHUNK)} >= 0",
         f"{_double(contract.TIME_TO_FIRST_CHUNK)} < 65536",
         f"{_whole(contract.TIME_TO_FIRST_CHUNK)} = 0",
-        "ts >= {start:DateTime64(3, 'UTC')} and ts < {end:DateTime64(3, 'UTC')}",
     ]
     columns = [f"{sql} as {name}" for name, sql in OF_ATTRIBUTES.items()]
     return f"""
@@ -283,5 +182,8 @@ def _decoder(path: Path) -> str:
             spans.environment as environment,
             number,
             {" and ".join(conditions)} as is_plain
-        from file('{path}', 'Protobuf', '{STRUCTURE}') as spans
-    """  # noqa: S608 names of ours
+    """
+
+
+DECODED: Final = _decoded()
+"""A select of what spans say, from a table of them that is called `spans`."""

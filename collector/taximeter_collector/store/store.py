@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -15,12 +15,11 @@ from urllib.parse import urlsplit
 
 from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.otlp import Window
-from taximeter_collector.store import incoming
 from taximeter_collector.store.backup import read_tables, write_tables
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import MOST_SECONDS, Connection
+from taximeter_collector.store.errors import StoreError, StoreUnavailable
 from taximeter_collector.store.focus import Format, focus
-from taximeter_collector.store.incoming import PricedKey, PriceKey
 from taximeter_collector.store.keeping import Retention, calls_of, clear_old_ids, forget, keep
 from taximeter_collector.store.numbers import Numbers
 from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
@@ -47,6 +46,7 @@ from taximeter_collector.store.rollups import mark, refresh_days, refresh_hours,
 from taximeter_collector.store.schema import migrate
 from taximeter_collector.store.scopes import spent
 from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend
+from taximeter_collector.store.staging import PricedKey, PriceKey, Staging
 from taximeter_collector.store.traffic import (
     Traffic,
     last_call_at,
@@ -93,6 +93,7 @@ class Store:
         migrate(self._connection)
         self._numbers = Numbers(self._last_number())
         self._writer = secrets.token_hex(8)
+        self._staging = Staging(self._connection, self._writer, reads_files=self.reads_files)
         self._adding = threading.RLock()
         self._refreshing = threading.Lock()
 
@@ -115,31 +116,24 @@ class Store:
 
     @property
     def reads_files(self) -> bool:
-        """Whether the engine runs here, so that it can decode spans from a file."""
+        """Whether the engine runs here, so that it reads our files."""
         return self.url.startswith("chdb:")
 
     def stage_spans(
         self, path: Path, window: Window, rates: Callable[[PriceKey], Iterable[PricedKey]]
     ) -> list[int]:
         """Read a file of spans for `add_staged`; return the numbers of those left to Python."""
-        incoming.decode(self._connection, path, window)
-        keys = incoming.price_keys(self._connection)
-        incoming.keep_rates(self._connection, [one for key in keys for one in rates(key)])
-        return incoming.numbers_left(self._connection)
+        self._staging.decode(path, window)
+        self._staging.keep_rates([one for key in self._staging.price_keys() for one in rates(key)])
+        return self._staging.numbers_left()
 
     def add_staged(self, *, token: str, book_version: str, now: datetime) -> None:
         """Keep the plain calls that `stage_spans` read last; for `token` see `add`."""
-        hours = incoming.hours(self._connection)
+        hours = self._staging.hours()
         if not hours:
             return
         with self._changing(hours) as revision:
-            incoming.take(
-                self._connection,
-                token=token,
-                revision=revision,
-                book_version=book_version,
-                now=now,
-            )
+            self._staging.take(token=token, revision=revision, book_version=book_version, now=now)
 
     def add_losses(self, losses: Sequence[Loss]) -> None:
         """Keep what apps say they could not deliver; the same told again counts once."""
@@ -273,6 +267,8 @@ class Store:
         return bool(self._connection.read("select 1").result_rows)
 
     def close(self) -> None:
+        with suppress(StoreError, StoreUnavailable):
+            self._staging.close()
         self._connection.close()
 
     @contextmanager

@@ -1,0 +1,176 @@
+"""Tables of one writer, where the engine decodes a segment's spans and joins them with rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from taximeter_collector.calls import Rates
+from taximeter_collector.otlp import Window
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.incoming import DECODED, INSERTED, KEY, SCHEMA, STRUCTURE
+
+DEAREST: Final = Decimal("0.001")
+"""US dollars a token; with the tokens' bound it keeps sums within the column."""
+DECODING: Final = {
+    "format_schema_source": "string",
+    "format_schema": SCHEMA,
+    "format_schema_message_name": "Span",
+}
+LEFT_OVER_AFTER_S: Final = 86_400
+"""Age of another writer's tables that are dropped; one that lives makes its own anew."""
+RATES: Final = """
+    provider String,
+    server_address String,
+    request_model String,
+    model String,
+    service_tier String,
+    batch Bool,
+    day Date,
+    above Int64,
+    upto Int64,
+    most_output Int64,
+    rate_card String,
+    price_input Decimal(18, 12),
+    price_cached_input Decimal(18, 12),
+    price_cache_write Decimal(18, 12),
+    price_output Decimal(18, 12)
+"""
+
+
+class PriceKey(NamedTuple):
+    """What the price of a token depends on."""
+
+    provider: str
+    server_address: str
+    request_model: str
+    model: str
+    service_tier: str
+    batch: bool
+    day: date
+
+
+class PricedKey(NamedTuple):
+    """The rates of a key for requests with more than `above` and at most `upto` input tokens."""
+
+    key: PriceKey
+    above: int
+    upto: int
+    most_output: int
+    """0 where the model has no rate for output tokens."""
+    rate_card: str
+    rates: Rates
+
+
+class Staging:
+    """One segment at a time: decoded, then joined with rates, then taken into the calls."""
+
+    def __init__(self, connection: Connection, writer: str, *, reads_files: bool) -> None:
+        self._connection = connection
+        self._reads_files = reads_files
+        self._calls, self._spans, self._decoder, self._rates = (
+            f"taximeter.incoming_{writer}{part}" for part in ("", "_spans", "_decoder", "_rates")
+        )
+        self._window: dict[str, Any] = {}
+        self._drop_leftovers()
+
+    def decode(self, path: Path, window: Window) -> None:
+        """Read a file of spans, one row each."""
+        self._window = {"start": window.start, "end": window.end}
+        self._make()
+        self._connection.command(f"truncate table {self._calls}")
+        if self._reads_files:
+            source = f"file('{path}', 'Protobuf', '{STRUCTURE}')"
+            self._connection.command(
+                f"insert into {self._calls} {DECODED} from {source} as spans", settings=DECODING
+            )
+        else:
+            self._connection.send(path, self._spans, "Protobuf", DECODING)
+
+    def price_keys(self) -> list[PriceKey]:
+        sql = f"select distinct {', '.join(KEY)} from {self._calls} where is_plain"  # noqa: S608
+        return [PriceKey(*row) for row in self._connection.read(sql).result_rows]
+
+    def keep_rates(self, priced: Sequence[PricedKey]) -> None:
+        """Put rates beside the spans; those that could overflow a sum are left to Python."""
+        self._connection.command(f"truncate table {self._rates}")
+        fits = [one for one in priced if max(one.rates.input, one.rates.output) <= DEAREST]
+        if not fits:
+            return
+        columns: dict[str, list[object]] = {
+            name: [one.key[number] for one in fits] for number, name in enumerate(KEY)
+        }
+        for name in ("above", "upto", "most_output", "rate_card"):
+            columns[name] = [getattr(one, name) for one in fits]
+        for name in ("input", "cached_input", "cache_write", "output"):
+            columns[f"price_{name}"] = [getattr(one.rates, name) for one in fits]
+        self._connection.insert(self._rates.partition(".")[2], columns)
+
+    def hours(self) -> list[datetime]:
+        sql = f"select distinct toStartOfHour(ts) {self._priced}"
+        return [hour for (hour,) in self._connection.read(sql, self._window).result_rows]
+
+    def numbers_left(self) -> list[int]:
+        """Return the numbers of the spans that Python must decode."""
+        sql = f"select number from {self._calls} where number not in (select number {self._priced})"  # noqa: S608
+        return [number for (number,) in self._connection.read(sql, self._window).result_rows]
+
+    def take(self, *, token: str, revision: int, book_version: str, now: datetime) -> None:
+        """Insert the plain calls that have rates."""
+        names = ", ".join(INSERTED)
+        self._connection.command(
+            f"insert into taximeter.calls ({names}) "
+            f"select {', '.join(INSERTED.values())} {self._priced}",
+            {**self._window, "revision": revision, "book_version": book_version, "now": now},
+            settings={
+                "insert_deduplication_token": token,
+                "max_insert_block_size": 1_000_000,
+                "max_threads": 1,
+            },
+        )
+
+    def close(self) -> None:
+        for table in (self._decoder, self._calls, self._spans, self._rates):
+            self._connection.command(f"drop table if exists {table}")
+
+    def _make(self) -> None:
+        for statement in (
+            f"create table if not exists {self._spans} ({STRUCTURE}) engine = Null",
+            f"create table if not exists {self._calls} engine = Memory "
+            f"empty as {DECODED} from {self._spans} as spans",
+            f"create table if not exists {self._rates} ({RATES}) engine = Memory",
+        ):
+            self._connection.command(statement)
+        if not self._reads_files:
+            self._connection.command(
+                f"create materialized view if not exists {self._decoder} to {self._calls} "
+                f"as {DECODED} from {self._spans} as spans"
+            )
+
+    def _drop_leftovers(self) -> None:
+        age_s = 0 if self._reads_files else LEFT_OVER_AFTER_S
+        rows = self._connection.read(
+            r"""
+            select name
+            from system.tables
+            where database = 'taximeter' and name like 'incoming\_%'
+                and metadata_modification_time <= now() - {age_s:UInt32}
+            order by engine = 'MaterializedView' desc
+            """,
+            {"age_s": age_s},
+        ).result_rows
+        for (name,) in rows:
+            self._connection.command(f"drop table if exists taximeter.{name}")
+
+    @property
+    def _priced(self) -> str:
+        return f"""
+            from {self._calls} as incoming
+            inner join {self._rates} as rates using ({", ".join(KEY)})
+            where is_plain
+                and ts >= {{start:DateTime64(3, 'UTC')}} and ts < {{end:DateTime64(3, 'UTC')}}
+                and input_tokens > above and input_tokens <= upto and output_tokens <= most_output
+        """
