@@ -48,10 +48,12 @@ def start_of(raw: bytes) -> int:
 
 def write_spans(file: IO[bytes], spans: Iterable[Envelope]) -> None:
     """Write a message of `store/incoming.proto` for each span, numbered from 0."""
-    for number, one in enumerate(spans):
-        service, environment = (one.resource.get(name, "") for name in ("service", "environment"))
-        message = one.raw + _added(service, environment) + NUMBER + _varint(number)
-        file.write(_varint(len(message)) + message)
+    parts: list[bytes] = []
+    for number, (resource, _, raw) in enumerate(spans):
+        added = _added(resource.get("service", ""), resource.get("environment", ""))
+        end = NUMBER + _varint(number)
+        parts += (_varint(len(raw) + len(added) + len(end)), raw, added, end)
+    file.write(b"".join(parts))
 
 
 @lru_cache(maxsize=256)

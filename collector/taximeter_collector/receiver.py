@@ -8,7 +8,7 @@ import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -99,25 +99,21 @@ class Seen:
         self._most = most
         self._digests: OrderedDict[bytes, None] = OrderedDict()
 
-    def __contains__(self, body: bytes) -> bool:
-        return _digest(body) in self._digests
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._digests
 
-    def add(self, body: bytes) -> None:
-        self._digests[_digest(body)] = None
+    def add(self, digest: bytes) -> None:
+        self._digests[digest] = None
         if len(self._digests) > self._most:
             self._digests.popitem(last=False)
-
-
-def _digest(body: bytes) -> bytes:
-    return blake2b(body, digest_size=16).digest()
 
 
 async def _keep(
     journal: Journal, seen: Seen, body: bytes, how_late: timedelta
 ) -> ExportTraceServiceResponse:
     now = datetime.now(UTC)
-    refusals = await asyncio.to_thread(_refusals, body, otlp.Window.at(now, how_late))
-    if body in seen:
+    refusals, digest = await asyncio.to_thread(_judged, body, otlp.Window.at(now, how_late))
+    if digest in seen:
         REPEATED.inc()
     elif may_be_a_call(body):
         try:
@@ -126,7 +122,7 @@ async def _keep(
             raise Refused(429, f"the journal is full: {error}") from error
         except OSError as error:
             raise Refused(503, f"the journal's disk refuses: {error.strerror}") from error
-        seen.add(body)
+        seen.add(digest)
     answer = ExportTraceServiceResponse()
     for reason, spans in refusals.items():
         REFUSED_SPANS.labels(reason.partition(",")[0]).inc(spans)
@@ -138,7 +134,8 @@ async def _keep(
     return answer
 
 
-def _refusals(body: bytes, window: otlp.Window) -> Counter[str]:
+def _judged(body: bytes, window: otlp.Window) -> tuple[Counter[str], bytes]:
+    """Return which spans are refused and why, and what tells the request from others."""
     try:
         spans = [one.raw for one in envelopes(body)]
         starts = [start_of(raw) for raw in spans if may_be_a_call(raw)]
@@ -147,7 +144,7 @@ def _refusals(body: bytes, window: otlp.Window) -> Counter[str]:
     if len(spans) > MOST_SPANS:
         raise Refused(413, f"{len(spans)} spans in one request: send at most {MOST_SPANS}")
     SPANS.inc(len(spans))
-    return otlp.refusals(starts, window)
+    return otlp.refusals(starts, window), sha256(body).digest()
 
 
 def _media_type(request: Request) -> str:
