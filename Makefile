@@ -13,8 +13,11 @@ demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the pag
 serve: $(READY)  ## the service on this machine
 	$(BIN)/taximeter serve
 
+IN_A_CLUSTER := $(addprefix tests/collector/test_,store.py keeping.py exactness.py incoming.py)
+
 test: check browser  ## all checks and all tests
 	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --cluster -k "not embedded" $(IN_A_CLUSTER)
 
 check: $(READY)  ## what needs no test run
 	$(BIN)/ruff check .

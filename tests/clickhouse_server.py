@@ -1,10 +1,13 @@
 """A ClickHouse server as far as clickhouse-connect can tell: HTTP in front of the embedded engine.
 
-Run as `python clickhouse_server.py PATH PORT`; one process holds one engine.
+Run as `python clickhouse_server.py PATH PORT [CONFIG]`; one process holds one engine. It has no
+Keeper and no other server: what is to be done on a cluster is done here, and what is to be
+replicated is not.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 import threading
@@ -29,6 +32,8 @@ else:
 
 CONNECT: Callable[[str], Any] = connect  # chdb has no type hints
 
+ON_CLUSTER = re.compile(r"\bON CLUSTER '\w+'")
+REPLICATED = re.compile(r"\bENGINE = Replicated(\w*MergeTree)\('[^']*', '[^']*'(?:, (\w+))?\)")
 NOT_SETTINGS = {
     "query",
     "database",
@@ -73,6 +78,7 @@ class Engine:
                     head, _, block = body.partition(b"\n")
                     return self._insert(connection, head.decode(), block)
                 statement = "\n".join(filter(None, (query, body.decode())))
+                statement = alone(statement)
                 answer = connection.query(statement, "TabSeparated", params=bound)
                 return bytes(answer.bytes() or b"")
             finally:
@@ -92,6 +98,13 @@ class Engine:
             file.flush()
             connection.query(f"{head} from infile '{file.name}' format {form}", "TabSeparated")
         return b""
+
+
+def alone(statement: str) -> str:
+    """Return a statement for a cluster as one server without a Keeper can do it."""
+    statement = ON_CLUSTER.sub("", statement)
+    statement = REPLICATED.sub(lambda engine: f"ENGINE = {engine[1]}({engine[2] or ''})", statement)
+    return statement.replace(" replicated_", " non_replicated_")
 
 
 def server(engine: Engine) -> Starlette:
@@ -122,4 +135,5 @@ def server(engine: Engine) -> Starlette:
 
 if __name__ == "__main__":
     Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
-    uvicorn.run(server(Engine(sys.argv[1])), port=int(sys.argv[2]), log_level="warning")
+    config = f"?config-file={sys.argv[3]}" if len(sys.argv) > 3 else ""
+    uvicorn.run(server(Engine(sys.argv[1] + config)), port=int(sys.argv[2]), log_level="warning")

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import urllib3
@@ -17,11 +19,16 @@ from stores import empty, keep_for_ever
 from taximeter_collector.store import Store
 
 SERVER = Path(__file__).parent / "clickhouse_server.py"
+CLUSTER = Path(__file__).parent / "cluster.xml"
 PATIENCE_S = 60
 
 # The same examples everywhere, and no time limit: machines differ.
 settings.register_profile("taximeter", deadline=None, derandomize=True)
 settings.load_profile("taximeter")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", action="store_true", help="put the store into a cluster")
 
 
 @pytest.fixture(scope="session")
@@ -30,21 +37,38 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def opened_store(store_path: Path) -> Iterator[Store]:
-    """Open the one embedded store that a process may hold."""
-    opened = Store(f"chdb://{store_path}")
-    keep_for_ever(opened)
-    yield opened
-    opened.close()
+def opened_store(
+    store_path: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Store]:
+    """Open the one embedded store that a process may hold, or one of a cluster."""
+    if pytestconfig.getoption("cluster"):
+        # One process is all there is: its marks hold no longer than an embedded store's.
+        with (
+            patch("taximeter_collector.store.store.MOST_SECONDS", 0),
+            _server(tmp_path_factory.mktemp("cluster"), CLUSTER) as (_, url),
+            closing(Store(url, cluster="meters")) as opened,
+        ):
+            keep_for_ever(opened)
+            yield opened
+        return
+    with closing(Store(f"chdb://{store_path}")) as opened:
+        keep_for_ever(opened)
+        yield opened
 
 
 @pytest.fixture
 def clickhouse(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Give a server's process and address."""
+    with _server(tmp_path / "clickhouse") as server:
+        yield server
+
+
+@contextmanager
+def _server(folder: Path, *config: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, SERVER, tmp_path / "clickhouse", str(port)])
+    process = subprocess.Popen([sys.executable, SERVER, folder, str(port), *config])
     end = time.monotonic() + PATIENCE_S
     while not _answers(f"http://127.0.0.1:{port}/ping"):
         assert time.monotonic() < end

@@ -23,12 +23,14 @@ TABLES = (
 )
 
 
-def empty(store: Store) -> None:
-    for table in TABLES:
-        store._connection.command(f"truncate table taximeter.{table}")
+def empty(store: Store, *tables: str) -> None:
+    """Empty the tables named, or all."""
+    for table in tables or TABLES:
+        database = store._connection.shard_database
+        store._connection.command(f"truncate table {database}.{table}")
 
 
 def keep_for_ever(store: Store) -> None:
     """Let no row age out: tests speak of fixed days."""
     for table in ("calls", *ROLLUPS):
-        store._connection.command(f"alter table taximeter.{table} remove ttl")
+        store._connection.alter(table, "remove ttl")

@@ -47,7 +47,7 @@ class Service:
         prices = LiveFile(settings.prices, book_with)
         _make_folder(settings)
         self._state = State(settings.state_url)
-        self._store = Store(settings.store_url)
+        self._store = Store(settings.store_url, settings.cluster)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
         self._writer = Writer(
             self._journal, self._store, prices.current, settings.retention.how_late

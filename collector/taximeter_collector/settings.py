@@ -44,6 +44,8 @@ class Settings(BaseModel):
     """Where the journal, the state and the embedded store lie."""
     store: str = ""
     """`chdb:///path` or `clickhouse://user:password@host:port`; empty: in the data directory."""
+    cluster: Annotated[str, Field(pattern=r"^\w*$")] = ""
+    """Name of the ClickHouse cluster, as its servers call it; empty: one server."""
     budgets: Path = Path("budgets.yaml")
     """Budgets as code; a missing file means no budgets."""
     prices: Path = Path("prices.yaml")
@@ -135,6 +137,15 @@ class Settings(BaseModel):
                     f"{PREFIX}HOST={self.host} is reachable by others: "
                     f"set {PREFIX}{name.upper()} (or listen on 127.0.0.1)"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _cluster_is_of_servers(self) -> Self:
+        if self.cluster and not self.store.startswith("clickhouse:"):
+            raise ValueError(
+                f"{PREFIX}CLUSTER={self.cluster}: give the address of one of its servers "
+                f"in {PREFIX}STORE, like clickhouse://user:password@host:port"
+            )
         return self
 
     @model_validator(mode="after")

@@ -59,9 +59,10 @@ def test_calls_that_are_kept_for_shorter_go_and_their_sums_stay(keeping: Store) 
     keeping.refresh()
 
     keeping.keep(Retention(calls=30))
-    keeping._connection.command("optimize table taximeter.calls final")
+    connection = keeping._connection
+    connection.command(f"optimize table {connection.shard_database}.calls final")
 
-    left = keeping._connection.read("select count() from taximeter.calls").result_rows
+    left = connection.read("select count() from taximeter.calls").result_rows
     assert left == [(1,)]
     assert keeping.spend(Period(today - 100 * DAY, today + DAY))[0].cost == 3
 

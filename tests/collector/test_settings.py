@@ -44,6 +44,8 @@ def test_variables_of_others_and_of_the_apps_side_are_left_alone() -> None:
         ({"TAXIMETER_SERVER_DATA_DIR": "a#b"}, ["DATA_DIR='a#b'", "without ?, # and %"]),
         ({"TAXIMETER_SERVER_LOG_LEVEL": "loud"}, ["LOG_LEVEL='loud'", "'debug'"]),
         ({"TAXIMETER_SERVER_READ_TOKEN_FILE": "/nowhere"}, ["_FILE=/nowhere", "readable file"]),
+        ({"TAXIMETER_SERVER_CLUSTER": "x"}, ["CLUSTER=x", "TAXIMETER_SERVER_STORE"]),
+        ({"TAXIMETER_SERVER_CLUSTER": "a'b"}, ["CLUSTER=", "pattern"]),
         ({"TAXIMETER_SERVER_KEEP_DAYS": "1"}, ["KEEP_DAYS='1'", "2"]),
         ({"TAXIMETER_SERVER_KEEP_ROLLUP_DAYS": "400"}, ["KEEP_ROLLUP_DAYS=400", "KEEP_DAYS"]),
         ({"TAXIMETER_SERVER_HOST": "0.0.0.0"}, ["INGEST_TOKEN", "127.0.0.1"]),

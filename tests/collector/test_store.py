@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from builders import NOON, Rows, call, costing, unpriced
+from stores import empty
 from taximeter_collector.calls import CostStatus, Priced, Rates
 from taximeter_collector.store import (
     Dimension,
@@ -96,7 +97,7 @@ def test_a_late_call_reopens_its_hour_and_its_day(store: Store) -> None:
 def test_a_refresh_that_died_before_its_note_is_repeated_without_harm(store: Store) -> None:
     add(store, [costing("1")])
     store.refresh()
-    store._connection.command("truncate table taximeter.hours_done")
+    empty(store, "hours_done")
 
     assert store.spend(NOVEMBER)[0].cost == Decimal(1)
     store.refresh()
@@ -207,7 +208,7 @@ def test_the_users_of_days_that_are_over_come_from_a_rollup(store: Store) -> Non
     add(store, [costing("1", user_id="ada"), costing("2", user_id="bob"), costing("3")])
     from_rows = store.spend(NOVEMBER, [Dimension.USER])
     store.refresh()
-    store._connection.command("truncate table taximeter.calls")
+    empty(store, "calls")
 
     rows = store.spend(NOVEMBER, [Dimension.USER])
 
@@ -293,7 +294,7 @@ def test_traffic_latency_and_quality_of_a_period(store: Store, refreshed: bool) 
     )
     if refreshed:
         store.refresh()
-        store._connection.command("truncate table taximeter.calls")
+        empty(store, "calls")
 
     around = Period(NOON - timedelta(days=1), NOON + HOUR)
     traffic = store.traffic(around)
@@ -346,12 +347,12 @@ store.close()
 
 def test_a_store_of_a_newer_program_is_refused(store: Store) -> None:
     connection = store._connection
-    connection.insert("migrations", {"number": [999]})
+    connection.insert("migrations", {"number": [999]}, database=connection.shard_database)
     try:
         with pytest.raises(StoreError, match=r"schema 999.*upgrade Taximeter"):
             migrate(connection)
     finally:
-        connection.command("alter table taximeter.migrations delete where number = 999")
+        connection.alter("migrations", "delete where number = 999")
 
 
 def test_a_second_process_on_an_embedded_store_is_refused(store: Store) -> None:

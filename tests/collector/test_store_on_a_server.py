@@ -10,6 +10,7 @@ import pytest
 
 import taximeter_collector.store.store
 from builders import NOON, costing, unpriced
+from stores import empty
 from taximeter_collector.store import (
     Dimension,
     Period,
@@ -81,7 +82,7 @@ def test_a_store_of_the_first_program_goes_on_with_its_rollups(
 
     store = Store(clickhouse[1])
     assert store.refresh() == 0
-    store._connection.command("truncate table taximeter.calls")
+    empty(store, "calls")
     assert store.spend(NOVEMBER)[0].cost == Decimal("2.5")
     assert (store.quality(NOVEMBER).calls, store.traffic(NOVEMBER).calls) == (1, 1)
     store.add([costing("1")], token="one", book_version="b", now=NOON)

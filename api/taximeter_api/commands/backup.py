@@ -23,7 +23,7 @@ def backup() -> None:
     try:
         told = ask(settings, "POST", "/api/backup")
     except ServiceAway:
-        with closing(Store(settings.store_url)) as store:
+        with closing(Store(settings.store_url, settings.cluster)) as store:
             told = backups.back_up(store, settings, datetime.now(UTC)).told()
     _say(told)
 

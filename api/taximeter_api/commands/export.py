@@ -44,7 +44,7 @@ def export(
     try:
         unpriced_calls = _from_the_service(settings, words, out)
     except ServiceAway:
-        with closing(Store(settings.store_url)) as store, _written(out) as file:
+        with closing(Store(settings.store_url, settings.cluster)) as store, _written(out) as file:
             unpriced_calls = write_focus(store, period, scope, form.value, file)
     if unpriced_calls:
         typer.echo(f"{unpriced_calls:,} calls are left out: their price is not known", err=True)

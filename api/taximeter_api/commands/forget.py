@@ -21,6 +21,6 @@ def forget(user: Annotated[str, typer.Argument(help="As the app names the user."
     try:
         calls = ask(settings, "POST", "/api/forget", body={"user": user})["calls"]
     except ServiceAway:
-        with closing(Store(settings.store_url)) as store:
+        with closing(Store(settings.store_url, settings.cluster)) as store:
             calls = store.forget(user)
     typer.echo(f"{calls:,} calls name nobody now; backups and later calls are not changed")

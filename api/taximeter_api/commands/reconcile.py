@@ -34,7 +34,7 @@ def reconcile(
     first = month_of(month, now)
     with Console(stderr=True).status("reading OpenAI's usage and costs"):
         try:
-            with closing(Store(settings.store_url)) as store:
+            with closing(Store(settings.store_url, settings.cluster)) as store:
                 one = reconcile_month(store, settings, first, now)
                 told = as_json(one, revisions(store.reconciliations(first)))
         except StoreInUse:

@@ -78,7 +78,10 @@ def _looks_here(
     settings: Settings, from_: str, to: str, pairs: list[tuple[str, str]], *, dry_run: bool
 ) -> Iterator[dict[str, Any]]:
     book = book_with(settings.prices)
-    with closing(Store(settings.store_url)) as store, closing(Repricer(store, lambda: book)) as one:
+    with (
+        closing(Store(settings.store_url, settings.cluster)) as store,
+        closing(Repricer(store, lambda: book)) as one,
+    ):
         progress = one.start(
             days_of(from_, to), scope_of(pairs), asked_by=getpass.getuser(), dry_run=dry_run
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
@@ -23,6 +24,7 @@ READ_COLUMNS = (
     *PRICE_COLUMNS,
 )
 """What a call and its price are read back from."""
+Row = tuple[Call, Priced]
 PYTHONIC: Mapping[str, Callable[[Any], Any]] = {
     "ts": lambda moment: moment.replace(tzinfo=UTC),
     "attempt_statuses": tuple,
@@ -74,3 +76,20 @@ def call_and_price(row: Sequence[Any]) -> tuple[Call, Priced]:
     rates = None if of_rates["input"] is None else Rates(**of_rates)
     price = Priced(CostStatus(status), usd, reason, rate_card, rates, parts)
     return Call(**of_call, usage=usage), price
+
+
+def by_week(rows: Sequence[Row]) -> Iterator[tuple[datetime, Sequence[Row]]]:
+    """Yield rows by the week that they lie in, with its start."""
+    moments = [call.ts for call, _ in rows]
+    first = _week(min(moments))
+    if first == _week(max(moments)):
+        yield first, rows
+        return
+    in_order = sorted(rows, key=lambda row: _week(row[0].ts))
+    for week, of_week in groupby(in_order, key=lambda row: _week(row[0].ts)):
+        yield week, list(of_week)
+
+
+def _week(moment: datetime) -> datetime:
+    monday = moment - timedelta(days=moment.weekday())
+    return monday.replace(hour=0, minute=0, second=0, microsecond=0)

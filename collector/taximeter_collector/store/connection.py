@@ -24,6 +24,8 @@ else:
     from backports import zstd
 
 READERS = 2
+# An answered insert is on its shard, and a subquery is of the shard that asks.
+IN_A_CLUSTER = {"distributed_foreground_insert": 1, "distributed_product_mode": "local"}
 FASTEST = 1
 MOST_SECONDS = 60
 """How long a server may take for a statement."""
@@ -49,14 +51,27 @@ class Rows(Protocol):
 class Connection:
     """A handle that writes and a few that read; safe to share between threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, cluster: str = "") -> None:
+        """Connect; the cluster is one that the server knows by this name.
+
+        Raises StoreError or StoreUnavailable.
+        """
         _refuse_if_locked(url)
+        self.cluster = cluster
+        self.shard_database = "taximeter_shard" if cluster else "taximeter"
+        """Where this server's own part of every table is; `taximeter` has the whole."""
         with store_errors():
             self._writer = _client(url)
         self._idle_readers: queue.Queue[Client] = queue.Queue()
         with store_errors():
             for _ in range(READERS):
                 self._idle_readers.put(_client(url))
+        self.shards = self._count_shards() if cluster else 1
+
+    @property
+    def on_cluster(self) -> str:
+        """What a definition says to be done on all servers."""
+        return f"ON CLUSTER '{self.cluster}'" if self.cluster else ""
 
     def read(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         reader = self._idle_readers.get()
@@ -95,8 +110,23 @@ class Connection:
                 sql, parameters=dict(parameters or {}), settings=dict(settings or {})
             )
 
+    def alter(
+        self,
+        table: str,
+        change: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change a table, on all servers of a cluster."""
+        where = f"{self.shard_database}.{table} {self.on_cluster}"
+        self.command(f"alter table {where} {change}", parameters, settings)
+
     def insert(
-        self, table: str, columns: Mapping[str, Sequence[Any]], token: str | None = None
+        self,
+        table: str,
+        columns: Mapping[str, Sequence[Any]],
+        token: str | None = None,
+        database: str = "taximeter",
     ) -> None:
         """Insert durably (the tables fsync). The same `token` inserts once, also after a crash."""
         settings: dict[str, Any] = {"async_insert": 0}
@@ -107,7 +137,7 @@ class Connection:
                 table,
                 list(columns.values()),
                 column_names=list(columns),
-                database="taximeter",
+                database=database,
                 column_oriented=True,
                 settings=settings,
             )
@@ -119,6 +149,17 @@ class Connection:
             self._writer.raw_insert(
                 table, insert_block=block, fmt=form, compression="zstd", settings=dict(settings)
             )
+
+    def _count_shards(self) -> int:
+        shards = self.read(
+            "select max(shard_num) from system.clusters where cluster = {cluster:String}",
+            {"cluster": self.cluster},
+        ).result_rows[0][0]
+        if not shards:
+            raise StoreError(
+                f"the server knows no cluster {self.cluster!r}: see its remote_servers"
+            )
+        return int(shards)
 
     def close(self) -> None:
         """Wait for running queries, then release the engine."""
@@ -137,7 +178,7 @@ def _client(url: str) -> Client:
             connect_timeout=5,
             autogenerate_session_id=False,
             query_retries=0,
-            settings={"max_execution_time": MOST_SECONDS},
+            settings={"max_execution_time": MOST_SECONDS, **IN_A_CLUSTER},
         )
     except TypeError as error:
         raise StoreError(f"the store's address has an option that is unknown: {error}") from error

@@ -19,6 +19,10 @@ ROLLUPS: Final = {
     "spend_daily": "day",
     "users_daily": "day",
 }
+REOPEN: Final = """
+insert into taximeter.user_days_done (day, hours_version, version, shard)
+select arrayJoin({days:Array(Date)}), 0, {version:UInt64}, arrayJoin(range({shards:UInt32}))
+"""
 WAITING: Final = {"mutations_sync": 2}
 """The change is there when the statement returns."""
 
@@ -46,11 +50,12 @@ def keep(connection: Connection, retention: Retention) -> None:
         table: f"{moment} + toIntervalDay({retention.rollups})" for table, moment in ROLLUPS.items()
     }
     definitions = connection.read(
-        "select name, create_table_query from system.tables where database = 'taximeter'"
+        "select name, create_table_query from system.tables where database = {database:String}",
+        {"database": connection.shard_database},
     ).result_rows
     for table, definition in definitions:
         if table in wanted and f"TTL {wanted[table]} " not in definition:
-            connection.command(f"alter table taximeter.{table} modify ttl {wanted[table]}")
+            connection.alter(table, f"modify ttl {wanted[table]}")
 
 
 def clear_old_ids(connection: Connection, retention: Retention, now: datetime) -> list[date]:
@@ -68,7 +73,7 @@ def clear_old_ids(connection: Connection, retention: Retention, now: datetime) -
     ).result_rows
     for (monday,) in rows:
         for part in (f"index {INDEX_OF_IDS}", *(f"column {name}" for name in IDS)):
-            connection.command(f"alter table taximeter.calls clear {part} in partition '{monday}'")
+            connection.alter("calls", f"clear {part} in partition '{monday}'")
     return [monday for (monday,) in rows]
 
 
@@ -98,9 +103,9 @@ def forget(connection: Connection, user: str, reopen: Sequence[date], version: i
     done again. The engine remembers its last changes: it is told the digest of the name.
     """
     bound = {"user": hashlib.sha256(user.encode()).hexdigest().upper()}
-    connection.command(
+    connection.alter(
+        "calls",
         """
-        alter table taximeter.calls
         update
             user_id = if(hex(SHA256(user_id)) = {user:String}, '', user_id),
             session_id = if(hex(SHA256(user_id)) = {user:String}, '', session_id),
@@ -111,13 +116,7 @@ def forget(connection: Connection, user: str, reopen: Sequence[date], version: i
         bound,
         WAITING,
     )
-    days = len(reopen)
-    connection.insert(
-        "user_days_done",
-        {"day": reopen, "hours_version": [0] * days, "version": [version] * days},
-    )
-    connection.command(
-        "alter table taximeter.users_daily delete where hex(SHA256(user_id)) = {user:String}",
-        bound,
-        WAITING,
+    connection.command(REOPEN, {"days": reopen, "version": version, "shards": connection.shards})
+    connection.alter(
+        "users_daily", "delete where hex(SHA256(user_id)) = {user:String}", bound, WAITING
     )

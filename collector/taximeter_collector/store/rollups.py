@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.numbers import Numbers
 
 MARK = """
-insert into taximeter.dirty_hours (hour, writer, seq, settled_at)
+insert into taximeter.dirty_hours (hour, writer, seq, settled_at, shard)
 select
     arrayJoin({hours:Array(DateTime('UTC'))}),
     {writer:String},
     {seq:UInt64},
-    now64(3) + toIntervalSecond({seconds:UInt32})
+    now64(3) + toIntervalSecond({seconds:UInt32}),
+    arrayJoin(range({shards:UInt32}))
 """
 
 SETTLED_HOURS = """
@@ -109,12 +110,21 @@ def mark(
     connection: Connection, hours: Sequence[datetime], writer: str, seq: int, seconds: int
 ) -> None:
     """Say that the writer changes rows of these hours, and for how many seconds."""
-    connection.command(MARK, {"hours": hours, "writer": writer, "seq": seq, "seconds": seconds})
+    connection.command(
+        MARK,
+        {
+            "hours": hours,
+            "writer": writer,
+            "seq": seq,
+            "seconds": seconds,
+            "shards": connection.shards,
+        },
+    )
 
 
 def settled_hours(connection: Connection, *, limit: int) -> list[Stale]:
     """Return up to `limit` hours that changed and are left alone for now, the newest first."""
-    return [Stale(*row) for row in connection.read(SETTLED_HOURS, {"limit": limit}).result_rows]
+    return _stale(connection, SETTLED_HOURS, {"limit": limit})
 
 
 def refresh_hours(connection: Connection, numbers: Numbers, stale: Sequence[Stale]) -> None:
@@ -125,8 +135,16 @@ def refresh_hours(connection: Connection, numbers: Numbers, stale: Sequence[Stal
 def refresh_days(connection: Connection, numbers: Numbers) -> None:
     """Recompute the days whose hours are all closed and newer than the day."""
     for sql, grain in ((STALE_DAYS, DAYS), (STALE_USER_DAYS, USER_DAYS)):
-        stale = [Stale(*row) for row in connection.read(sql).result_rows]
-        _refresh(connection, numbers, grain, stale)
+        _refresh(connection, numbers, grain, _stale(connection, sql, {}))
+
+
+def _stale(connection: Connection, sql: str, bound: Mapping[str, Any]) -> list[Stale]:
+    return [Stale(*row) for row in connection.read(_of_shard(connection, sql), bound).result_rows]
+
+
+def _of_shard(connection: Connection, sql: str) -> str:
+    """Name the tables of this server: each shard has rollups of its own calls."""
+    return sql.replace(" taximeter.", f" {connection.shard_database}.")
 
 
 def _refresh(
@@ -138,7 +156,8 @@ def _refresh(
     begun, version = numbers.next(beyond=max(one.version for one in stale)), numbers.next()
     _note(connection, grain, moments, begun, [0] * len(moments))
     for statement in grain.statements:
-        connection.command(statement, {"version": version, "moments": moments})
+        bound = {"version": version, "moments": moments}
+        connection.command(_of_shard(connection, statement), bound)
     _note(connection, grain, moments, version, [one.seen for one in stale])
 
 
@@ -152,4 +171,5 @@ def _note(
     connection.insert(
         grain.done_table,
         {grain.moment: moments, "version": [version] * len(moments), grain.seen: seen},
+        database=connection.shard_database,
     )

@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
-from itertools import groupby
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.otlp import Window
 from taximeter_collector.store.backup import read_tables, write_tables
-from taximeter_collector.store.columns import columns_of
+from taximeter_collector.store.columns import by_week, columns_of
 from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
 from taximeter_collector.store.focus import Format, focus
@@ -80,8 +79,8 @@ select greatest(
 class Store:
     """Calls and what they cost. Safe to share between threads; a server also between processes."""
 
-    def __init__(self, url: str) -> None:
-        """Open and migrate the store.
+    def __init__(self, url: str, cluster: str = "") -> None:
+        """Open and migrate the store; `cluster` is the server's own name of one.
 
         Raises StoreError when it can't be used, StoreUnavailable when it does not answer.
         """
@@ -89,7 +88,7 @@ class Store:
         parts = urlsplit(url)
         if parts.scheme == "chdb":
             Path(parts.path).mkdir(parents=True, exist_ok=True)
-        self._connection = Connection(url)
+        self._connection = Connection(url, cluster)
         migrate(self._connection)
         self._numbers = Numbers(self._last_number())
         self._writer = secrets.token_hex(8)
@@ -110,7 +109,7 @@ class Store:
             return
         with self._changing(call.ts for call, _ in rows) as revision:
             # A partition is a week; an insert over too many of them is refused by the engine.
-            for week, of_week in _by_week(rows):
+            for week, of_week in by_week(rows):
                 columns = columns_of(of_week, revision=revision, book_version=book_version, now=now)
                 self._connection.insert("calls", columns, token=f"{token}/{week:%G-%V}")
 
@@ -291,19 +290,3 @@ class Store:
 
     def _last_number(self) -> int:
         return int(self._connection.read(LAST_NUMBER).result_rows[0][0])
-
-
-def _by_week(rows: Sequence[Row]) -> Iterator[tuple[datetime, Sequence[Row]]]:
-    moments = [call.ts for call, _ in rows]
-    first = _week(min(moments))
-    if first == _week(max(moments)):
-        yield first, rows
-        return
-    by_week = sorted(rows, key=lambda row: _week(row[0].ts))
-    for week, of_week in groupby(by_week, key=lambda row: _week(row[0].ts)):
-        yield week, list(of_week)
-
-
-def _week(moment: datetime) -> datetime:
-    monday = moment - timedelta(days=moment.weekday())
-    return monday.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -86,8 +86,8 @@ TTL toDateTime(ts) + INTERVAL 400 DAY
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
     fsync_after_insert = 1, fsync_part_directory = 1;
 
--- Which hours hold something newer than their rollup. The writer marks an hour before it inserts;
--- a refresh notes the mark, reads the rows, writes them under a version of its own and then notes
+-- Which hours hold something newer than their rollup. The writer marks an hour before it inserts.
+-- A refresh notes the mark, reads the rows, writes them under a version of its own and then notes
 -- both here. A rollup row counts only while its version is its hour's current one.
 CREATE TABLE IF NOT EXISTS taximeter.dirty_hours
 (
