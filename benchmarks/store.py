@@ -13,9 +13,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from taximeter_collector.store import Dimension, Period, Scope, Store
+from taximeter_collector.store import Clue, Dimension, Period, Retention, Scope, Store
 
 CALLS = int(os.environ.get("CALLS", "10000000"))
 DAYS = 90
@@ -115,11 +116,22 @@ order by data_compressed_bytes desc
 """
 
 
+A_CALL = """
+select call_id, trace_id, request_id
+from taximeter.calls
+where ts > now() - interval 10 day and ts < now() - interval 9 day
+limit 1
+"""
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(dir=os.environ.get("FOLDER")) as folder:
         store = Store(f"chdb://{folder}/store")
         try:
             fill(store)
+            sizes(store)
+            weeks = len(store.clear_old_ids(Retention(), datetime.now(UTC)))
+            print(f"  and without the ids of {weeks} old weeks:")
             sizes(store)
             questions(store)
         finally:
@@ -178,8 +190,14 @@ def questions(store: Store) -> None:
         "1,000 budgets, 30 days": lambda: store.spent(month, budgets),
         "dearest users, 30 days": lambda: store.spend(month, [Dimension.USER], limit=20),
         "p95 by feature, 90 days": lambda: store.p95_ms_by_feature(ninety),
-        "traffic of one hour": lambda: store.traffic(Period(NOW - timedelta(hours=1), NOW)),
+        "quality, 90 days": lambda: store.quality(ninety),
+        "traffic, 24 hours": lambda: store.traffic(Period(NOW - timedelta(days=1), NOW)),
     }
+    ids = store._connection.read(A_CALL).result_rows[0]
+    for clue, value in zip((Clue.RESPONSE_ID, Clue.TRACE_ID, Clue.REQUEST_ID), ids, strict=True):
+        asked[f"a call by its {clue.outside_name}"] = partial(store.find, clue, value, 100)
+    for user in ("user-0", "user-1000", "user-150000"):
+        asked[f"the newest 100 calls of {user}"] = partial(store.find, Clue.USER, user, 100)
     for name, ask in asked.items():
         print(f"{name:40}{milliseconds(ask):8.0f} ms")
 

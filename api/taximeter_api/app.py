@@ -19,6 +19,7 @@ from taximeter_alerts.watch import evaluate
 from taximeter_api.backup import backup_api
 from taximeter_api.export import export_api
 from taximeter_api.forgetting import forgetting_api
+from taximeter_api.lookup import lookup_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.repricing import Repricer, repricing_api
 from taximeter_api.routes import health, metrics, page, spend_api
@@ -89,6 +90,7 @@ class Service:
         self.app.include_router(export_api(self._store))
         self.app.include_router(backup_api(self._store, settings))
         self.app.include_router(forgetting_api(self._store))
+        self.app.include_router(lookup_api(self._store))
         self.app.include_router(reconciliation_api(self._store, settings))
         self.app.include_router(repricing_api(self._store, self._repricer))
         self.app.include_router(reconciliation_page(self._store))

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from builders import NOON, Rows, call, costing, unpriced
 from taximeter_alerts.budgets import read_budgets
 from taximeter_api.forgetting import forgetting_api
+from taximeter_api.lookup import lookup_api
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.live_file import LiveFile
@@ -28,6 +29,7 @@ def client(store: Store, tmp_path: Path) -> TestClient:
     path.write_text("budgets:\n  - {name: all, amount: 10}\n  - {name: no, amount: 0}\n")
     app.include_router(spend_api(store, LiveFile(path, read_budgets)))
     app.include_router(forgetting_api(store))
+    app.include_router(lookup_api(store))
     return TestClient(app)
 
 
@@ -164,6 +166,44 @@ def test_a_user_is_forgotten(client: TestClient, store: Store) -> None:
     rows = client.get("/api/spend", params=[*AROUND.items(), ("group_by", "user")]).json()["rows"]
     assert [(row["user"], row["calls"]) for row in rows] == [("bob", 1), ("", 1)]
     assert client.post("/api/forget", json={"user": ""}).status_code == 422
+
+
+def test_calls_are_found_by_what_one_has_of_them(client: TestClient, store: Store) -> None:
+    ids = {"call_id": "chatcmpl-1", "request_id": "req_1", "trace_id": "t1", "user_id": "ada"}
+    add(store, costing("1", **ids, ts=NOON), unpriced(user_id="ada", ts=NOON - timedelta(hours=3)))
+    add(store, costing("0.000000000001", **ids, ts=NOON, feature="renamed"), costing("5"))
+
+    for clue, value in (("response_id", "chatcmpl-1"), ("request_id", "req_1"), ("trace_id", "t1")):
+        (one,) = client.get("/api/calls", params={clue: value}).json()["calls"]
+        assert (one["call_id"], one["feature"], one["cost"], one["ts"]) == (
+            "chatcmpl-1",
+            "renamed",
+            "0.000000000001",
+            NOON.isoformat(timespec="milliseconds"),
+        )
+    both = client.get("/api/calls", params={"user": "ada"}).json()["calls"]
+    assert [one["cost"] for one in both] == ["0.000000000001", None]
+    newest = client.get("/api/calls", params={"user": "ada", "limit": 1}).json()["calls"]
+    assert newest == both[:1]
+    assert client.get("/api/calls", params={"user": "nobody"}).json() == {"calls": []}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({}, "nothing: give one of response_id, request_id, trace_id, user"),
+        ({"feature": "x"}, "feature: give one of"),
+        ({"user": "ada", "trace_id": "t"}, "user, trace_id: give one of"),
+        ({"user": ""}, "user: give one of"),
+    ],
+)
+def test_a_clue_that_finds_nothing_is_told_what_does(
+    client: TestClient, words: dict[str, str], told: str
+) -> None:
+    answer = client.get("/api/calls", params=words)
+
+    assert answer.status_code == 422
+    assert told in answer.json()["detail"]
 
 
 def test_budgets_are_listed_with_what_was_spent(client: TestClient) -> None:

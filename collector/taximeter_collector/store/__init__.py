@@ -7,6 +7,7 @@ speak through the same client.
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 from taximeter_collector.store.focus import Format
 from taximeter_collector.store.keeping import Retention
+from taximeter_collector.store.lookup import Clue, FoundCall
 from taximeter_collector.store.quality import Quality
 from taximeter_collector.store.reconciliations import (
     ITEMS,
@@ -33,8 +34,10 @@ __all__ = [
     "BilledLine",
     "Cause",
     "CauseKind",
+    "Clue",
     "Dimension",
     "Format",
+    "FoundCall",
     "Gap",
     "OwnUse",
     "Period",

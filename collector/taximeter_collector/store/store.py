@@ -20,6 +20,7 @@ from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
 from taximeter_collector.store.focus import Format, focus
 from taximeter_collector.store.keeping import Retention, calls_of, clear_old_ids, forget, keep
+from taximeter_collector.store.lookup import Clue, FoundCall, find
 from taximeter_collector.store.numbers import Numbers
 from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
 from taximeter_collector.store.reconciliations import (
@@ -251,6 +252,10 @@ class Store:
         """Read what `write_tables` wrote into an empty store."""
         read_tables(self._connection, folder)
         self._numbers = Numbers(self._last_number())
+
+    def find(self, clue: Clue, value: str, limit: int) -> list[FoundCall]:
+        """Return the calls that have this id or user, the newest first."""
+        return find(self._connection, clue, value, limit)
 
     def lost_spans(self, period: Period) -> dict[str, int]:
         return lost_spans(self._connection, period)
