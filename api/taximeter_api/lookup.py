@@ -18,7 +18,7 @@ def lookup_api(store: Store) -> APIRouter:
     def calls(
         request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> dict[str, Any]:
-        """Calls by `response_id`, `request_id`, `trace_id` or `user`, the newest first."""
+        """Find calls by `response_id`, `request_id`, `trace_id` or `user`, the newest first."""
         clue, value = _clue(request)
         return {"calls": [_told(one) for one in store.find(clue, value, limit)]}
 
