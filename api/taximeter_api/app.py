@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
@@ -25,6 +26,7 @@ from taximeter_api.repricing import Repricer, repricing_api
 from taximeter_api.routes import health, metrics, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
+from taximeter_collector.intake import Intake
 from taximeter_collector.journal import Journal
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import book_with
@@ -32,6 +34,9 @@ from taximeter_collector.receiver import receiver
 from taximeter_collector.settings import PREFIX, Settings, SettingsError
 from taximeter_collector.store import Store, StoreUnavailable
 from taximeter_collector.writer import Writer
+
+if TYPE_CHECKING:
+    from taximeter_collector.receiver_grpc import GrpcReceiver
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +52,7 @@ class Service:
         budgets: LiveFile[Sequence[Budget]] = LiveFile(settings.budgets, read_budgets)
         prices = LiveFile(settings.prices, book_with)
         _make_folder(settings)
+        self._grpc = _grpc_receiver(settings)
         self._state = State(settings.state_url)
         self._store = Store(settings.store_url, settings.cluster)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
@@ -95,12 +101,12 @@ class Service:
         self.app.include_router(repricing_api(self._store, self._repricer))
         self.app.include_router(reconciliation_page(self._store))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
+        self._intake = Intake(self._journal, settings.retention.how_late)
         self.app.include_router(
             receiver(
-                self._journal,
+                self._intake,
                 authorised=token_check(settings.ingest_token),
-                max_body_bytes=settings.max_body_mb * 1_000_000,
-                how_late=settings.retention.how_late,
+                max_body_bytes=settings.max_body_bytes,
             )
         )
 
@@ -110,11 +116,15 @@ class Service:
         self._writer.start()
         self._repricer.resume()
         self._schedule.start()
+        if self._grpc:
+            self._grpc.start(self._intake)
         addresses = {"page": self._settings.page_url, "otlp": self._settings.otlp_url}
         log.info("taximeter is ready", extra=addresses)
 
     def close(self) -> None:
         """Drain, flush and close; the server has stopped, so nothing new comes in."""
+        if self._grpc:
+            self._grpc.close()
         self._schedule.close()
         self._repricer.close()
         self._journal.close()
@@ -150,6 +160,30 @@ def _make_folder(settings: Settings) -> None:
     except OSError as error:
         raise SettingsError(
             f"{PREFIX}DATA_DIR={settings.data_dir}: {error.strerror}; give a folder to write to"
+        ) from error
+
+
+def _grpc_receiver(settings: Settings) -> GrpcReceiver | None:
+    port = settings.otlp_grpc_port
+    if port is None:
+        return None
+    try:
+        from taximeter_collector.receiver_grpc import GrpcReceiver
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{PREFIX}OTLP_GRPC_PORT={port}: {error.name} is missing; "
+            "pip install 'taximeter-server[grpc]'"
+        ) from error
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        return GrpcReceiver(
+            f"{host}:{port}",
+            authorised=token_check(settings.ingest_token),
+            max_body_bytes=settings.max_body_bytes,
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"{PREFIX}OTLP_GRPC_PORT={port}: {error}; stop what listens there, or give another"
         ) from error
 
 

@@ -5,26 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 import zlib
-from collections import Counter, OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from prometheus_client import Counter as Counting
 
-from taximeter_collector import otlp
-from taximeter_collector.dialects import may_be_a_call
-from taximeter_collector.envelope import envelopes, start_of
-from taximeter_collector.journal import Journal, JournalFull
+from taximeter_collector.intake import Intake, Refused, not_durable
 from taximeter_collector.otlp import MalformedRequest
 from taximeter_collector.otlp_json import as_protobuf
-from taximeter_collector.writer import frame
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -33,40 +25,17 @@ else:
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
-REMEMBERED: Final = 10_000
-"""Requests; at a thousand spans each they are the last minutes of a busy collector."""
 RETRY_AFTER_S: Final = "5"
-MOST_SPANS: Final = 100_000
 GZIP: Final = 16 + zlib.MAX_WBITS
 
-
 REQUESTS: Final = Counting("taximeter_requests", "OTLP requests by HTTP status", ["status"])
-SPANS: Final = Counting("taximeter_spans", "Spans received, calls or not")
-REFUSED_SPANS: Final = Counting(
-    "taximeter_refused_spans", "Spans outside the accepted time", ["reason"]
-)
-REPEATED: Final = Counting("taximeter_repeated_requests", "Requests that had come before")
-
-
-class Refused(Exception):
-    """A request that is answered with an HTTP error status."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 def receiver(
-    journal: Journal,
-    *,
-    authorised: Callable[[str], bool],
-    max_body_bytes: int,
-    how_late: timedelta,
+    intake: Intake, *, authorised: Callable[[str], bool], max_body_bytes: int
 ) -> APIRouter:
     """Return the routes of OTLP/HTTP; `authorised` judges the Authorization header."""
     router = APIRouter()
-    seen = Seen(REMEMBERED)
 
     @router.post("/v1/traces", include_in_schema=False)
     async def traces(request: Request) -> Response:
@@ -76,7 +45,7 @@ def receiver(
             return _error(media_type, refused)
         try:
             body = await _body(request, media_type, max_body_bytes)
-            return _answer(media_type, await _keep(journal, seen, body, how_late))
+            return _answer(media_type, await _taken(intake, body))
         except Refused as refused:
             return _error(media_type, refused)
 
@@ -92,59 +61,13 @@ def receiver(
     return router
 
 
-class Seen:
-    """The digests of the newest requests: one whose answer was lost comes again."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._digests: OrderedDict[bytes, None] = OrderedDict()
-
-    def __contains__(self, digest: bytes) -> bool:
-        return digest in self._digests
-
-    def add(self, digest: bytes) -> None:
-        self._digests[digest] = None
-        if len(self._digests) > self._most:
-            self._digests.popitem(last=False)
-
-
-async def _keep(
-    journal: Journal, seen: Seen, body: bytes, how_late: timedelta
-) -> ExportTraceServiceResponse:
-    now = datetime.now(UTC)
-    refusals, digest = await asyncio.to_thread(_judged, body, otlp.Window.at(now, how_late))
-    if digest in seen:
-        REPEATED.inc()
-    elif may_be_a_call(body):
-        try:
-            await asyncio.wrap_future(journal.append(frame(now, body)))
-        except JournalFull as error:
-            raise Refused(429, f"the journal is full: {error}") from error
-        except OSError as error:
-            raise Refused(503, f"the journal's disk refuses: {error.strerror}") from error
-        seen.add(digest)
-    answer = ExportTraceServiceResponse()
-    for reason, spans in refusals.items():
-        REFUSED_SPANS.labels(reason.partition(",")[0]).inc(spans)
-    if refusals:
-        answer.partial_success.rejected_spans = refusals.total()
-        answer.partial_success.error_message = "; ".join(
-            f"{count} spans: {reason}" for reason, count in refusals.items()
-        )
-    return answer
-
-
-def _judged(body: bytes, window: otlp.Window) -> tuple[Counter[str], bytes]:
-    """Return which spans are refused and why, and what tells the request from others."""
+async def _taken(intake: Intake, body: bytes) -> ExportTraceServiceResponse:
+    taken = await asyncio.to_thread(intake.take, body)
     try:
-        spans = [one.raw for one in envelopes(body)]
-        starts = [start_of(raw) for raw in spans if may_be_a_call(raw)]
-    except DecodeError:
-        raise Refused(400, "the body is not an OTLP ExportTraceServiceRequest") from None
-    if len(spans) > MOST_SPANS:
-        raise Refused(413, f"{len(spans)} spans in one request: send at most {MOST_SPANS}")
-    SPANS.inc(len(spans))
-    return otlp.refusals(starts, window), sha256(body).digest()
+        await asyncio.wrap_future(taken.durable)
+    except OSError as error:
+        raise not_durable(error) from error
+    return taken.answer
 
 
 def _media_type(request: Request) -> str:

@@ -40,6 +40,8 @@ class Settings(BaseModel):
     """Port of the page and the API."""
     otlp_port: Port = 4318
     """Port of OTLP/HTTP."""
+    otlp_grpc_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port of OTLP/gRPC, mostly 4317; unset: not served."""
     data_dir: Path = Path("taximeter-data")
     """Where the journal, the state and the embedded store lie."""
     store: str = ""
@@ -156,6 +158,10 @@ class Settings(BaseModel):
                 f"{self.keep_days} days of {PREFIX}KEEP_DAYS, as sums must not end before calls do"
             )
         return self
+
+    @property
+    def max_body_bytes(self) -> int:
+        return self.max_body_mb * 1_000_000
 
     @property
     def retention(self) -> Retention:

@@ -14,9 +14,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
-import taximeter_collector.receiver
+import taximeter_collector.intake
 from spans import request, span
 from taximeter_collector import otlp
+from taximeter_collector.intake import Intake
 from taximeter_collector.journal import Journal, read_segment
 from taximeter_collector.receiver import receiver
 from taximeter_collector.store import Retention
@@ -42,14 +43,13 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def client(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    monkeypatch.setattr(taximeter_collector.receiver, "MOST_SPANS", 20)
+    monkeypatch.setattr(taximeter_collector.intake, "MOST_SPANS", 20)
     app = FastAPI()
     app.include_router(
         receiver(
-            journal,
+            Intake(journal, Retention().how_late),
             authorised=lambda header: header != "wrong",
             max_body_bytes=LARGEST,
-            how_late=Retention().how_late,
         )
     )
     return TestClient(app)
