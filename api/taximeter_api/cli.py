@@ -20,10 +20,12 @@ from taximeter_api.backup import CanNotBackUp, CanNotRestore
 from taximeter_api.commands.backup import backup, restore
 from taximeter_api.commands.export import export
 from taximeter_api.commands.forget import forget
+from taximeter_api.commands.import_file import import_file
 from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.commands.reprice import reprice
 from taximeter_api.commands.service import ServiceAway, ServiceRefused
+from taximeter_api.imports.rows import ImportRefused
 from taximeter_api.openai_account import AccountUnreadable
 from taximeter_api.questions import BadQuestion
 from taximeter_api.serve import PortTaken, serve
@@ -42,6 +44,7 @@ REFUSALS = (
     NoPrice,
     CanNotBackUp,
     CanNotRestore,
+    ImportRefused,
     ServiceAway,
     ServiceRefused,
     OSError,
@@ -61,6 +64,7 @@ app.command()(export)
 app.command()(backup)
 app.command()(restore)
 app.command()(forget)
+app.command("import")(import_file)
 
 
 @app.command("serve")

@@ -68,7 +68,8 @@ class Source:
 
     def _mistake(self, section: str, error: ValidationError, entry: type | None) -> Mistake:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"][1:]) or section
+        names = first["loc"][1:] or [part for part in first["loc"] if isinstance(part, str)]
+        field = ".".join(str(part) for part in names) or section
         message = first["msg"].removeprefix("Value error, ")
         given = "" if first["type"] == "missing" else f"{first['input']!r}: "
         if first["type"] == "unexpected_keyword_argument" and entry:

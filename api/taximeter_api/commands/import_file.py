@@ -1,0 +1,61 @@
+"""`taximeter import`: calls of the past, from an OTLP file or another meter's export."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from urllib3.exceptions import HTTPError
+
+from taximeter_api.commands.service import ServiceAway
+from taximeter_api.imports.mapping import fields_of
+from taximeter_api.imports.sending import Wanted, send
+from taximeter_api.questions import moment_of
+from taximeter_collector.settings import read_settings
+
+FIRST = datetime(1971, 1, 1, tzinfo=UTC)
+LAST = datetime(2105, 1, 1, tzinfo=UTC)
+
+
+def import_file(
+    path: Annotated[Path, typer.Argument(help="CSV, JSON, JSON lines, OTLP; also with .gz.")],
+    *,
+    mapping: Annotated[
+        str, typer.Option(help="langfuse, helicone, litellm or a file; none: it is OTLP.")
+    ] = "",
+    from_: Annotated[str, typer.Option("--from", help="Only calls from this UTC time on.")] = "",
+    to: Annotated[str, typer.Option(help="Only calls before it: when the meter began.")] = "",
+) -> None:
+    """Send a file of calls to the running service; repeated, it goes on where it stopped."""
+    settings = read_settings(os.environ)
+    wanted = Wanted(
+        moment_of("--from", from_) if from_ else FIRST, moment_of("--to", to) if to else LAST
+    )
+    fields = fields_of(mapping) if mapping else None
+    console = Console(highlight=False, stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        try:
+            outcome = send(
+                path,
+                fields,
+                wanted,
+                settings,
+                lambda one: progress.update(task, completed=one.rows),
+            )
+        except HTTPError:
+            raise ServiceAway(f"no service answers at {settings.otlp_url}: start it") from None
+    typer.echo(
+        f"{path}: {outcome.rows:,} rows, {outcome.sent:,} sent now, {outcome.left_out:,} left out, "
+        f"{outcome.too_old:,} refused as too old, {outcome.unusable:,} unusable"
+    )
+    for reason in outcome.reasons:
+        typer.echo(f"  {reason}", err=True)
+    if outcome.unusable:
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Calls that others have metered before: their exports become OTLP requests."""

@@ -1,0 +1,267 @@
+"""Other meters' exports, as they write them, and OTLP files, sent to a loopback receiver."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from api.test_cli import taximeter
+from otlp_receiver import Receiver, Reply, receiving
+from spans import request, span
+from taximeter_api.imports.mapping import SHIPPED, fields_of
+from taximeter_api.imports.rows import ImportRefused
+from taximeter_collector import otlp
+from taximeter_collector.calls import Call, Usage, UsageSource
+
+WINDOW = otlp.Window.at(datetime(2026, 12, 1, tzinfo=UTC), timedelta(days=400))
+
+LANGFUSE = {
+    "id": "obs-1",
+    "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    "type": "GENERATION",
+    "start_time": "2026-11-02 10:00:00.250000",
+    "end_time": "2026-11-02 10:00:01.500000",
+    "provided_model_name": "gpt-5-2025-08-07",
+    "usage_details": {
+        "input": 700,
+        "input_cached_tokens": 300,
+        "output": 80,
+        "output_reasoning_tokens": 20,
+        "total": 1100,
+    },
+    "user_id": "ada",
+    "session_id": "s1",
+    "environment": "production",
+    "trace_name": "search",
+    "prompt_name": "answer",
+    "prompt_version": 3,
+}
+HELICONE = {
+    "request_id": "0b7f-1",
+    "request_created_at": "2026-11-02T10:00:00.250Z",
+    "delay_ms": "1250",
+    "request_model": "gpt-4o",
+    "response_model": "gpt-4o-2024-08-06",
+    "prompt_tokens": "1000",
+    "prompt_cache_read_tokens": "300",
+    "completion_tokens": "100",
+    "response_status": "200",
+    "request_user_id": "ada",
+    "request_properties": '{"feature": "search"}',
+}
+LITELLM = {
+    "request_id": "chatcmpl-9",
+    "call_type": "acompletion",
+    "startTime": "2026-11-02T10:00:00.250000",
+    "endTime": "2026-11-02T10:00:01.500000",
+    "model": "gpt-4o-2024-08-06",
+    "custom_llm_provider": "openai",
+    "prompt_tokens": 1000,
+    "completion_tokens": 100,
+    "cache_hit": "False",
+    "user": "",
+    "end_user": "ada",
+    "team_id": "core",
+    "metadata": '{"usage_object": {"prompt_tokens_details": {"cached_tokens": 300}}}',
+}
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as started:
+        yield started
+
+
+def imported(
+    receiver: Receiver, folder: Path, path: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
+    port = str(urlsplit(receiver.url).port)
+    return taximeter("import", str(path), *options, OTLP_PORT=port, DATA_DIR=str(folder / "data"))
+
+
+def calls(receiver: Receiver) -> list[Call]:
+    found = [otlp.call_of(sent, WINDOW) for taken in receiver.taken for sent in otlp.spans(taken)]
+    return [call for call in found if call is not None]
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(
+                {
+                    name: json.dumps(value) if isinstance(value, dict) else value
+                    for name, value in row.items()
+                }
+                for row in rows
+            )
+    elif path.suffix == ".json":
+        path.write_text(json.dumps({"data": rows}))
+    else:
+        text = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["export.csv", "export.json", "export.jsonl", "export.jsonl.gz"])
+@pytest.mark.parametrize(
+    ("source", "row"), [("langfuse", LANGFUSE), ("helicone", HELICONE), ("litellm", LITELLM)]
+)
+def test_an_export_becomes_calls(
+    receiver: Receiver, tmp_path: Path, name: str, source: str, row: dict[str, Any]
+) -> None:
+    path = written(tmp_path / name, [row])
+
+    done = imported(receiver, tmp_path, path, "--mapping", source)
+
+    assert done.returncode == 0, done.stderr
+    assert "1 rows, 1 sent now, 0 left out" in done.stdout
+    (call,) = calls(receiver)
+    assert call.ts == datetime(2026, 11, 2, 10, 0, 0, 250_000, tzinfo=UTC)
+    assert (call.duration_ms, call.user_id, call.provider) == (1250, "ada", "openai")
+    expected = {
+        "langfuse": Usage(
+            input_tokens=1000, cached_input_tokens=300, output_tokens=100, reasoning_tokens=20
+        ),
+        "helicone": Usage(input_tokens=1000, cached_input_tokens=300, output_tokens=100),
+        "litellm": Usage(input_tokens=1000, cached_input_tokens=300, output_tokens=100),
+    }
+    assert call.usage == expected[source]
+    if source == "langfuse":
+        assert call.trace_id == LANGFUSE["trace_id"]
+        assert (call.model, call.feature) == ("gpt-5-2025-08-07", "search")
+        assert (call.environment, call.prompt_version) == ("production", "3")
+    if source == "helicone":
+        assert (call.model, call.feature) == ("gpt-4o-2024-08-06", "search")
+        assert call.http_status == 200
+    if source == "litellm":
+        assert (call.call_id, call.team) == ("chatcmpl-9", "core")
+
+
+def test_rows_of_other_kinds_times_or_without_sense_are_counted(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    rows = [
+        LANGFUSE,
+        LANGFUSE | {"id": "obs-2", "type": "SPAN"},
+        LANGFUSE | {"id": "obs-3", "start_time": "2026-11-09 00:00:00"},
+        LANGFUSE | {"id": "obs-4", "start_time": "yesterday"},
+        LANGFUSE | {"id": "obs-5", "usage_details": {"input": "many"}},
+        LANGFUSE | {"id": "", "trace_name": "x"},
+        LANGFUSE | {"id": "obs-7", "usage_details": {}},
+    ]
+    path = written(tmp_path / "export.jsonl", rows)
+
+    done = imported(receiver, tmp_path, path, "--mapping", "langfuse", "--to", "2026-11-09")
+
+    assert done.returncode == 1
+    assert "7 rows, 2 sent now, 2 left out, 0 refused as too old, 3 unusable" in done.stdout
+    assert "row 4: start_time or startTime: 'yesterday'; give an ISO date" in done.stderr
+    assert "row 5: gen_ai.usage.input_tokens: ['many'] is no number" in done.stderr
+    assert "row 6: id: nothing; every row needs its id" in done.stderr
+    assert [call.usage.source for call in calls(receiver)] == [
+        UsageSource.REPORTED,
+        UsageSource.LOST,
+    ]
+
+
+def test_an_import_that_stopped_goes_on_where_it_was(receiver: Receiver, tmp_path: Path) -> None:
+    rows = [HELICONE | {"request_id": f"r{number}"} for number in range(2_500)]
+    path = written(tmp_path / "export.csv", rows)
+    receiver.replies = [Reply(), Reply(status=429, headers={"Retry-After": "0"}), Reply(status=400)]
+
+    stopped = imported(receiver, tmp_path, path, "--mapping", "helicone")
+    again = imported(receiver, tmp_path, path, "--mapping", "helicone")
+    once_more = imported(receiver, tmp_path, path, "--mapping", "helicone")
+
+    assert (stopped.returncode, again.returncode, once_more.returncode) == (2, 0, 0)
+    assert "the service answered 400" in stopped.stderr
+    assert "2,500 rows, 1,500 sent now" in again.stdout
+    assert "2,500 rows, 0 sent now" in once_more.stdout
+    assert len({call.call_id for call in calls(receiver)}) == len(calls(receiver)) == 2_500
+
+
+def test_otlp_files_are_sent_as_they_are(receiver: Receiver, tmp_path: Path) -> None:
+    message = request(span({"gen_ai.response.id": "chatcmpl-1"}))
+    as_json = MessageToDict(message)
+    for of_span in as_json["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+        of_span["traceId"], of_span["spanId"] = "07" * 16, "01" * 8
+    lines = written(tmp_path / "traces.jsonl", [as_json, as_json])
+    binary = tmp_path / "traces.pb"
+    binary.write_bytes(message.SerializeToString())
+
+    assert "2 rows, 2 sent now" in imported(receiver, tmp_path, lines).stdout
+    assert imported(receiver, tmp_path, binary).returncode == 0
+
+    assert [call.call_id for call in calls(receiver)] == ["chatcmpl-1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "options", "told"),
+    [
+        ("{}\n", "x.jsonl", (), "no OTLP; say what wrote it: --mapping langfuse"),
+        ("[]", "x.txt", (), "give a .csv, .json or .jsonl file"),
+        ("{", "x.json", (), "x.json: "),
+        ("7\n", "x.jsonl", (), "x.jsonl:1: not a JSON object"),
+        ("{}", "x.json", ("--mapping", "phoenix"), "--mapping phoenix: give a file, or one of"),
+        ("{}", "x.json", ("--to", "soon"), "--to='soon': give an ISO date"),
+    ],
+)
+def test_what_can_not_be_imported_is_told_in_one_line(
+    receiver: Receiver, tmp_path: Path, content: str, name: str, options: tuple[str], told: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+
+    refused = imported(receiver, tmp_path, path, *options)
+
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert receiver.taken == []
+
+
+def test_without_a_service_the_command_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path / "export.jsonl", [HELICONE])
+
+    refused = taximeter(
+        "import", str(path), "--mapping", "helicone", OTLP_PORT="1", DATA_DIR=str(tmp_path / "d")
+    )
+
+    assert refused.returncode == 2
+    assert "no service answers at http://127.0.0.1:1: start it" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("mapping: {time: t, id: i, attributes: {user.name: u}}", "user.name: no attribute of"),
+        ("mapping: {time: t, attributes: {}}", "id: "),
+        ("mapping: 7", "mapping: give time, id and attributes"),
+        ("mapping: {time: t, id: i, attributes: {}, when: x}", "when: not a field of a fields"),
+    ],
+)
+def test_a_mapping_with_a_mistake_is_told_where(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+
+    with pytest.raises(ImportRefused, match=r"mine\.yaml:1: ") as refused:
+        fields_of(str(path))
+
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_mappings_are_right(name: str) -> None:
+    assert fields_of(name).attributes
