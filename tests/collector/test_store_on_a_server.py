@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
@@ -11,11 +11,13 @@ import pytest
 import taximeter_collector.store.store
 from builders import NOON, costing, unpriced
 from stores import empty
+from taximeter_collector.calls import Loss
 from taximeter_collector.store import (
     Dimension,
     Period,
     Scope,
     Store,
+    StoreError,
     StoreUnavailable,
     schema,
 )
@@ -23,6 +25,7 @@ from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.rollups import REFRESH_DAYS, REFRESH_HOURS
 
+YEAR = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 PATIENCE_S = 60
 
@@ -89,6 +92,42 @@ def test_a_store_of_the_first_program_goes_on_with_its_rollups(
     assert store.refresh() == 1
     assert store.spend(NOVEMBER)[0].cost == 1
     store.close()
+
+
+def test_an_embedded_store_is_copied_and_a_second_time_only_what_is_new(
+    clickhouse: Server, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taximeter_collector.store.store, "MOST_SECONDS", 0)
+    rows = [
+        costing("1.25", ts=NOON - timedelta(days=days), user_id=f"u{days}", tags={"a": "b"})
+        for days in range(0, 30, 3)
+    ]
+    store.add([*rows, unpriced()], token="a", book_version="b", now=NOON)
+    store.refresh()
+    store.add_losses([Loss(told_at=NOON, told_by="x", service="s", spans=3)])
+    # Its calls have aged out; its sums have not.
+    old = costing("7", ts=NOON - timedelta(days=90))
+    store.add([old], token="old", book_version="b", now=NOON)
+    store.refresh()
+    store._connection.alter("calls", "delete where cost = 7", settings={"mutations_sync": 2})
+    target = Store(clickhouse[1])
+
+    first = list(store.copy_to(target))
+    store.add([costing("0.5", call_id="later")], token="later", book_version="b", now=NOON)
+    second = list(store.copy_to(target))
+
+    assert sum(week.sent for week in first) == 11
+    assert sum(week.sent for week in second) == 3  # the whole hour of the new call
+    for _ in range(2):
+        for by in ([], [Dimension.DAY], [Dimension.USER]):
+            assert target.spend(YEAR, by) == store.spend(YEAR, by)
+        target.refresh()
+    assert target.lost_spans(NOVEMBER) == {"s": 3}
+    assert target.spend(YEAR)[0].cost == Decimal(20)
+    target.add([costing("9")], token="other", book_version="b", now=NOON)
+    with pytest.raises(StoreError, match="other calls in 1 hours"):
+        list(store.copy_to(target))
+    target.close()
 
 
 def test_no_refresh_ends_an_hour_while_rows_of_another_process_may_come(

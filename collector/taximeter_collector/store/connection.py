@@ -142,9 +142,9 @@ class Connection:
                 settings=settings,
             )
 
-    def send(self, path: Path, table: str, form: str, settings: Mapping[str, Any]) -> None:
-        """Insert a file in one of the engine's formats, over the network."""
-        block = zstd.compress(path.read_bytes(), FASTEST)
+    def send(self, content: bytes, table: str, form: str, settings: Mapping[str, Any]) -> None:
+        """Insert what is in one of the engine's formats, over the network."""
+        block = zstd.compress(content, FASTEST)
         with store_errors():
             self._writer.raw_insert(
                 table, insert_block=block, fmt=form, compression="zstd", settings=dict(settings)

@@ -42,6 +42,20 @@ order by day desc
 limit 7
 """
 
+LAST_NUMBER = """
+select greatest(
+    (select max(seq) from taximeter.dirty_hours),
+    (select max(version) from taximeter.hours_done),
+    (select max(version) from taximeter.days_done),
+    (select max(version) from taximeter.spend_hourly),
+    (select max(version) from taximeter.latency_hourly),
+    (select max(version) from taximeter.outcomes_hourly),
+    (select max(version) from taximeter.spend_daily),
+    (select max(version) from taximeter.user_days_done),
+    (select max(version) from taximeter.users_daily)
+)
+"""
+
 REFRESH_HOURS = [
     """
     insert into taximeter.spend_hourly
@@ -104,6 +118,11 @@ class Grain(NamedTuple):
 HOURS: Final = Grain(REFRESH_HOURS, "hours_done", "hour", "seq")
 DAYS: Final = Grain(REFRESH_DAYS, "days_done", "day", "hours_version")
 USER_DAYS: Final = Grain(REFRESH_USER_DAYS, "user_days_done", "day", "hours_version")
+
+
+def last_number(connection: Connection) -> int:
+    """Return the largest that anything in the store has."""
+    return int(connection.read(LAST_NUMBER).result_rows[0][0])
 
 
 def mark(

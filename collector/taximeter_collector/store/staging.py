@@ -88,7 +88,7 @@ class Staging:
                 f"insert into {self._calls} {DECODED} from {source} as spans", settings=DECODING
             )
         else:
-            self._connection.send(path, self._spans, "Protobuf", DECODING)
+            self._connection.send(path.read_bytes(), self._spans, "Protobuf", DECODING)
 
     def price_keys(self) -> list[PriceKey]:
         sql = f"select distinct {', '.join(KEY)} from {self._calls} where is_plain"  # noqa: S608

@@ -17,6 +17,7 @@ from taximeter_collector.otlp import Window
 from taximeter_collector.store.backup import read_tables, write_tables
 from taximeter_collector.store.columns import by_week, columns_of
 from taximeter_collector.store.connection import MOST_SECONDS, Connection
+from taximeter_collector.store.copying import Copied, copy
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
 from taximeter_collector.store.focus import Format, focus
 from taximeter_collector.store.keeping import Retention, calls_of, clear_old_ids, forget, keep
@@ -42,7 +43,13 @@ from taximeter_collector.store.repricing import (
     spans,
     steps,
 )
-from taximeter_collector.store.rollups import mark, refresh_days, refresh_hours, settled_hours
+from taximeter_collector.store.rollups import (
+    last_number,
+    mark,
+    refresh_days,
+    refresh_hours,
+    settled_hours,
+)
 from taximeter_collector.store.schema import migrate
 from taximeter_collector.store.scopes import spent
 from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend
@@ -62,20 +69,6 @@ HOURS_A_REFRESH = 200
 ROUNDS_OF_FORGETTING = 3
 """On a server another process may write the name again meanwhile."""
 
-LAST_NUMBER = """
-select greatest(
-    (select max(seq) from taximeter.dirty_hours),
-    (select max(version) from taximeter.hours_done),
-    (select max(version) from taximeter.days_done),
-    (select max(version) from taximeter.spend_hourly),
-    (select max(version) from taximeter.latency_hourly),
-    (select max(version) from taximeter.outcomes_hourly),
-    (select max(version) from taximeter.spend_daily),
-    (select max(version) from taximeter.user_days_done),
-    (select max(version) from taximeter.users_daily)
-)
-"""
-
 
 class Store:
     """Calls and what they cost. Safe to share between threads; a server also between processes."""
@@ -91,7 +84,7 @@ class Store:
             Path(parts.path).mkdir(parents=True, exist_ok=True)
         self._connection = Connection(url, cluster)
         migrate(self._connection)
-        self._numbers = Numbers(self._last_number())
+        self._numbers = Numbers(last_number(self._connection))
         self._writer = secrets.token_hex(8)
         self._staging = Staging(self._connection, self._writer, reads_files=self.reads_files)
         self._adding = threading.RLock()
@@ -251,11 +244,19 @@ class Store:
     def read_tables(self, folder: Path) -> None:
         """Read what `write_tables` wrote into an empty store."""
         read_tables(self._connection, folder)
-        self._numbers = Numbers(self._last_number())
+        self._numbers = Numbers(last_number(self._connection))
 
     def find(self, clue: Clue, value: str, limit: int) -> list[FoundCall]:
         """Return the calls that have this id or user, the newest first."""
         return find(self._connection, clue, value, limit)
+
+    def copy_to(self, target: Store) -> Iterator[Copied]:
+        """Copy into a store that is empty, or has a part of this one; yield what both have."""
+        for hours, copied in copy(self._connection, target._connection):
+            if hours:
+                with target._changing(hours):
+                    pass
+            yield copied
 
     def lost_spans(self, period: Period) -> dict[str, int]:
         return lost_spans(self._connection, period)
@@ -292,6 +293,3 @@ class Store:
             yield revision
             if seconds and time.monotonic() > end:
                 mark(self._connection, hours, self._writer, self._numbers.next(), seconds)
-
-    def _last_number(self) -> int:
-        return int(self._connection.read(LAST_NUMBER).result_rows[0][0])

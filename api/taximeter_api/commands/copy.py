@@ -1,0 +1,35 @@
+"""`taximeter copy`: from the embedded store to a ClickHouse server."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from taximeter_collector.settings import PREFIX, read_settings
+from taximeter_collector.store import Store
+
+
+def copy(
+    to: Annotated[str, typer.Argument(help="clickhouse://user:password@host:port")],
+    cluster: Annotated[str, typer.Option(help="As the servers call it; none: one server.")] = "",
+) -> None:
+    """Copy the embedded store to a server, verified; repeated, it sends what is missing."""
+    settings = read_settings(os.environ)
+    goal = read_settings({f"{PREFIX}STORE": to, f"{PREFIX}CLUSTER": cluster})
+    if not (settings.store_url.startswith("chdb:") and goal.store.startswith("clickhouse:")):
+        raise typer.BadParameter("copy from an embedded store to clickhouse://")
+    calls = sent = 0
+    with (
+        closing(Store(settings.store_url)) as source,
+        closing(Store(goal.store_url, goal.cluster)) as target,
+    ):
+        for week in source.copy_to(target):
+            calls, sent = calls + week.calls, sent + week.sent
+            typer.echo(f"{calls:,} calls are there, {sent:,} sent now", err=True)
+    typer.echo(
+        f"{calls:,} calls are on the server and cost the same; "
+        f"start the service with {PREFIX}STORE set to it"
+    )
