@@ -19,6 +19,7 @@ from taximeter_alerts.state import StateUnavailable
 from taximeter_api.backup import CanNotBackUp, CanNotRestore
 from taximeter_api.commands.backup import backup, restore
 from taximeter_api.commands.copy import copy
+from taximeter_api.commands.doctor import doctor
 from taximeter_api.commands.export import export
 from taximeter_api.commands.forget import forget
 from taximeter_api.commands.import_file import import_file
@@ -64,6 +65,7 @@ app.command()(reprice)
 app.command()(export)
 app.command()(backup)
 app.command()(restore)
+app.command()(doctor)
 app.command()(copy)
 app.command()(forget)
 app.command("import")(import_file)
