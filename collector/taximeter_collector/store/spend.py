@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -131,7 +131,7 @@ def spend(
         {"" if limit is None else f"limit {limit:d}"}
     """  # noqa: S608 the columns are names of ours, values are bound
     rows = connection.read(sql, question.bound).result_rows
-    return [_row(by, values) for values in rows]
+    return list(_rows(by, rows))
 
 
 def scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
@@ -223,19 +223,22 @@ class Rollup(NamedTuple):
 BY_HOUR = Rollup("spend_by_hour", "hour", "DateTime('UTC')", HOUR)
 BY_DAY = Rollup("spend_by_day", "day", "Date", DAY)
 USERS_BY_DAY = Rollup("users_by_day", "day", "Date", DAY)
+MOMENTS = {Dimension.HOUR, Dimension.DAY}
 FINER_THAN_A_DAY = {Dimension.HOUR, Dimension.PROMPT_NAME, Dimension.PROMPT_VERSION}
 KNOWN_OF_USERS = {Dimension.USER, Dimension.FEATURE, Dimension.ENVIRONMENT, Dimension.DAY}
 
 
-def _row(by: Sequence[Dimension], values: Sequence[Any]) -> SpendRow:
-    named = dict(zip((*by, *MEASURES), values, strict=True))
-    moments = {Dimension.HOUR, Dimension.DAY}
-    at = named.get(Dimension.HOUR) or named.get(Dimension.DAY)
-    return SpendRow(
-        key=tuple(str(named[dimension]) for dimension in by if dimension not in moments),
-        at=at and datetime(at.year, at.month, at.day, getattr(at, "hour", 0), tzinfo=UTC),
-        **{measure: named[measure] for measure in MEASURES},
-    )
+def _rows(by: Sequence[Dimension], rows: Iterable[Sequence[Any]]) -> Iterator[SpendRow]:
+    moments = [place for place, dimension in enumerate(by) if dimension in MOMENTS]
+    moment = max(moments, key=lambda place: by[place] is Dimension.HOUR, default=None)
+    names = [place for place in range(len(by)) if place not in moments]
+    for values in rows:
+        at = None if moment is None else values[moment]
+        yield SpendRow(
+            key=tuple([values[place] for place in names]),
+            at=at and datetime(at.year, at.month, at.day, getattr(at, "hour", 0), tzinfo=UTC),
+            **dict(zip(MEASURES, values[len(by) :], strict=True)),
+        )
 
 
 def _floor(moment: datetime, grain: timedelta) -> datetime:

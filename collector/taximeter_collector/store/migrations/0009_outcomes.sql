@@ -45,7 +45,7 @@ FROM taximeter.outcomes_hourly
 WHERE (hour, version) IN (
     SELECT hour, max(version)
     FROM taximeter.hours_done
-    WHERE NOT has((SELECT groupArray(hour) FROM taximeter.open_hours), hour)
+    WHERE seq != 0 AND NOT has((SELECT groupArray(hour) FROM taximeter.open_hours), hour)
     GROUP BY hour
 )
 UNION ALL
