@@ -12,19 +12,24 @@ import random
 import statistics
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from service import calls, cpu_s, post, rss_mb, service
+from service import HTTP, calls, cpu_s, post, rss_mb, service
 
 SPANS = int(os.environ.get("SPANS", "200000"))
 A_REQUEST = 1_000
 SENDERS = 4
+PACE = 20_000
+"""Spans a second."""
 MODELS = ("gpt-5-2025-08-07", "gpt-4o-2024-08-06", "gpt-5-mini-2025-08-07", "o4-mini-2025-04-16")
 DICE = random.Random(7)
 
@@ -51,6 +56,61 @@ def main() -> None:
         print(f"memory       {rss_mb(pid):12d} MB")
         store = sum(f.stat().st_size for f in Path(folder).rglob("*") if "/store/" in str(f))
         print(f"store        {store / wanted:12.1f} bytes a call, rollups and parts not yet merged")
+        paced("nobody reads", otlp, bodies[: len(bodies) // 2])
+        with reading(page):
+            paced("heavy pages are read", otlp, bodies[len(bodies) // 2 :])
+
+
+def paced(what: str, otlp: str, bodies: list[bytes]) -> None:
+    """Send at an even pace and print how long answers took, from when they were due."""
+    fresh = [again(one) for one in bodies]
+    began = time.perf_counter()
+
+    def when_due(numbered: tuple[int, bytes]) -> float:
+        number, one = numbered
+        due = began + number * A_REQUEST / PACE
+        time.sleep(max(0.0, due - time.perf_counter()))
+        post(otlp, one)
+        return (time.perf_counter() - due) * 1000
+
+    with ThreadPoolExecutor(2 * SENDERS) as senders:
+        waits = sorted(senders.map(when_due, enumerate(fresh)))
+    p99 = waits[len(waits) * 99 // 100]
+    print(
+        f"at {PACE:,} spans/s, {what:22} {statistics.median(waits):6.1f} ms p50, {p99:.0f} ms p99"
+    )
+
+
+@contextmanager
+def reading(page: str) -> Iterator[None]:
+    """Ask for a year by user and by hour, again and again, beside what goes on."""
+    ended = threading.Event()
+
+    def ask(by: str) -> None:
+        while not ended.is_set():
+            year = {"from": "2026-01-01", "group_by": by}
+            assert HTTP.request("GET", f"{page}/api/spend", fields=year).status == 200
+
+    readers = [threading.Thread(target=ask, args=(by,)) for by in ("user", "hour,feature")]
+    for one in readers:
+        one.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for one in readers:
+            one.join()
+
+
+def again(one: bytes) -> bytes:
+    """Return the same spans as other calls."""
+    message = ExportTraceServiceRequest.FromString(gzip.decompress(one))
+    for made in message.resource_spans[0].scope_spans[0].spans:
+        made.span_id = DICE.randbytes(8)
+        for pair in made.attributes:
+            if pair.key == "gen_ai.response.id":
+                pair.value.string_value = f"chatcmpl-{DICE.randbytes(12).hex()}"
+    return gzip.compress(message.SerializeToString(), 1)
 
 
 def timed(otlp: str, one: bytes) -> float:
