@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-import urllib3
 from hypothesis import settings
 
+from clickhouse import running
 from stores import empty, keep_for_ever
 from taximeter_collector.store import Store
 
-SERVER = Path(__file__).parent / "clickhouse_server.py"
 CLUSTER = Path(__file__).parent / "cluster.xml"
-PATIENCE_S = 60
 
 # The same examples everywhere, and no time limit: machines differ.
 settings.register_profile("taximeter", deadline=None, derandomize=True)
@@ -45,7 +40,7 @@ def opened_store(
         # One process is all there is: its marks hold no longer than an embedded store's.
         with (
             patch("taximeter_collector.store.store.MOST_SECONDS", 0),
-            _server(tmp_path_factory.mktemp("cluster"), CLUSTER) as (_, url),
+            running(tmp_path_factory.mktemp("cluster"), CLUSTER) as (_, url),
             closing(Store(url, cluster="meters")) as opened,
         ):
             keep_for_ever(opened)
@@ -59,30 +54,8 @@ def opened_store(
 @pytest.fixture
 def clickhouse(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Give a server's process and address."""
-    with _server(tmp_path / "clickhouse") as server:
+    with running(tmp_path / "clickhouse") as server:
         yield server
-
-
-@contextmanager
-def _server(folder: Path, *config: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, SERVER, folder, str(port), *config])
-    end = time.monotonic() + PATIENCE_S
-    while not _answers(f"http://127.0.0.1:{port}/ping"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    yield process, f"clickhouse://default@127.0.0.1:{port}"
-    process.terminate()
-    process.wait(PATIENCE_S)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return urllib3.PoolManager(retries=False).request("GET", url).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
 
 
 @pytest.fixture

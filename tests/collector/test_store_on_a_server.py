@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 import taximeter_collector.store.store
+import taximeter_collector.writer
 from builders import NOON, costing, unpriced
+from clickhouse import free_port, running
+from spans import request, span
 from stores import empty
 from taximeter_collector.calls import Loss
+from taximeter_collector.journal import Journal, JournalFull
+from taximeter_collector.prices import PriceBook, shipped_text
 from taximeter_collector.store import (
     Dimension,
     Period,
@@ -24,6 +33,7 @@ from taximeter_collector.store import (
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.rollups import REFRESH_DAYS, REFRESH_HOURS
+from taximeter_collector.writer import Writer, frame
 
 YEAR = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
@@ -128,6 +138,61 @@ def test_an_embedded_store_is_copied_and_a_second_time_only_what_is_new(
     with pytest.raises(StoreError, match="other calls in 1 hours"):
         list(store.copy_to(target))
     target.close()
+
+
+def test_calls_wait_in_the_journal_while_the_server_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taximeter_collector.writer, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(taximeter_collector.writer, "LAST_RETRY_S", 0.2)
+    bodies = [
+        request(
+            *(
+                span({"gen_ai.response.id": f"chatcmpl-{number}-{one}"}, start=datetime.now(UTC))
+                for one in range(50)
+            ),
+            scope="taximeter",
+        ).SerializeToString()
+        for number in range(12)
+    ]
+    port = free_port()
+    journal = Journal(tmp_path / "journal", max_bytes=130_000)
+    with running(tmp_path / "server", port=port) as (server, url):
+        store = Store(url)
+        writer = Writer(journal, store, lambda: PriceBook(shipped_text()))
+        writer.start()
+        journal.append(frame(datetime.now(UTC), bodies[0])).result(5)
+        wait_until(lambda: journal.size == 0)
+        server.kill()
+        server.wait(PATIENCE_S)
+
+    acknowledged = 1
+    with suppress(JournalFull):
+        for body in bodies[1:]:
+            journal.append(frame(datetime.now(UTC), body)).result(5)
+            acknowledged += 1
+    wait_until(lambda: "Connection refused" in writer.trouble)
+    size = journal.size
+
+    with running(tmp_path / "server", port=port):
+        wait_until(lambda: journal.size == 0)
+        day = timedelta(days=1)
+        now = datetime.now(UTC)
+        (total,) = store.spend(Period(now - day, now + day))
+        journal.close()
+        writer.close()
+        store.close()
+
+    assert size > 100_000
+    assert 2 < acknowledged < 12
+    assert (total.calls, total.unpriced_calls) == (50 * acknowledged, 0)
+
+
+def wait_until(it_is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not it_is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_no_refresh_ends_an_hour_while_rows_of_another_process_may_come(

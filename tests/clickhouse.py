@@ -1,0 +1,45 @@
+"""The loopback ClickHouse server as a process of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import urllib3
+
+SERVER = Path(__file__).parent / "clickhouse_server.py"
+PATIENCE_S = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(
+    folder: Path, *config: Path, port: int = 0
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Give a server's process and address."""
+    port = port or free_port()
+    process = subprocess.Popen([sys.executable, SERVER, folder, str(port), *config])
+    end = time.monotonic() + PATIENCE_S
+    while not _answers(f"http://127.0.0.1:{port}/ping"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    yield process, f"clickhouse://default@127.0.0.1:{port}"
+    process.terminate()
+    process.wait(PATIENCE_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return urllib3.PoolManager(retries=False).request("GET", url).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
