@@ -170,6 +170,18 @@ def test_thousands_of_calls_of_any_sort_come_out_the_same(
         assert found[call.call_id] == (call, priced)
 
 
+def test_a_writer_whose_tables_are_gone_makes_them_anew(
+    store_of_any_kind: Store, tmp_path: Path
+) -> None:
+    store = store_of_any_kind
+    for number in range(2):
+        spans = in_envelopes(span({**PLAIN, "gen_ai.response.id": f"chatcmpl-{number}"}))
+        assert taken(store, spans, tmp_path) == []
+        store._staging.close()
+
+    assert len(stored(store)) == 2
+
+
 def some_span(dice: random.Random, number: int) -> Span:
     def maybe(value: Any, chance: float = 0.5) -> Any:
         return value if dice.random() < chance else None

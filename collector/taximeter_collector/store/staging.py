@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from taximeter_collector.calls import Rates
 from taximeter_collector.otlp import Window
 from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.errors import StoreError
 from taximeter_collector.store.incoming import DECODED, INSERTED, KEY, SCHEMA, STRUCTURE
 
 DEAREST: Final = Decimal("0.001")
@@ -80,8 +81,7 @@ class Staging:
     def decode(self, path: Path, window: Window) -> None:
         """Read a file of spans, one row each."""
         self._window = {"start": window.start, "end": window.end}
-        self._make()
-        self._connection.command(f"truncate table {self._calls}")
+        self._empty()
         if self._reads_files:
             source = f"file('{path}', 'Protobuf', '{STRUCTURE}')"
             self._connection.command(
@@ -135,6 +135,13 @@ class Staging:
     def close(self) -> None:
         for table in (self._decoder, self._calls, self._spans, self._rates):
             self._connection.command(f"drop table if exists {table}")
+
+    def _empty(self) -> None:
+        """Empty the tables; make them where they are not there, or not any more."""
+        try:
+            self._connection.command(f"truncate table {self._calls}")
+        except StoreError:
+            self._make()
 
     def _make(self) -> None:
         for statement in (
