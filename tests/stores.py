@@ -16,6 +16,7 @@ TABLES = (
     "outcomes_hourly",
     "spend_daily",
     "users_daily",
+    "distinct_users_daily",
     "reconciliations",
     "lost_spans",
     "repricings",

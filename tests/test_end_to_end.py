@@ -74,6 +74,7 @@ class Service:
     slack_url: str
     page_port: int
     otlp_port: int
+    more: dict[str, str] = field(default_factory=dict)
     http: urllib3.PoolManager = field(
         default_factory=lambda: urllib3.PoolManager(retries=False, timeout=30)
     )
@@ -93,6 +94,7 @@ class Service:
             "PRICES": str(self.folder / "prices.yaml"),
             "SLACK_WEBHOOK_URL": self.slack_url,
             "TICK_SECONDS": "0.5",
+            **self.more,
         }
         return clean_environment({f"TAXIMETER_SERVER_{k}": v for k, v in settings.items()})
 

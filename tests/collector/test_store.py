@@ -281,6 +281,22 @@ def test_rows_of_many_weeks_go_in_at_once(store: Store) -> None:
     assert store.spend(year)[0].calls == 195
 
 
+def test_users_are_counted_over_days_and_features(store: Store) -> None:
+    rows = [
+        costing("1", user_id=f"u{number % 300}", ts=NOON - timedelta(days=number % 3))
+        for number in range(900)
+    ]
+    add(store, [*rows, costing("1", feature="chat", user_id="u7"), costing("1", user_id="")])
+
+    before = store.distinct_users(NOVEMBER)
+    store.refresh()
+    store.refresh()
+    empty(store, "calls")
+
+    assert before == store.distinct_users(NOVEMBER)
+    assert before == pytest.approx(300, rel=0.02)
+
+
 @pytest.mark.parametrize("refreshed", [False, True])
 def test_traffic_latency_and_quality_of_a_period(store: Store, refreshed: bool) -> None:
     add(

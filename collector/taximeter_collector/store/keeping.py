@@ -18,11 +18,14 @@ ROLLUPS: Final = {
     "outcomes_hourly": "hour",
     "spend_daily": "day",
     "users_daily": "day",
+    "distinct_users_daily": "day",
 }
 REOPEN: Final = """
 insert into taximeter.user_days_done (day, hours_version, version, shard)
 select arrayJoin({days:Array(Date)}), 0, {version:UInt64}, arrayJoin(range({shards:UInt32}))
 """
+ROUNDS: Final = 3
+"""Of forgetting: on a server another process may write the name again meanwhile."""
 WAITING: Final = {"mutations_sync": 2}
 """The change is there when the statement returns."""
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
+from prometheus_client import Gauge
+
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.numbers import Numbers
 
@@ -52,7 +54,8 @@ select greatest(
     (select max(version) from taximeter.outcomes_hourly),
     (select max(version) from taximeter.spend_daily),
     (select max(version) from taximeter.user_days_done),
-    (select max(version) from taximeter.users_daily)
+    (select max(version) from taximeter.users_daily),
+    (select max(version) from taximeter.distinct_users_daily)
 )
 """
 
@@ -92,8 +95,18 @@ REFRESH_USER_DAYS = [
     select *, {version:UInt64}
     from taximeter.users_of_rows
     where day in {moments:Array(Date)}
+    """,
     """
+    insert into taximeter.distinct_users_daily
+    select *, {version:UInt64}
+    from taximeter.distinct_users_of_rows
+    where day in {moments:Array(Date)}
+    """,
 ]
+
+
+PARTS: Final = Gauge("taximeter_store_parts", "Parts that the tables lie in, at the last refresh")
+OPEN_HOURS: Final = Gauge("taximeter_open_hours", "Hours that were summed from calls until then")
 
 
 class Stale(NamedTuple):
@@ -123,6 +136,14 @@ USER_DAYS: Final = Grain(REFRESH_USER_DAYS, "user_days_done", "day", "hours_vers
 def last_number(connection: Connection) -> int:
     """Return the largest that anything in the store has."""
     return int(connection.read(LAST_NUMBER).result_rows[0][0])
+
+
+def observe(connection: Connection, open_hours: int) -> None:
+    """Tell the metrics what a refresh found."""
+    sql = "select count() from system.parts where database = {database:String} and active"
+    rows = connection.read(sql, {"database": connection.shard_database}).result_rows
+    PARTS.set(rows[0][0])
+    OPEN_HOURS.set(open_hours)
 
 
 def mark(

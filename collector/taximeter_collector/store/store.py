@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.otlp import Window
+from taximeter_collector.store import keeping
 from taximeter_collector.store.backup import read_tables, write_tables
-from taximeter_collector.store.columns import by_week, columns_of
+from taximeter_collector.store.columns import Row, by_week, columns_of
 from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.copying import Copied, copy
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
 from taximeter_collector.store.focus import Format, focus
-from taximeter_collector.store.keeping import Retention, calls_of, clear_old_ids, forget, keep
+from taximeter_collector.store.keeping import Retention
 from taximeter_collector.store.lookup import Clue, FoundCall, find
 from taximeter_collector.store.numbers import Numbers
 from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
@@ -46,6 +47,7 @@ from taximeter_collector.store.repricing import (
 from taximeter_collector.store.rollups import (
     last_number,
     mark,
+    observe,
     refresh_days,
     refresh_hours,
     settled_hours,
@@ -56,18 +58,15 @@ from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, 
 from taximeter_collector.store.staging import PricedKey, PriceKey, Staging
 from taximeter_collector.store.traffic import (
     Traffic,
+    distinct_users,
     last_call_at,
     p95_ms_by_feature,
     traffic,
 )
 
 Price = Callable[[Call], Priced]
-Row = tuple[Call, Priced]
 
 HOURS_A_REFRESH = 200
-
-ROUNDS_OF_FORGETTING = 3
-"""On a server another process may write the name again meanwhile."""
 
 
 class Store:
@@ -139,6 +138,7 @@ class Store:
                 hours = settled_hours(self._connection, limit=HOURS_A_REFRESH)
             refresh_hours(self._connection, self._numbers, hours)
             refresh_days(self._connection, self._numbers)
+            observe(self._connection, len(hours))
         return len(hours)
 
     def spend(
@@ -157,6 +157,10 @@ class Store:
 
     def p95_ms_by_feature(self, period: Period) -> dict[str, float]:
         return p95_ms_by_feature(self._connection, period)
+
+    def distinct_users(self, period: Period) -> int:
+        """Return how many users called on whole UTC days, to about 1 %."""
+        return distinct_users(self._connection, period)
 
     def traffic(self, period: Period) -> Traffic:
         return traffic(self._connection, period)
@@ -214,21 +218,21 @@ class Store:
 
     def keep(self, retention: Retention) -> None:
         """Let the engine drop what is older, from now on."""
-        keep(self._connection, retention)
+        keeping.keep(self._connection, retention)
 
     def clear_old_ids(self, retention: Retention, now: datetime) -> list[date]:
         """Clear the ids of weeks that ended long enough ago; return the Mondays of those weeks."""
-        return clear_old_ids(self._connection, retention, now)
+        return keeping.clear_old_ids(self._connection, retention, now)
 
     def forget(self, user: str) -> int:
         """Take a user's name off all calls and return of how many; their dollars stay."""
         forgotten = 0
         with self.at_rest():
-            for _ in range(ROUNDS_OF_FORGETTING):
-                calls, days = calls_of(self._connection, user)
+            for _ in range(keeping.ROUNDS):
+                calls, days = keeping.calls_of(self._connection, user)
                 if not days:
                     break
-                forget(self._connection, user, days, self._numbers.next())
+                keeping.forget(self._connection, user, days, self._numbers.next())
                 forgotten += calls
         return forgotten
 

@@ -41,6 +41,12 @@ from taximeter.latency_by_hour
 where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 """
 
+USERS = """
+select uniqCombined64Merge(14)(users)
+from taximeter.distinct_users_by_day
+where day >= {start:Date} and day < {end:Date}
+"""
+
 LAST_CALL = """
 select max(ts)
 from taximeter.calls
@@ -83,6 +89,11 @@ def traffic(connection: Connection, period: Period) -> Traffic:
         input_tokens=input_tokens,
         cached_input_tokens=cached,
     )
+
+
+def distinct_users(connection: Connection, period: Period) -> int:
+    bound = {"start": period.start.date(), "end": period.end.date()}
+    return int(connection.read(USERS, bound).result_rows[0][0])
 
 
 def last_call_at(connection: Connection) -> datetime | None:
