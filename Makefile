@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest browser lock prices dashboards
+.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest browser postgres lock prices dashboards
 
 demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
 	$(BIN)/taximeter demo $(if $(ONCE),--once)
@@ -15,7 +15,7 @@ serve: $(READY)  ## the service on this machine
 
 IN_A_CLUSTER := $(addprefix tests/collector/test_,store.py keeping.py exactness.py incoming.py)
 
-test: check browser  ## all checks and all tests
+test: check browser postgres  ## all checks and all tests
 	$(BIN)/pytest $(ARGS)
 	$(BIN)/pytest --cluster -k "not embedded" $(IN_A_CLUSTER)
 
@@ -72,6 +72,9 @@ bench-peers: $(READY)  ## our instrumentation beside eight others, each in its o
 
 browser:
 	@./tests/install-browser
+
+postgres:
+	@./tests/install-postgres
 
 prices: $(READY)  ## rebuild the price book from genai-prices and our overlay
 	$(BIN)/python -m taximeter_collector.prices.compile

@@ -5,16 +5,22 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
+import psycopg
 import pytest
 from hypothesis import settings
+from psycopg import sql
 
 from clickhouse import running
+from postgres import running as postgres_server
 from stores import empty, keep_for_ever
+from taximeter_alerts.state import State
 from taximeter_collector.store import Store
 
+NUMBERS = count()
 CLUSTER = Path(__file__).parent / "cluster.xml"
 
 # The same examples everywhere, and no time limit: machines differ.
@@ -63,3 +69,33 @@ def store(opened_store: Store) -> Store:
     """Give an empty store."""
     empty(opened_store)
     return opened_store
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> str:
+    """Give the address of an empty database."""
+    name = f"test_{next(NUMBERS)}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    return postgres.removesuffix("postgres") + name
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the address of an empty state database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def state(state_url: str) -> Iterator[State]:
+    with closing(State(state_url)) as opened:
+        yield opened

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spans import request, span
+from taximeter_api.demo.fake_openai import serving
+from taximeter_api.demo.slack import fake_slack
 from test_end_to_end import Service, eventually, free_port
 
+MANY = 20
+BUDGETS = "budgets:\n" + "".join(
+    f"  - {{name: B{number}, amount: 0.5, zone: UTC, thresholds: [100]}}\n"
+    for number in range(MANY)
+)
+SEVERAL_TICKS_S = 3
 BODIES = 12
 CALLS_A_BODY = 40
 REPORTED = {"taximeter.usage.source": "reported"}
@@ -21,19 +31,30 @@ USD_A_CALL = Decimal("0.0035")
 
 
 @pytest.fixture
+def messages() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
 def services(
-    tmp_path: Path, clickhouse: tuple[subprocess.Popen[bytes], str]
+    tmp_path: Path,
+    clickhouse: tuple[subprocess.Popen[bytes], str],
+    postgres_url: str,
+    messages: list[dict[str, Any]],
 ) -> Iterator[list[Service]]:
     started = []
-    for name in ("one", "two"):
-        folder = tmp_path / name
-        folder.mkdir()
-        more = {"STORE": clickhouse[1], "REFRESH_SECONDS": "0.5"}
-        started.append(Service(folder, "", free_port(), free_port(), more))
-        started[-1].start()
-    yield started
-    for one in started:
-        assert one.stop() == 0, (one.folder / "service.log").read_text()
+    more = {"STORE": clickhouse[1], "STATE": postgres_url, "REFRESH_SECONDS": "0.5"}
+    with serving(fake_slack(messages)) as slack_url:
+        for name in ("one", "two"):
+            folder = tmp_path / name
+            folder.mkdir()
+            (folder / "budgets.yaml").write_text(BUDGETS)
+            slack = f"{slack_url}/services/T/B/x"
+            started.append(Service(folder, slack, free_port(), free_port(), more))
+            started[-1].start()
+        yield started
+        for one in started:
+            assert one.stop() == 0, (one.folder / "service.log").read_text()
 
 
 def body(number: int) -> bytes:
@@ -61,7 +82,9 @@ def send(service: Service, content: bytes) -> None:
     assert answer.status == 200
 
 
-def test_both_answer_with_every_call_once(services: list[Service]) -> None:
+def test_both_answer_with_every_call_once_and_each_alert_is_sent_once(
+    services: list[Service], messages: list[dict[str, Any]]
+) -> None:
     for number in range(BODIES):
         content = body(number)
         send(services[number % 2], content)
@@ -80,3 +103,9 @@ def test_both_answer_with_every_call_once(services: list[Service]) -> None:
         assert (total["calls"], total["unpriced_calls"]) == (calls, 0)
         assert Decimal(total["cost"]) == calls * USD_A_CALL
         assert one.metrics()['taximeter_calls_stored_total{decoded_by="engine"}'] > 0
+    eventually("every alert", lambda: len(messages) >= MANY)
+    time.sleep(SEVERAL_TICKS_S)
+    # Whichever threshold a tick saw first, the last one of each budget is told once.
+    last = [message["text"] for message in messages if message["text"].startswith("100%")]
+    assert len(last) == len(set(last)) == MANY
+    assert len({message["text"] for message in messages}) == len(messages)

@@ -15,7 +15,7 @@ from taximeter_alerts import outbox
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.channels import channels_of
 from taximeter_alerts.schedule import Schedule
-from taximeter_alerts.state import State
+from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import evaluate
 from taximeter_api.backup import backup_api
 from taximeter_api.export import export_api
@@ -135,7 +135,8 @@ class Service:
     def _application(self) -> FastAPI:
         settings = self._settings
         app = FastAPI(title="Taximeter", docs_url=None, redoc_url=None)
-        app.add_exception_handler(StoreUnavailable, _come_back_later)
+        for unavailable in (StoreUnavailable, StateUnavailable):
+            app.add_exception_handler(unavailable, _come_back_later)
         public = urlsplit(settings.public_url).hostname
         names = LOOPBACK_NAMES | ({public} if public else set())
         app.add_middleware(
@@ -188,5 +189,5 @@ def _grpc_receiver(settings: Settings) -> GrpcReceiver | None:
 
 
 def _come_back_later(_request: Request, error: Exception) -> Response:
-    detail = {"detail": f"the store does not answer: {error}"}
+    detail = {"detail": f"a database does not answer: {error}"}
     return JSONResponse(detail, 503, {"Retry-After": "5"})

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import month_at
-from taximeter_alerts.state import State
+from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_analysis.forecast import ahead, reached_at
 from taximeter_api.overview import (
@@ -66,7 +66,7 @@ class Snapshots:
             return newest
         try:
             return self.take(now)
-        except StoreUnavailable:
+        except (StoreUnavailable, StateUnavailable):
             if newest is None:
                 raise
             return newest

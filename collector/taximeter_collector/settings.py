@@ -46,6 +46,8 @@ class Settings(BaseModel):
     """Where the journal, the state and the embedded store lie."""
     store: str = ""
     """`chdb:///path` or `clickhouse://user:password@host:port`; empty: in the data directory."""
+    state: SecretStr | None = None
+    """`postgresql://user:password@host/database`; unset: SQLite in the data directory."""
     cluster: Annotated[str, Field(pattern=r"^\w*$")] = ""
     """Name of the ClickHouse cluster, as its servers call it; empty: one server."""
     budgets: Path = Path("budgets.yaml")
@@ -89,6 +91,14 @@ class Settings(BaseModel):
         embedded = parts.scheme == "chdb" and parts.netloc == "" and len(parts.path) > 1
         if value and not embedded and not (parts.scheme == "clickhouse" and parts.hostname):
             raise ValueError("give chdb:///absolute/path or clickhouse://user:password@host:port")
+        return value
+
+    @field_validator("state")
+    @classmethod
+    def _state_is_known(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = _split(value.get_secret_value() if value else "")
+        if value and not (parts.scheme in ("postgresql", "postgres") and parts.hostname):
+            raise ValueError("give postgresql://user:password@host:port/database")
         return value
 
     @field_validator("public_url", "slack_webhook_url", "openai_url")
@@ -188,6 +198,8 @@ class Settings(BaseModel):
 
     @property
     def state_url(self) -> str:
+        if self.state is not None:
+            return self.state.get_secret_value()
         return f"sqlite:///{(self.data_dir / 'state.db').resolve()}"
 
     @property
@@ -264,5 +276,5 @@ def _in_one_line(error: ValidationError) -> str:
 
 
 SECRETS = frozenset(
-    {"ingest_token", "openai_admin_key", "read_token", "slack_webhook_url", "store"}
+    {"ingest_token", "openai_admin_key", "read_token", "slack_webhook_url", "state", "store"}
 )

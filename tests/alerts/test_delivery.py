@@ -3,18 +3,20 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+import postgres
 from builders import NOON, alert
 from taximeter_alerts.channels import Channel, SlackWebhook
 from taximeter_alerts.evaluate import Alert
@@ -48,13 +50,6 @@ def slack() -> Iterator[FakeSlack]:
     with serving(app) as url:
         fake.url = f"{url}/services/T/B/secret"
         yield fake
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    opened = State(f"sqlite:///{tmp_path / 'state.db'}")
-    yield opened
-    opened.close()
 
 
 def channels(slack: FakeSlack) -> dict[str, Channel]:
@@ -184,9 +179,8 @@ def test_a_claim_of_a_dead_process_expires_and_is_taken_again(
     assert len(slack.texts) == 1
 
 
-def test_many_claim_at_once_and_one_gets_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'state.db'}"
-    replicas = [State(url) for _ in range(4)]
+def test_many_claim_at_once_and_one_gets_it(state_url: str) -> None:
+    replicas = [State(state_url) for _ in range(4)]
     for percent in (50, 75, 90):
         replicas[0].add(alert(percent))
     claimed: list[int] = []
@@ -318,3 +312,40 @@ def test_the_webhooks_address_is_in_no_log_and_no_note(
 def test_a_state_database_that_can_not_be_opened_is_named() -> None:
     with pytest.raises(StateUnavailable, match=r"/nowhere/state\.db"):
         State("sqlite:////nowhere/state.db")
+
+
+def test_a_database_that_went_away_is_named_without_its_password() -> None:
+    with postgres.running() as url:
+        state = State(url.replace("test@", "test:secret@"))
+    with pytest.raises(StateUnavailable, match=r"postgresql://test:\*\*\*@127") as away:
+        state.deliveries()
+
+    assert "secret" not in str(away.value)
+    state.close()
+
+
+def test_the_first_versions_database_is_taken_over(state_url: str) -> None:
+    with closing(State(state_url)) as first:
+        first.add(alert())
+        with first._database.writing() as connection:
+            connection.execute(sa.text("drop table migrations"))
+
+    with closing(State(state_url)) as later:
+        assert [delivery.alert for delivery in later.deliveries()] == [alert()]
+
+
+def test_a_database_of_a_newer_program_is_refused(state_url: str) -> None:
+    with closing(State(state_url)) as first, first._database.writing() as connection:
+        connection.execute(sa.text("insert into migrations (number) values (999)"))
+
+    with pytest.raises(StateUnavailable, match=r"schema 999.*upgrade Taximeter"):
+        State(state_url)
+
+
+def test_replicas_that_start_together_migrate_once(postgres_url: str) -> None:
+    with ThreadPoolExecutor(8) as starting:
+        replicas = list(starting.map(lambda _: State(postgres_url), range(8)))
+
+    assert [one.add(alert()) for one in replicas] == [True] + [False] * 7
+    for one in replicas:
+        one.close()

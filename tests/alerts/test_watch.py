@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -12,13 +10,6 @@ from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
 from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Scope, Store
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    opened = State(f"sqlite:///{tmp_path / 'state.db'}")
-    yield opened
-    opened.close()
 
 
 def add(store: Store, *rows: object) -> None:

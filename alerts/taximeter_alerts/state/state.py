@@ -6,7 +6,6 @@ because the process died, expires and is taken again.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,58 +15,16 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError
 
 from taximeter_alerts.evaluate import Alert, AlertKey
+from taximeter_alerts.state.database import Database
+from taximeter_alerts.state.tables import alerts, budgets, deliveries
 from taximeter_collector.store import Period
 
 LEASE = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(hours=1)
 
-metadata = sa.MetaData()
-
-alerts = sa.Table(
-    "alerts",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("budget", sa.Text, nullable=False),
-    sa.Column("period_start", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("percent", sa.Integer, nullable=False),
-    sa.Column("threshold_usd", sa.Text, nullable=False),
-    sa.Column("facts", sa.Text, nullable=False),
-    sa.Column("superseded_by", sa.Integer, nullable=True),
-    sa.UniqueConstraint("budget", "period_start", "kind", "percent", "threshold_usd"),
-)
-
-deliveries = sa.Table(
-    "deliveries",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("alert", sa.ForeignKey("alerts.id"), nullable=False),
-    sa.Column("channel", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("due_at", sa.Text, nullable=False),
-    sa.Column("maybe_sent", sa.Integer, nullable=False),
-    sa.Column("error", sa.Text, nullable=False),
-    sa.UniqueConstraint("alert", "channel"),
-    sa.Index("due", "state", "due_at"),
-)
-
-budgets = sa.Table(
-    "budgets",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("known_since", sa.Text, nullable=False),
-)
-
 _FACTS = TypeAdapter(Alert)
-
-
-class StateUnavailable(Exception):
-    """The state database does not answer; the message says which and why."""
 
 
 class DeliveryState(StrEnum):
@@ -99,13 +56,8 @@ class State:
     """The state database. Safe to share between threads and processes."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _make_durable)
-        try:
-            metadata.create_all(self._engine)
-        except DatabaseError as error:
-            raise StateUnavailable(f"the state database {url}: {error.orig}") from error
+        """Open and migrate `sqlite:///path` or `postgresql://...`; raises StateUnavailable."""
+        self._database = Database(url)
 
     def raised(self, period_starts: Sequence[datetime]) -> set[AlertKey]:
         """Return the alerts raised so far for periods that began at these moments."""
@@ -116,7 +68,7 @@ class State:
             alerts.c.percent,
             alerts.c.threshold_usd,
         ).where(alerts.c.period_start.in_([_text(moment) for moment in period_starts]))
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             return {
                 AlertKey(budget, _moment(start), kind, percent, Decimal(usd))
                 for budget, start, kind, percent, usd in connection.execute(question)
@@ -124,27 +76,26 @@ class State:
 
     def known_since(self, names: Sequence[str], now: datetime) -> dict[str, datetime]:
         """Return since when each budget is watched, which for a new one is now."""
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             for name in names:
                 row = {"name": name, "known_since": _text(now)}
-                connection.execute(insert(budgets).values(row).on_conflict_do_nothing())
+                connection.execute(self._database.insert_new(budgets, row))
             rows = connection.execute(sa.select(budgets.c.name, budgets.c.known_since))
             return {name: _moment(since) for name, since in rows}
 
     def add(self, alert: Alert) -> bool:
         """Keep an alert with its deliveries; return False when it was raised already."""
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             number = connection.execute(
-                insert(alerts)
-                .values(_alert_row(alert, alert.key))
-                .on_conflict_do_nothing()
-                .returning(alerts.c.id)
+                self._database.insert_new(alerts, _alert_row(alert, alert.key)).returning(
+                    alerts.c.id
+                )
             ).scalar_one_or_none()
             if number is None:
                 return False
             for key in superseded(alert):
                 row = _alert_row(alert, key) | {"superseded_by": number}
-                connection.execute(insert(alerts).values(row).on_conflict_do_nothing())
+                connection.execute(self._database.insert_new(alerts, row))
             for channel in alert.channels:
                 connection.execute(sa.insert(deliveries).values(_new(number, channel, alert.at)))
         return True
@@ -152,12 +103,12 @@ class State:
     def due(self, now: datetime) -> list[int]:
         """Return the deliveries that may be claimed now, the oldest first."""
         question = sa.select(deliveries.c.id).where(_is_free(now)).order_by(deliveries.c.id)
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             return list(connection.execute(question).scalars())
 
     def claim(self, number: int, now: datetime) -> Delivery | None:
         """Claim a due delivery for `LEASE`; None when another process was first."""
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             taken = connection.execute(
                 sa.update(deliveries)
                 .where(deliveries.c.id == number, _is_free(now))
@@ -179,7 +130,7 @@ class State:
         maybe_sent: bool = False,
     ) -> None:
         """Complete the note about an attempt, unless its claim expired and was taken over."""
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 sa.update(deliveries)
                 .where(
@@ -199,7 +150,7 @@ class State:
         """Give dead deliveries of periods that are not over another try."""
         dead = self._read(deliveries.c.state == DeliveryState.DEAD)
         ids = [delivery.id for delivery in dead if delivery.alert.period.end > now]
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 sa.update(deliveries)
                 .where(deliveries.c.id.in_(ids))
@@ -225,7 +176,7 @@ class State:
             .where(condition)
             .order_by(deliveries.c.id)
         )
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             rows = list(connection.execute(question))
         return [
             Delivery(
@@ -251,12 +202,12 @@ class State:
             )
             .order_by(alerts.c.id)
         )
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             facts = list(connection.execute(question).scalars())
         return [_FACTS.validate_json(one) for one in facts]
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
 
 def superseded(alert: Alert) -> Iterator[AlertKey]:
@@ -306,10 +257,3 @@ def _text(moment: datetime) -> str:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    connection.execute("pragma busy_timeout = 5000")
-    connection.execute("pragma foreign_keys = on")

@@ -1,0 +1,21 @@
+"""What the watch must not forget: SQLite for one process, Postgres for several."""
+
+from taximeter_alerts.state.database import StateUnavailable
+from taximeter_alerts.state.state import (
+    LEASE,
+    LONGEST_WAIT,
+    Delivery,
+    DeliveryState,
+    State,
+    superseded,
+)
+
+__all__ = [
+    "LEASE",
+    "LONGEST_WAIT",
+    "Delivery",
+    "DeliveryState",
+    "State",
+    "StateUnavailable",
+    "superseded",
+]

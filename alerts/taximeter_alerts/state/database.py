@@ -1,0 +1,108 @@
+"""The database behind the state: its connections, its schema and what they mean by an error."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+
+from taximeter_alerts.state import tables
+
+PATIENCE_S: Final = 10
+MIGRATING: Final = 7_829_442
+"""Any number: the lock by which Postgres lets one process migrate at a time."""
+DRIVERS: Final = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+Migration = Callable[[sa.Connection], None]
+
+
+class StateUnavailable(Exception):
+    """The state database does not answer; the message says which and why."""
+
+
+MIGRATIONS: Final[Sequence[Migration]] = (
+    # Stores of the first version have these tables without a number.
+    lambda connection: tables.metadata.create_all(connection),
+)
+
+
+class Database:
+    """A pool of connections to SQLite or Postgres."""
+
+    def __init__(self, url: str) -> None:
+        """Connect and migrate; raises StateUnavailable."""
+        self._shown = sa.make_url(url).render_as_string(hide_password=True)
+        kind, _, rest = url.partition("://")
+        options: dict[str, Any] = {}
+        if kind in DRIVERS:
+            options = {"pool_pre_ping": True, "connect_args": {"connect_timeout": PATIENCE_S}}
+        try:
+            self._engine = sa.create_engine(f"{DRIVERS.get(kind, kind)}://{rest}", **options)
+        except (ModuleNotFoundError, NoSuchModuleError) as error:
+            raise StateUnavailable(
+                f"{self._shown}: {error}; pip install 'taximeter-server[postgres]'"
+            ) from error
+        self._is_postgres = self._engine.dialect.name == "postgresql"
+        if not self._is_postgres:
+            sa.event.listen(self._engine, "connect", _make_durable)
+        try:
+            self._migrate()
+        except StateUnavailable:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        with self._errors(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Give a transaction that is committed in the end."""
+        with self._errors(), self._engine.begin() as connection:
+            yield connection
+
+    def insert_new(self, table: sa.Table, row: Mapping[str, Any]) -> sqlite.Insert:
+        """Return an insert that leaves alone what is there already."""
+        insert = postgresql.insert if self._is_postgres else sqlite.insert
+        return cast(sqlite.Insert, insert(table).values(row).on_conflict_do_nothing())
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _migrate(self) -> None:
+        with self.writing() as connection:
+            if self._is_postgres:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
+            tables.migrations.create(connection, checkfirst=True)
+            newest = sa.select(sa.func.coalesce(sa.func.max(tables.migrations.c.number), 0))
+            applied = connection.execute(newest).scalar_one()
+            if applied > len(MIGRATIONS):
+                raise StateUnavailable(
+                    f"{self._shown} has schema {applied}, this program knows up to "
+                    f"{len(MIGRATIONS)}: upgrade Taximeter"
+                )
+            for number, migrate in enumerate(MIGRATIONS, 1):
+                if number > applied:
+                    migrate(connection)
+                    connection.execute(sa.insert(tables.migrations).values(number=number))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            reason = str(error.orig).strip().partition("\n")[0]
+            raise StateUnavailable(f"the state database {self._shown}: {reason}") from error
+
+
+def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    connection.execute("pragma busy_timeout = 5000")
+    connection.execute("pragma foreign_keys = on")
