@@ -15,6 +15,7 @@ TABLES = (
     "latency_hourly",
     "outcomes_hourly",
     "spend_daily",
+    "latency_daily",
     "users_daily",
     "distinct_users_daily",
     "reconciliations",

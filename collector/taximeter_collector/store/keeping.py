@@ -17,6 +17,7 @@ ROLLUPS: Final = {
     "latency_hourly": "hour",
     "outcomes_hourly": "hour",
     "spend_daily": "day",
+    "latency_daily": "day",
     "users_daily": "day",
     "distinct_users_daily": "day",
 }

@@ -53,6 +53,7 @@ select greatest(
     (select max(version) from taximeter.latency_hourly),
     (select max(version) from taximeter.outcomes_hourly),
     (select max(version) from taximeter.spend_daily),
+    (select max(version) from taximeter.latency_daily),
     (select max(version) from taximeter.user_days_done),
     (select max(version) from taximeter.users_daily),
     (select max(version) from taximeter.distinct_users_daily)
@@ -86,7 +87,13 @@ REFRESH_DAYS = [
     select *, {version:UInt64}
     from taximeter.spend_of_hours
     where day in {moments:Array(Date)}
+    """,
     """
+    insert into taximeter.latency_daily
+    select *, {version:UInt64}
+    from taximeter.latency_of_hours
+    where day in {moments:Array(Date)}
+    """,
 ]
 
 REFRESH_USER_DAYS = [

@@ -13,8 +13,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 P95_BY_FEATURE = """
 select feature, quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2]
-from taximeter.latency_by_hour
-where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
+from taximeter.latency_by_day
+where day >= toDate({start:DateTime('UTC')}) and day < {end:DateTime('UTC')}
 group by feature
 """
 
@@ -67,6 +67,7 @@ class Traffic:
 
 
 def p95_ms_by_feature(connection: Connection, period: Period) -> dict[str, float]:
+    """Return it over the UTC days that a period touches."""
     bound = {"start": period.start, "end": period.end}
     rows = connection.read(P95_BY_FEATURE, bound).result_rows
     return {feature: float(milliseconds) for feature, milliseconds in rows}
