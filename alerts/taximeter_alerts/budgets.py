@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from taximeter_alerts.periods import month_at
+from taximeter_alerts.periods import MONTH, Recurrence
 from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Period, Scope
 from taximeter_collector.yaml_file import Form, Mistake, Source, text_of
@@ -42,6 +42,10 @@ def _zone(value: Any) -> ZoneInfo:
     if not isinstance(value, str) or value not in available_timezones():
         raise ValueError("give an IANA time zone like Europe/Berlin")
     return ZoneInfo(value)
+
+
+def _recurrence(value: Any) -> Recurrence:
+    return value if isinstance(value, Recurrence) else Recurrence.parse(str(value))
 
 
 def _scope(value: Any) -> Scope:
@@ -73,12 +77,12 @@ def _each_once(value: tuple[str, ...]) -> tuple[str, ...]:
     frozen=True, kw_only=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 )
 class Budget:
-    """A ceiling in US dollars for a calendar month of a zone."""
+    """A ceiling in US dollars for each period of a zone's calendar."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     amount: Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
     currency: Literal["USD"] = "USD"
-    period: Literal["month"] = "month"
+    period: Annotated[Recurrence, BeforeValidator(_recurrence)] = MONTH
     zone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
     scope: Annotated[Scope, BeforeValidator(_scope)] = Field(default_factory=Scope)
     thresholds: Annotated[
@@ -90,14 +94,14 @@ class Budget:
     owner: Annotated[str, Field(max_length=80)] = ""
 
     def period_at(self, moment: datetime) -> Period:
-        return month_at(moment, self.zone)
+        return self.period.at(moment, self.zone)
 
     def periods_to_watch(self, now: datetime) -> list[Period]:
-        """Return the current period and, for a while, the last one: its calls may come late."""
-        current = self.period_at(now)
-        if now - current.start >= LATE:
-            return [current]
-        return [current, self.period_at(current.start - timedelta(microseconds=1))]
+        """Return the current period and those that ended a while ago: their calls may come late."""
+        periods = [self.period_at(now)]
+        while now - periods[-1].start < LATE:
+            periods.append(self.period_at(periods[-1].start - timedelta(microseconds=1)))
+        return periods
 
 
 _BUDGETS = Form.several(Budget)

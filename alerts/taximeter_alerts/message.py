@@ -8,6 +8,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from taximeter_alerts.evaluate import Alert
+from taximeter_alerts.periods import month_at, name_of
 
 LONGEST_HEADER: Final = 150
 LONGEST_NAME: Final = 60
@@ -20,10 +21,10 @@ def slack_message(alert: Alert, *, page_url: str) -> dict[str, Any]:
     """Return the body of an incoming webhook: a line of text and the blocks."""
     percent, budget = alert.key.percent, alert.key.budget
     used = f"{_spent(alert)} of {_usd(alert.limit)}"
-    title = f"{_sign(percent)} {percent}% of budget used: {_short(budget)} ({_month(alert)})"
+    title = f"{_sign(percent)} {percent}% of budget used: {_short(budget)} ({_period(alert)})"
     return {
         "text": _escaped(
-            f"{percent}% of budget “{_short(budget)} / {_month(alert)}” used: {used}."
+            f"{percent}% of budget “{_short(budget)} / {_period(alert)}” used: {used}."
         ),
         "unfurl_links": False,
         "unfurl_media": False,
@@ -59,9 +60,9 @@ def _fields(alert: Alert) -> list[str]:
     gone = min(1, (alert.at - period.start) / (period.end - period.start))
     days_left = Decimal((period.end - alert.at).total_seconds()) / 86400
     left = max(alert.limit - alert.spent, Decimal(0))
-    fields = [f"*Left*\n{_usd(left)}", f"*Month gone*\n{gone:.0%}"]
+    fields = [f"*Left*\n{_usd(left)}", f"*{_unit(alert).capitalize()} gone*\n{gone:.0%}"]
     if alert.at >= period.end:
-        fields.append("*Retroactive*\nthe month was over when this was noticed")
+        fields.append(f"*Retroactive*\nthe {_unit(alert)} was over when this was noticed")
     if left and days_left >= 1:
         fields.append(f"*Safe daily rate to stay in budget*\n{_usd(left / days_left)} / day")
     if alert.unpriced_calls:
@@ -77,7 +78,7 @@ def _features(alert: Alert) -> Blocks:
         f"{rank}. `{_escaped(_short(name or '(none)'))}` · {_usd(cost)}"
         for rank, (name, cost) in enumerate(alert.top_features, 1)
     ]
-    return [_section("*What drives it* (this month, by feature)\n" + "\n".join(lines))]
+    return [_section(f"*What drives it* (this {_unit(alert)}, by feature)\n" + "\n".join(lines))]
 
 
 def _context(alert: Alert) -> str:
@@ -111,8 +112,13 @@ def _spent(alert: Alert) -> str:
     return ("at least " if alert.unpriced_calls else "") + _usd(alert.spent)
 
 
-def _month(alert: Alert) -> str:
-    return f"{alert.period.start.astimezone(ZoneInfo(alert.zone)):%B %Y}"
+def _period(alert: Alert) -> str:
+    return name_of(alert.period, ZoneInfo(alert.zone))
+
+
+def _unit(alert: Alert) -> str:
+    is_month = alert.period == month_at(alert.period.start, ZoneInfo(alert.zone))
+    return "month" if is_month else "period"
 
 
 def _sign(percent: int) -> str:

@@ -143,7 +143,7 @@ def _budget(budget: Budget, period: Period, spent: SpendRow) -> dict[str, Any]:
         "name": budget.name,
         "amount": f"{budget.amount:f}",
         "currency": budget.currency,
-        "period": budget.period,
+        "period": str(budget.period),
         "zone": budget.zone.key,
         "from": period.start.isoformat(),
         "to": period.end.isoformat(),

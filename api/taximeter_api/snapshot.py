@@ -11,7 +11,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.periods import month_at
+from taximeter_alerts.periods import MONTH, month_at
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_analysis.forecast import ahead, reached_at
@@ -135,8 +135,8 @@ def _yesterday(store: Store, local_now: datetime) -> SpendRow:
 
 
 def _main_budget(budgets: Sequence[Budget]) -> Budget | None:
-    """Return the largest budget of all spend: the one that the month is drawn against."""
-    of_all = [budget for budget in budgets if not budget.scope.values]
+    """Return the largest monthly budget of all spend: the one that the month is drawn against."""
+    of_all = [one for one in budgets if not one.scope.values and one.period == MONTH]
     return max(of_all, key=lambda budget: budget.amount, default=None)
 
 

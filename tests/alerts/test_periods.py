@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from taximeter_alerts.periods import month_at
+from taximeter_alerts.periods import Recurrence, month_at, name_of
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,66 @@ def test_months_tile_the_year_without_gap_or_overlap(zone: str) -> None:
     months = [month_at(moment + timedelta(days=30.4 * n), ZoneInfo(zone)) for n in range(12)]
 
     assert all(before.end == after.start for before, after in pairwise(months))
+
+
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/Los_Angeles",
+    "Asia/Kolkata",
+    "Africa/Cairo",
+    "America/Asuncion",
+    "Asia/Beirut",
+    "Australia/Lord_Howe",
+]
+WRITTEN = ["day", "week", "week from sunday", "month", "month from 15", "quarter", "year"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("written", WRITTEN)
+def test_every_five_minutes_of_a_year_lie_in_one_period_and_periods_tile(
+    zone: str, written: str
+) -> None:
+    recurrence, of_zone = Recurrence.parse(written), ZoneInfo(zone)
+    moment, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 3, tzinfo=UTC)
+    period = recurrence.at(moment, of_zone)
+    while moment < end:
+        assert period.start <= moment < period.end
+        assert recurrence.at(moment, of_zone) == period
+        moment += timedelta(minutes=5)
+        if moment >= period.end:
+            following = recurrence.at(moment, of_zone)
+            assert following.start == period.end
+            period = following
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_recurrence_is_written_as_it_is_read(written: str) -> None:
+    assert str(Recurrence.parse(written)) == written
+
+
+@pytest.mark.parametrize(
+    "written", ["", "fortnight", "week from noon", "month from 29", "month from 0", "day from 3"]
+)
+def test_a_period_that_is_not_understood_is_told_the_accepted_ones(written: str) -> None:
+    with pytest.raises(ValueError, match="give day, week, week from sunday, month"):
+        Recurrence.parse(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("day", "16 November 2026"),
+        ("week", "16 to 22 November 2026"),
+        ("week from wednesday", "11 to 17 November 2026"),
+        ("month", "November 2026"),
+        ("month from 15", "15 November to 14 December 2026"),
+        ("quarter", "Q4 2026"),
+        ("year", "2026"),
+    ],
+)
+def test_a_period_has_the_name_that_people_give_it(written: str, name: str) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    noon = datetime(2026, 11, 16, 12, tzinfo=UTC)
+
+    assert name_of(Recurrence.parse(written).at(noon, zone), zone) == name

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from builders import NOON, Rows, budget, costing, unpriced
+from taximeter_alerts.periods import Recurrence, name_of
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
 from taximeter_collector.labels import label
@@ -107,3 +108,23 @@ def test_a_channel_named_twice_is_one_channel(store: Store, state: State) -> Non
     evaluate(store, state, [budget("10", channels=("slack", "slack"))], NOON)
 
     assert len(state.deliveries()) == 1
+
+
+def test_late_calls_of_the_last_three_days_alert_for_the_day_they_were_made(
+    store: Store, state: State
+) -> None:
+    daily = budget("10", period=Recurrence.parse("day"), thresholds=(100,))
+    evaluate(store, state, [daily], NOON - timedelta(days=10))
+    add(
+        store,
+        *(costing("11", ts=NOON - timedelta(days=days)) for days in (0, 2, 5)),
+        costing("9", ts=NOON - timedelta(days=1)),
+    )
+
+    raised = evaluate(store, state, [daily], NOON)
+
+    assert {name_of(one.period, daily.zone) for one in raised} == {
+        "16 November 2026",
+        "14 November 2026",
+    }
+    assert evaluate(store, state, [daily], NOON) == []
