@@ -18,7 +18,8 @@ from typing import Any
 
 import lz4.frame
 import uvicorn
-from chdb import ChdbError, connect
+from chdb import connect
+from chdb.state.sqlitelike import ChdbError  # `chdb` itself has another of that name
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
