@@ -19,7 +19,7 @@ from typing import Any
 import lz4.frame
 import uvicorn
 from chdb import connect
-from chdb.state.sqlitelike import ChdbError  # `chdb` itself has another of that name
+from chdb.state import sqlitelike
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -31,6 +31,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+# `chdb` itself may have another of that name.
+ERROR: type[Exception] = sqlitelike.ChdbError  # type: ignore[attr-defined]
 CONNECT: Callable[[str], Any] = connect  # chdb has no type hints
 
 ON_CLUSTER = re.compile(r"\bON CLUSTER '\w+'")
@@ -120,7 +122,7 @@ def server(engine: Engine) -> Starlette:
             body = lz4.frame.decompress(body)
         try:
             content = await run_in_threadpool(engine.answer, dict(request.query_params), body)
-        except ChdbError as error:
+        except ERROR as error:
             return Response(str(error), 500, {"X-ClickHouse-Exception-Code": "1"})
         return Response(
             content, headers={"X-ClickHouse-Summary": "{}", "X-ClickHouse-Format": "Native"}
