@@ -29,6 +29,7 @@ SCOPES = {
 }
 
 
+ChannelName = Literal["slack", "webhook"]
 LATE = timedelta(days=3)
 """For how long after its end a period is still watched."""
 
@@ -90,7 +91,7 @@ class Budget:
         Field(min_length=1),
         AfterValidator(_ascending),
     ] = (50, 75, 90, 100)
-    channels: Annotated[tuple[Literal["slack"], ...], AfterValidator(_each_once)] = ("slack",)
+    channels: Annotated[tuple[ChannelName, ...], AfterValidator(_each_once)] = ("slack",)
     owner: Annotated[str, Field(max_length=80)] = ""
 
     def period_at(self, moment: datetime) -> Period:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from taximeter_alerts import outbox
 from taximeter_alerts.budgets import Budget, read_budgets
-from taximeter_alerts.channels import channels_of
+from taximeter_alerts.channels import Channel, channels_of
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import evaluate
@@ -51,6 +51,7 @@ class Service:
         self._settings = settings
         budgets: LiveFile[Sequence[Budget]] = LiveFile(settings.budgets, read_budgets)
         prices = LiveFile(settings.prices, book_with)
+        channels = channels_of_settings(settings)
         _make_folder(settings)
         self._grpc = _grpc_receiver(settings)
         self._state = State(settings.state_url)
@@ -60,10 +61,6 @@ class Service:
             self._journal, self._store, prices.current, settings.retention.how_late
         )
         self._repricer = Repricer(self._store, prices.current)
-        webhook = settings.slack_webhook_url
-        channels = channels_of(
-            webhook.get_secret_value() if webhook else None, page_url=settings.page_url
-        )
         tick = timedelta(seconds=settings.tick_seconds)
         snapshots = Snapshots(
             self._store, self._state, budgets.current, prices.current, fresh_for=tick
@@ -153,6 +150,19 @@ class Service:
         if self._writer.trouble:
             return f"the store does not take calls: {self._writer.trouble}"
         return ""
+
+
+def channels_of_settings(settings: Settings) -> dict[str, Channel]:
+    """Return the channels that are set up; raises SettingsError."""
+    names = ("slack_webhook_url", "webhook_url", "webhook_secret")
+    secrets = {name: getattr(settings, name) for name in names}
+    shown = {name: secret and secret.get_secret_value() for name, secret in secrets.items()}
+    if shown["webhook_url"] and not shown["webhook_secret"]:
+        raise SettingsError(f"{PREFIX}WEBHOOK_SECRET is not set: messages to a webhook are signed")
+    try:
+        return channels_of(**shown, page_url=settings.page_url)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}WEBHOOK_SECRET=(secret): {error}") from None
 
 
 def _make_folder(settings: Settings) -> None:

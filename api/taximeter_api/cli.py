@@ -17,6 +17,7 @@ from rich.table import Table
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.state import StateUnavailable
 from taximeter_api.backup import CanNotBackUp, CanNotRestore
+from taximeter_api.commands.alerts import alerts_app
 from taximeter_api.commands.backup import backup, restore
 from taximeter_api.commands.copy import copy
 from taximeter_api.commands.doctor import doctor
@@ -60,6 +61,7 @@ app = typer.Typer(
 budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
 app.add_typer(budgets_app, name="budgets")
 app.add_typer(prices_app, name="prices")
+app.add_typer(alerts_app, name="alerts")
 app.command()(reconcile)
 app.command()(reprice)
 app.command()(export)

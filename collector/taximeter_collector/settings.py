@@ -62,6 +62,10 @@ class Settings(BaseModel):
     """Token for the page and the API: Bearer, or the password of a browser's sign-in."""
     slack_webhook_url: SecretStr | None = None
     """Slack incoming webhook of the channel `slack`."""
+    webhook_url: SecretStr | None = None
+    """Address of the channel `webhook`, which gets alerts in signed JSON."""
+    webhook_secret: SecretStr | None = None
+    """What they are signed with, by the Standard Webhooks scheme: `whsec_...`."""
     openai_admin_key: SecretStr | None = None
     """Admin key of the organisation that reads usage and costs, for `taximeter reconcile`."""
     openai_url: str = "https://api.openai.com/v1"
@@ -101,7 +105,7 @@ class Settings(BaseModel):
             raise ValueError("give postgresql://user:password@host:port/database")
         return value
 
-    @field_validator("public_url", "slack_webhook_url", "openai_url")
+    @field_validator("public_url", "slack_webhook_url", "webhook_url", "openai_url")
     @classmethod
     def _is_a_web_address(cls, value: str | SecretStr | None) -> str | SecretStr | None:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -276,5 +280,14 @@ def _in_one_line(error: ValidationError) -> str:
 
 
 SECRETS = frozenset(
-    {"ingest_token", "openai_admin_key", "read_token", "slack_webhook_url", "state", "store"}
+    {
+        "ingest_token",
+        "openai_admin_key",
+        "read_token",
+        "slack_webhook_url",
+        "state",
+        "store",
+        "webhook_secret",
+        "webhook_url",
+    }
 )

@@ -1,8 +1,8 @@
-"""Channels: the only place from which anything is sent."""
+"""One POST of a message, and what its answer means for the next attempt."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Protocol
@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 import urllib3
 
 from taximeter_alerts.evaluate import Alert
-from taximeter_alerts.message import slack_message
 
 NOT_SENT: Final = (
     urllib3.exceptions.ConnectTimeoutError,
@@ -41,43 +40,41 @@ class Channel(Protocol):
         """Send one alert; raise DeliveryError or ChannelGone."""
 
 
-class SlackWebhook:
-    """A Slack incoming webhook. Its URL is a secret and is never shown."""
+class Post:
+    """Posts to one address, a secret that is never shown."""
 
-    def __init__(self, url: str, *, page_url: str) -> None:
+    def __init__(self, name: str, url: str, *, gone: Collection[int]) -> None:
+        """Set up for a receiver that people call `name`; statuses in `gone` are for good."""
+        self._name = name
         self._url = url
-        self._page_url = page_url
+        self._gone = gone
         # The outbox retries; a retry down here could post twice without anyone knowing.
         self._http = urllib3.PoolManager(retries=False, timeout=TIMEOUT)
 
-    def send(self, alert: Alert) -> None:
+    def send(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Post once; raise DeliveryError or ChannelGone."""
         try:
             # The status is the answer. A body could be endless, or never come.
             answer = self._http.request(
                 "POST",
                 self._url,
-                json=slack_message(alert, page_url=self._page_url),
+                body=body,
+                headers={"Content-Type": "application/json", **headers},
                 redirect=False,
                 preload_content=False,
             )
         except NOT_SENT as error:
-            raise DeliveryError(f"Slack is out of reach: {type(error).__name__}") from error
+            reason = f"{self._name} is out of reach: {type(error).__name__}"
+            raise DeliveryError(reason) from error
         except urllib3.exceptions.HTTPError as error:
-            name = type(error).__name__
-            raise DeliveryError(f"Slack did not answer: {name}", maybe_sent=True) from error
+            reason = f"{self._name} did not answer: {type(error).__name__}"
+            raise DeliveryError(reason, maybe_sent=True) from error
         answer.close()
-        if answer.status in (400, 403, 404, 410):
-            raise ChannelGone(f"Slack refuses this webhook: {answer.status}")
+        if answer.status in self._gone:
+            raise ChannelGone(f"{self._name} refuses this webhook: {answer.status}")
         if not 200 <= answer.status < 300:
             wait_s = _retry_after_s(answer.headers)
-            raise DeliveryError(f"Slack answered {answer.status}", retry_after_s=wait_s)
-
-
-def channels_of(slack_webhook_url: str | None, *, page_url: str) -> dict[str, Channel]:
-    """Return the channels that are set up, by the name that budgets use."""
-    if slack_webhook_url is None:
-        return {}
-    return {"slack": SlackWebhook(slack_webhook_url, page_url=page_url)}
+            raise DeliveryError(f"{self._name} answered {answer.status}", retry_after_s=wait_s)
 
 
 def _retry_after_s(headers: Mapping[str, Any]) -> float | None:
