@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
+from taximeter_alerts import heartbeat as heartbeats
 from taximeter_alerts import outbox
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.channels import Channel, channels_of
+from taximeter_alerts.heartbeat import Heartbeat
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import evaluate
@@ -80,6 +82,9 @@ class Service:
         self._schedule.every(
             settings.refresh_seconds, "rollups", lambda _now: self._store.refresh()
         )
+        if settings.heartbeat_url:
+            heartbeat = Heartbeat(settings.heartbeat_url.get_secret_value(), self._trouble)
+            self._schedule.every(heartbeats.EVERY_S, "heartbeat", heartbeat.beat)
         self._store.keep(settings.retention)
         self._schedule.every(
             CLEAR_EVERY_S,

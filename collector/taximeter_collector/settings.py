@@ -66,6 +66,8 @@ class Settings(BaseModel):
     """Address of the channel `webhook`, which gets alerts in signed JSON."""
     webhook_secret: SecretStr | None = None
     """What they are signed with, by the Standard Webhooks scheme: `whsec_...`."""
+    heartbeat_url: SecretStr | None = None
+    """Asked for every minute while all is well, for a watch that alarms when it stops."""
     openai_admin_key: SecretStr | None = None
     """Admin key of the organisation that reads usage and costs, for `taximeter reconcile`."""
     openai_url: str = "https://api.openai.com/v1"
@@ -105,7 +107,9 @@ class Settings(BaseModel):
             raise ValueError("give postgresql://user:password@host:port/database")
         return value
 
-    @field_validator("public_url", "slack_webhook_url", "webhook_url", "openai_url")
+    @field_validator(
+        "public_url", "slack_webhook_url", "webhook_url", "heartbeat_url", "openai_url"
+    )
     @classmethod
     def _is_a_web_address(cls, value: str | SecretStr | None) -> str | SecretStr | None:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -279,15 +283,7 @@ def _in_one_line(error: ValidationError) -> str:
     return f"{variable}={shown}: {message}"
 
 
-SECRETS = frozenset(
-    {
-        "ingest_token",
-        "openai_admin_key",
-        "read_token",
-        "slack_webhook_url",
-        "state",
-        "store",
-        "webhook_secret",
-        "webhook_url",
-    }
-)
+# The store's address may hold a password.
+SECRETS = frozenset({"store"}) | {
+    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+}
