@@ -55,15 +55,23 @@ def _scope(value: Any) -> Scope:
     if not isinstance(value, Mapping):
         raise ValueError("give dimensions and values like {feature: search}")  # noqa: TRY004
     values: dict[Dimension, tuple[str, ...]] = {}
+    without: dict[Dimension, tuple[str, ...]] = {}
     for name, wanted in value.items():
         if name not in SCOPES:
             raise ValueError(f"{name} is not a dimension; give some of {', '.join(sorted(SCOPES))}")
-        several = wanted if isinstance(wanted, list) else [wanted]
-        if not several or not all(isinstance(one, str) and one for one in several):
-            raise ValueError(f"{name}: give a value or a list of values")
-        # Stored labels are encoded; a scope must speak of them as they are stored.
-        values[SCOPES[name]] = tuple(label(one) for one in several)
-    return Scope(values)
+        if isinstance(wanted, Mapping) and list(wanted) == ["not"]:
+            without[SCOPES[name]] = _labels(name, wanted["not"])
+        else:
+            values[SCOPES[name]] = _labels(name, wanted)
+    return Scope(values, without)
+
+
+def _labels(name: str, wanted: Any) -> tuple[str, ...]:
+    several = wanted if isinstance(wanted, list) else [wanted]
+    if not several or not all(isinstance(one, str) and one for one in several):
+        raise ValueError(f"{name}: give a value, a list of values, or {{not: value}}")
+    # Stored labels are encoded; a scope must speak of them as they are stored.
+    return tuple(label(one) for one in several)
 
 
 def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:

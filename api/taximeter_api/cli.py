@@ -109,8 +109,11 @@ def check_budgets(
         raise BudgetsError(f"{path}: no such file")
     table = Table("Budget", "Amount", "Period", "Scope", "Thresholds", "Channels")
     for budget in read_budgets(path):
+        parts = ((budget.scope.values, "="), (budget.scope.without, "≠"))
         scope = ", ".join(
-            f"{key.outside_name}={'|'.join(values)}" for key, values in budget.scope.values.items()
+            f"{key.outside_name}{sign}{'|'.join(values)}"
+            for part, sign in parts
+            for key, values in part.items()
         )
         table.add_row(
             budget.name,

@@ -20,7 +20,7 @@ from taximeter_api.questions import dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
 from taximeter_collector.live_file import LiveFile
-from taximeter_collector.store import MEASURES, Dimension, Period, SpendRow, Store
+from taximeter_collector.store import MEASURES, Dimension, Period, Scope, SpendRow, Store
 
 JOURNAL_BYTES = Gauge("taximeter_journal_bytes", "What waits for the store")
 JOURNAL_AGE = Gauge("taximeter_journal_age_seconds", "How long the oldest of it has waited")
@@ -138,6 +138,12 @@ def _keys(by: Sequence[Dimension], row: SpendRow) -> dict[str, str]:
     return {one.outside_name: at if one in moments else next(texts) for one in by}
 
 
+def _scope(scope: Scope) -> dict[str, Any]:
+    """Return a scope as budgets write it."""
+    told: dict[str, Any] = {name.outside_name: list(some) for name, some in scope.values.items()}
+    return told | {name.outside_name: {"not": list(no)} for name, no in scope.without.items()}
+
+
 def _budget(budget: Budget, period: Period, spent: SpendRow) -> dict[str, Any]:
     return {
         "name": budget.name,
@@ -147,7 +153,7 @@ def _budget(budget: Budget, period: Period, spent: SpendRow) -> dict[str, Any]:
         "zone": budget.zone.key,
         "from": period.start.isoformat(),
         "to": period.end.isoformat(),
-        "scope": {name.outside_name: list(values) for name, values in budget.scope.values.items()},
+        "scope": _scope(budget.scope),
         "thresholds": list(budget.thresholds),
         "crossed": crossed(budget, spent.cost),
         "spent": f"{spent.cost:f}",

@@ -136,7 +136,7 @@ def _yesterday(store: Store, local_now: datetime) -> SpendRow:
 
 def _main_budget(budgets: Sequence[Budget]) -> Budget | None:
     """Return the largest monthly budget of all spend: the one that the month is drawn against."""
-    of_all = [one for one in budgets if not one.scope.values and one.period == MONTH]
+    of_all = [one for one in budgets if not one.scope.dimensions and one.period == MONTH]
     return max(of_all, key=lambda budget: budget.amount, default=None)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from taximeter_alerts.budgets import BudgetsError, parse_budgets, read_budgets
 from taximeter_collector.live_file import LiveFile
-from taximeter_collector.store import Dimension
+from taximeter_collector.store import Dimension, Scope
 
 GOOD = """\
 budgets:
@@ -109,3 +109,21 @@ def test_an_edit_counts_and_a_broken_edit_leaves_the_budgets_as_they_were(tmp_pa
 
     path.write_text("budgets:\n  - {name: bb, amount: 1}\n")
     assert [one.name for one in file.current()] == ["bb"]
+
+
+def test_a_scope_may_leave_values_out() -> None:
+    text = "budgets: [{name: a, amount: 1, scope: {team: web, environment: {not: [dev, staging]}}}]"
+
+    (one,) = parse_budgets(text, "budgets.yaml")
+
+    assert one.scope == Scope(
+        {Dimension.TEAM: ("web",)}, {Dimension.ENVIRONMENT: ("dev", "staging")}
+    )
+
+
+@pytest.mark.parametrize("wanted", ["{not: []}", "{not: {x: y}}", "{but: x}", "[]"])
+def test_a_scope_that_is_not_understood_is_told_the_forms(wanted: str) -> None:
+    text = f"budgets: [{{name: a, amount: 1, scope: {{team: {wanted}}}}}]"
+
+    with pytest.raises(BudgetsError, match="give a value, a list of values, or"):
+        parse_budgets(text, "budgets.yaml")

@@ -191,6 +191,9 @@ def test_many_scopes_are_answered_each_with_its_own_sum(store: Store) -> None:
         "a of x": Scope({Dimension.FEATURE: ("a",), Dimension.TEAM: ("x",)}),
         "a or b of x": Scope({Dimension.FEATURE: ("a", "b"), Dimension.TEAM: ("x",)}),
         "nobody": Scope({Dimension.TEAM: ("') or 1=1 --",)}),
+        "not b": Scope(without={Dimension.FEATURE: ("b",)}),
+        "x, not b": Scope({Dimension.TEAM: ("x",)}, {Dimension.FEATURE: ("b", "')")}),
+        "neither": Scope(without={Dimension.FEATURE: ("a", "b")}),
     }
 
     spent = store.spent(NOVEMBER, scopes)
@@ -201,7 +204,12 @@ def test_many_scopes_are_answered_each_with_its_own_sum(store: Store) -> None:
         "a of x": 1,
         "a or b of x": 3,
         "nobody": 0,
+        "not b": 5,
+        "x, not b": 1,
+        "neither": 0,
     }
+    for name, scope in scopes.items():
+        assert store.spend(NOVEMBER, (), scope)[0].cost == spent[name].cost
 
 
 def test_the_users_of_days_that_are_over_come_from_a_rollup(store: Store) -> None:

@@ -72,9 +72,7 @@ class Repricing:
 
     def is_like(self, other: Repricing) -> bool:
         """Tell whether to go on with one is to do the other."""
-        mine, its = (
-            (one.period, one.book_version, dict(one.scope.values)) for one in (self, other)
-        )
+        mine, its = ((one.period, one.book_version, one.scope) for one in (self, other))
         return mine == its
 
 

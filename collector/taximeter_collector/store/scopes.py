@@ -23,7 +23,7 @@ def spent(
     """Return the spend of each scope; those that name the same columns share a query."""
     alike: dict[tuple[Dimension, ...], dict[str, Scope]] = defaultdict(dict)
     for name, scope in scopes.items():
-        alike[tuple(sorted(scope.values))][name] = scope
+        alike[scope.dimensions][name] = scope
     found: dict[str, SpendRow] = {}
     for by, sharing in alike.items():
         rows = {row.key: row for row in spend(connection, period, by, _union(by, sharing.values()))}
@@ -35,14 +35,11 @@ def spent(
 def _inside(
     scope: Scope, by: Sequence[Dimension], rows: Mapping[tuple[str, ...], SpendRow]
 ) -> list[SpendRow]:
-    wanted = [set(scope.values[dimension]) for dimension in by]
-    if prod(map(len, wanted)) <= len(rows):
-        return [rows[key] for key in product(*wanted) if key in rows]
-    return [
-        row
-        for key, row in rows.items()
-        if all(value in values for value, values in zip(key, wanted, strict=True))
-    ]
+    if not scope.without:
+        wanted = [set(scope.values[dimension]) for dimension in by]
+        if prod(map(len, wanted)) <= len(rows):
+            return [rows[key] for key in product(*wanted) if key in rows]
+    return [row for key, row in rows.items() if all(map(scope.has, by, key))]
 
 
 def _union(by: Sequence[Dimension], scopes: Collection[Scope]) -> Scope:
@@ -50,6 +47,7 @@ def _union(by: Sequence[Dimension], scopes: Collection[Scope]) -> Scope:
     values = {
         dimension: tuple({value for scope in scopes for value in scope.values[dimension]})
         for dimension in by
+        if all(dimension in scope.values for scope in scopes)
     }
     return Scope({name: some for name, some in values.items() if len(some) <= MOST_BOUND_VALUES})
 

@@ -72,9 +72,22 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Calls whose every named dimension has one of the given values; {} is all calls."""
+    """Calls that have one of the values, and none of the others, of each named dimension.
+
+    A scope that names nothing is all calls.
+    """
 
     values: Mapping[Dimension, tuple[str, ...]] = field(default_factory=dict)
+    without: Mapping[Dimension, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        return tuple(sorted({*self.values, *self.without}))
+
+    def has(self, dimension: Dimension, value: str) -> bool:
+        """Tell whether calls with this value may be in the scope."""
+        wanted = self.values.get(dimension)
+        return (wanted is None or value in wanted) and value not in self.without.get(dimension, ())
 
     @classmethod
     def of(cls, columns: Mapping[str, Iterable[str]]) -> Scope:
@@ -119,7 +132,7 @@ def spend(
     limit: int | None = None,
 ) -> list[SpendRow]:
     """Return the spend of a period by some dimensions, the dearest first."""
-    question = _Question({*by, *scope.values})
+    question = _Question({*by, *scope.dimensions})
     keys = [column.value for column in by]
     sums = [f"sum(part.{measure}) as {measure}_sum" for measure in MEASURES]
     sql = f"""
@@ -156,6 +169,10 @@ class _Question:
         conditions = [
             f"{dimension} in {self.bind(list(values), 'Array(String)')}"
             for dimension, values in scope.values.items()
+        ]
+        conditions += [
+            f"{dimension} not in {self.bind(list(values), 'Array(String)')}"
+            for dimension, values in scope.without.items()
         ]
         return " and ".join(conditions) or "true"
 
