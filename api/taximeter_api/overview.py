@@ -37,6 +37,8 @@ class BudgetLine:
     percent: Decimal
     unpriced_calls: int
     thresholds: tuple[int, ...] = (50, 75, 90, 100)
+    period: str = ""
+    """What people call it; empty for the calendar's month, which the page is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

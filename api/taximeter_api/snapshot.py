@@ -11,7 +11,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.periods import MONTH, month_at
+from taximeter_alerts.periods import MONTH, month_at, name_of
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_analysis.forecast import ahead, reached_at
@@ -101,8 +101,8 @@ def overview(
     daily = store.spend(last_30_days, [Dimension.DAY, Dimension.FEATURE])
     total = store.spend(so_far)[0]
     lines = {
-        budget.name: _budget_line(budget, spent)
-        for budget, _, spent in spent_by_budget(store, current(budgets, now))
+        budget.name: _budget_line(budget, period, spent)
+        for budget, period, spent in spent_by_budget(store, current(budgets, now))
     }
     yesterday = _yesterday(store, now.astimezone(zone))
     return Overview(
@@ -140,7 +140,7 @@ def _main_budget(budgets: Sequence[Budget]) -> Budget | None:
     return max(of_all, key=lambda budget: budget.amount, default=None)
 
 
-def _budget_line(budget: Budget, spent: SpendRow) -> BudgetLine:
+def _budget_line(budget: Budget, period: Period, spent: SpendRow) -> BudgetLine:
     nothing_allowed = Decimal(100 if spent.cost > 0 else 0)
     percent = spent.cost * 100 / budget.amount if budget.amount else nothing_allowed
     return BudgetLine(
@@ -150,6 +150,7 @@ def _budget_line(budget: Budget, spent: SpendRow) -> BudgetLine:
         percent=percent,
         unpriced_calls=spent.unpriced_calls,
         thresholds=budget.thresholds,
+        period="" if budget.period == MONTH else name_of(period, budget.zone),
     )
 
 
