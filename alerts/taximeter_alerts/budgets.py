@@ -107,10 +107,24 @@ class Budget:
 
     def periods_to_watch(self, now: datetime) -> list[Period]:
         """Return the current period and those that ended a while ago: their calls may come late."""
+        if self.period.rolling_days:
+            return [self.period_at(now)]
         periods = [self.period_at(now)]
         while now - periods[-1].start < LATE:
             periods.append(self.period_at(periods[-1].start - timedelta(microseconds=1)))
         return periods
+
+    def starts_alike(self, period: Period) -> list[datetime]:
+        """Return the starts of the periods that this one shares its alerts with.
+
+        What moves on every day is crossed once, not again on each day that it stays so.
+        """
+        if not self.period.rolling_days:
+            return [period.start]
+        # About noon, so that no change of the clock makes a step of 24 hours skip a day.
+        noon = period.end - timedelta(hours=12)
+        days = range(self.period.rolling_days)
+        return [self.period_at(noon - timedelta(days=day)).start for day in days]
 
 
 _BUDGETS = Form.several(Budget)

@@ -39,6 +39,8 @@ class Alert:
     channels: tuple[str, ...]
     owner: str
     top_features: tuple[tuple[str, Decimal], ...] = ()
+    rolling_days: int = 0
+    """Of a period that moves on every day; 0 for one that ends."""
 
 
 def crossed(budget: Budget, spend: Decimal) -> list[int]:
@@ -72,6 +74,7 @@ def due(
         at=now,
         channels=budget.channels,
         owner=budget.owner,
+        rolling_days=budget.period.rolling_days,
     )
 
 

@@ -60,7 +60,11 @@ def _fields(alert: Alert) -> list[str]:
     gone = min(1, (alert.at - period.start) / (period.end - period.start))
     days_left = Decimal((period.end - alert.at).total_seconds()) / 86400
     left = max(alert.limit - alert.spent, Decimal(0))
-    fields = [f"*Left*\n{_usd(left)}", f"*{_unit(alert).capitalize()} gone*\n{gone:.0%}"]
+    fields = [f"*Left*\n{_usd(left)}"]
+    if alert.rolling_days:
+        fields.append(f"*Watched*\nthe last {alert.rolling_days} days")
+    else:
+        fields.append(f"*{_unit(alert).capitalize()} gone*\n{gone:.0%}")
     if alert.at >= period.end:
         fields.append(f"*Retroactive*\nthe {_unit(alert)} was over when this was noticed")
     if left and days_left >= 1:

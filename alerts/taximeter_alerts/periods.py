@@ -21,9 +21,12 @@ WEEKDAYS: Final = (
 )
 MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}
 WRITTEN: Final = re.compile(r"(day|week|month|quarter|year)(?: from ([a-z]+|\d{1,2}))?")
+ROLLING: Final = re.compile(r"([1-9]\d{0,2}) days")
 ACCEPTED: Final = (
-    "give day, week, week from sunday, month, month from 15 (1 to 28), quarter or year"
+    "give day, week, week from sunday, month, month from 15 (1 to 28), quarter, year, "
+    "or the last days with today as 30 days (up to 366)"
 )
+LONGEST_ROLLING: Final = 366
 DAY: Final = timedelta(days=1)
 
 
@@ -34,10 +37,15 @@ class Recurrence:
     unit: str = "month"
     begins: int = 1
     """The first day: of a week from 0, Monday, of a month from 1."""
+    rolling_days: int = 0
+    """Of a period that moves on every midnight; 0 for the others."""
 
     @classmethod
     def parse(cls, text: str) -> Recurrence:
         """Read it as people write it; raises ValueError."""
+        rolling = ROLLING.fullmatch(text)
+        if rolling and int(rolling[1]) <= LONGEST_ROLLING:
+            return cls("days", rolling_days=int(rolling[1]))
         found = WRITTEN.fullmatch(text)
         if found is None:
             raise ValueError(ACCEPTED)
@@ -51,13 +59,19 @@ class Recurrence:
         return cls(unit)
 
     def __str__(self) -> str:
+        if self.rolling_days:
+            return f"{self.rolling_days} days"
         if self.unit == "week" and self.begins:
             return f"week from {WEEKDAYS[self.begins]}"
         return f"month from {self.begins}" if self.begins > 1 else self.unit
 
     def at(self, moment: datetime, zone: ZoneInfo) -> Period:
         """Return the period that `moment` falls in."""
-        first = self._first(moment.astimezone(zone).date())
+        day = moment.astimezone(zone).date()
+        if self.rolling_days:
+            first = day - (self.rolling_days - 1) * DAY
+            return Period(_midnight(first, zone), _midnight(day + DAY, zone))
+        first = self._first(day)
         # Both ends are made the same way, so that periods tile whatever the zone's clock does.
         return Period(_midnight(first, zone), _midnight(self._next(first), zone))
 

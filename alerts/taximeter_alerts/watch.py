@@ -47,10 +47,16 @@ def evaluate(store: Store, state: State, budgets: Sequence[Budget], now: datetim
         if known_since[budget.name] < period.end
     ]
     spending = spent_by_budget(store, watched)
-    raised = state.raised([period.start for _, period, _ in spending])
+    alike = [set(budget.starts_alike(period)) for budget, period, _ in spending]
+    raised = state.raised(sorted(set().union(*alike)))
     new = []
-    for budget, period, spent in spending:
-        alert = due(budget, period, spent, raised, now)
+    for (budget, period, spent), starts in zip(spending, alike, strict=True):
+        told = {
+            replace(key, period_start=period.start)
+            for key in raised
+            if key.budget == budget.name and key.period_start in starts
+        }
+        alert = due(budget, period, spent, told, now)
         if alert is None:
             continue
         features = store.spend(period, [Dimension.FEATURE], budget.scope)[:FEATURES_SHOWN]

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from builders import budget
 from taximeter_alerts.periods import Recurrence, month_at, name_of
 
 
@@ -72,7 +73,17 @@ def test_a_recurrence_is_written_as_it_is_read(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "fortnight", "week from noon", "month from 29", "month from 0", "day from 3"]
+    "written",
+    [
+        "",
+        "fortnight",
+        "week from noon",
+        "month from 29",
+        "month from 0",
+        "day from 3",
+        "0 days",
+        "400 days",
+    ],
 )
 def test_a_period_that_is_not_understood_is_told_the_accepted_ones(written: str) -> None:
     with pytest.raises(ValueError, match="give day, week, week from sunday, month"):
@@ -96,3 +107,21 @@ def test_a_period_has_the_name_that_people_give_it(written: str, name: str) -> N
     noon = datetime(2026, 11, 16, 12, tzinfo=UTC)
 
     assert name_of(Recurrence.parse(written).at(noon, zone), zone) == name
+
+
+def test_the_last_days_end_with_today_in_the_zone() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    period = Recurrence.parse("30 days").at(datetime(2026, 11, 15, 23, 30, tzinfo=UTC), zone)
+
+    assert period.start == datetime(2026, 10, 17, 22, tzinfo=UTC)
+    assert period.end == datetime(2026, 11, 16, 23, tzinfo=UTC)
+    assert name_of(period, zone) == "18 October to 16 November 2026"
+    assert str(Recurrence.parse("30 days")) == "30 days"
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_rolling_budget_knows_every_day_that_it_shares_alerts_with(zone: str) -> None:
+    rolling = budget(period=Recurrence.parse("300 days"), zone=ZoneInfo(zone))
+    starts = rolling.starts_alike(rolling.period_at(datetime(2026, 12, 20, 12, tzinfo=UTC)))
+
+    assert len(set(starts)) == 300

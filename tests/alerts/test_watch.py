@@ -128,3 +128,20 @@ def test_late_calls_of_the_last_three_days_alert_for_the_day_they_were_made(
         "14 November 2026",
     }
     assert evaluate(store, state, [daily], NOON) == []
+
+
+def test_a_rolling_budget_is_told_once_while_it_stays_crossed_and_again_later(
+    store: Store, state: State
+) -> None:
+    rolling = budget("10", period=Recurrence.parse("7 days"), thresholds=(100,))
+    begin = NOON - timedelta(days=40)
+    evaluate(store, state, [rolling], begin)
+    add(store, costing("11", ts=begin), costing("12", ts=begin + timedelta(days=20)))
+
+    told = [
+        day
+        for day in range(40)
+        for _ in evaluate(store, state, [rolling], begin + timedelta(days=day, minutes=1))
+    ]
+
+    assert told == [0, 20]
