@@ -17,7 +17,7 @@ from taximeter_api.demo.fake_openai import serving
 from taximeter_api.demo.slack import fake_slack
 from test_end_to_end import Service, eventually, free_port
 
-MANY = 20
+MANY = 5
 BUDGETS = "budgets:\n" + "".join(
     f"  - {{name: B{number}, amount: 0.5, zone: UTC, thresholds: [100]}}\n"
     for number in range(MANY)

@@ -13,6 +13,7 @@ from taximeter_alerts.periods import month_at, name_of
 LONGEST_HEADER: Final = 150
 LONGEST_NAME: Final = 60
 SQUARES: Final = 10
+DIGESTED: Final = 20
 
 Blocks = list[dict[str, Any]]
 
@@ -38,19 +39,51 @@ def slack_message(alert: Alert, *, page_url: str) -> dict[str, Any]:
             ),
             {"type": "section", "fields": [_text(field) for field in _fields(alert)]},
             *_features(alert),
-            {
-                "type": "actions",
-                "elements": [
-                    {
-                        "type": "button",
-                        "style": "primary",
-                        "action_id": "open_page",
-                        "text": {"type": "plain_text", "text": "Open Taximeter"},
-                        "url": page_url,
-                    }
-                ],
-            },
+            _button(page_url),
             {"type": "context", "elements": [_text(_context(alert))]},
+        ],
+    }
+
+
+def slack_digest(alerts: Sequence[Alert], *, page_url: str) -> dict[str, Any]:
+    """Return the body of one message about several alerts, the dearest first."""
+    dearest = sorted(alerts, key=lambda alert: alert.spent, reverse=True)
+    worst = max(alert.key.percent for alert in alerts)
+    title = f"{len(alerts)} budget alerts at once"
+    lines = [
+        f"{_sign(one.key.percent)} *{one.key.percent}%* `{_escaped(_short(one.key.budget))}` · "
+        f"{_spent(one)} of {_usd(one.limit)} · {_period(one)}"
+        for one in dearest[:DIGESTED]
+    ]
+    if len(alerts) > DIGESTED:
+        lines.append(f"and {len(alerts) - DIGESTED} more")
+    names = ", ".join(_short(one.key.budget) for one in dearest[:3])
+    return {
+        "text": _escaped(f"{title}: {names}{', ...' if len(alerts) > 3 else ''}"),
+        "unfurl_links": False,
+        "unfurl_media": False,
+        "blocks": [
+            {
+                "type": "header",
+                "text": {"type": "plain_text", "text": f"{_sign(worst)} {title}", "emoji": True},
+            },
+            *(_section("\n".join(lines[at : at + 10])) for at in range(0, len(lines), 10)),
+            _button(page_url),
+        ],
+    }
+
+
+def _button(page_url: str) -> dict[str, Any]:
+    return {
+        "type": "actions",
+        "elements": [
+            {
+                "type": "button",
+                "style": "primary",
+                "action_id": "open_page",
+                "text": {"type": "plain_text", "text": "Open Taximeter"},
+                "url": page_url,
+            }
         ],
     }
 

@@ -79,6 +79,17 @@ def test_the_same_alert_has_the_same_id_and_another_has_another(receiver: Receiv
     assert first == again != other
 
 
+def test_a_digest_is_signed_and_has_one_id_whatever_the_order(receiver: Receiver) -> None:
+    webhook = Webhook(receiver.url, SECRET, page_url="")
+    webhook.send_digest([alert(50), alert(75)])
+    webhook.send_digest([alert(75), alert(50)])
+
+    told = receiver.read(0)
+    assert told["type"] == "budget.thresholds_crossed"
+    assert [one["percent"] for one in told["data"]["alerts"]] == [50, 75]
+    assert len({headers["webhook-id"] for headers, _ in receiver.messages}) == 1
+
+
 def test_a_webhook_that_is_gone_is_told(receiver: Receiver) -> None:
     receiver.statuses = [410]
     with pytest.raises(ChannelGone, match="refuses this webhook: 410"):

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ import postgres
 from builders import NOON, alert
 from taximeter_alerts.channels import Channel, SlackWebhook
 from taximeter_alerts.evaluate import Alert
+from taximeter_alerts.message import plain, slack_digest
 from taximeter_alerts.outbox import deliver
 from taximeter_alerts.state import LEASE, DeliveryState, State, StateUnavailable
 from taximeter_api.demo.fake_openai import serving
@@ -205,6 +207,9 @@ class Broken:
     def send(self, alert: Alert) -> None:
         raise ZeroDivisionError(alert.key.budget)
 
+    def send_digest(self, alerts: Sequence[Alert]) -> None:
+        raise ZeroDivisionError(len(alerts))
+
 
 def test_a_delivery_that_fails_unexpectedly_holds_up_no_other(
     state: State, slack: FakeSlack
@@ -349,3 +354,56 @@ def test_replicas_that_start_together_migrate_once(postgres_url: str) -> None:
     assert [one.add(alert()) for one in replicas] == [True] + [False] * 7
     for one in replicas:
         one.close()
+
+
+def many(number: int) -> list[Alert]:
+    return [
+        alert(
+            key=replace(alert().key, budget=f"<b{one:02}>"), spent=Decimal(one), limit=Decimal(40)
+        )
+        for one in range(1, number + 1)
+    ]
+
+
+def test_many_alerts_at_once_are_one_message_with_the_dearest_first(
+    state: State, slack: FakeSlack
+) -> None:
+    for one in many(30):
+        state.add(one)
+
+    deliver(state, channels(slack), at(NOON))
+
+    (text,) = slack.texts
+    assert text == "30 budget alerts at once: &lt;b30&gt;, &lt;b29&gt;, &lt;b28&gt;, ..."
+    message = slack_digest(many(30), page_url="http://127.0.0.1:8787")
+    said = "\n".join(plain(message))
+    assert said.index("b30") < said.index("b11")
+    assert "b10" not in said
+    assert "and 10 more" in said
+    longest = max(len(block["text"]["text"]) for block in message["blocks"] if "text" in block)
+    assert longest < 3_000
+    assert states(state) == [DeliveryState.SENT] * 30
+
+
+def test_a_digest_that_is_refused_is_tried_again_as_one(state: State, slack: FakeSlack) -> None:
+    slack.answers = [(429, {"Retry-After": "60"})]
+    for one in many(6):
+        state.add(one)
+
+    deliver(state, channels(slack), at(NOON))
+    assert states(state) == [DeliveryState.PENDING] * 6
+    deliver(state, channels(slack), at(NOON + MINUTE - timedelta(seconds=1)))
+    assert slack.texts == []
+    deliver(state, channels(slack), at(NOON + MINUTE))
+
+    assert len(slack.texts) == 1
+    assert states(state) == [DeliveryState.SENT] * 6
+
+
+def test_five_at_once_are_still_told_singly(state: State, slack: FakeSlack) -> None:
+    for one in many(5):
+        state.add(one)
+
+    deliver(state, channels(slack), at(NOON))
+
+    assert len(slack.texts) == 5

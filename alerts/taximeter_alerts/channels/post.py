@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Protocol
@@ -38,6 +38,9 @@ class ChannelGone(Exception):
 class Channel(Protocol):
     def send(self, alert: Alert) -> None:
         """Send one alert; raise DeliveryError or ChannelGone."""
+
+    def send_digest(self, alerts: Sequence[Alert]) -> None:
+        """Send several in one message."""
 
 
 class Post:

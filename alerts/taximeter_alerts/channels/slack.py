@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from taximeter_alerts.channels.post import Post
 from taximeter_alerts.evaluate import Alert
-from taximeter_alerts.message import slack_message
+from taximeter_alerts.message import slack_digest, slack_message
 
 
 class SlackWebhook:
@@ -15,5 +17,10 @@ class SlackWebhook:
         self._page_url = page_url
 
     def send(self, alert: Alert) -> None:
-        message = slack_message(alert, page_url=self._page_url)
+        self._send(slack_message(alert, page_url=self._page_url))
+
+    def send_digest(self, alerts: Sequence[Alert]) -> None:
+        self._send(slack_digest(alerts, page_url=self._page_url))
+
+    def _send(self, message: dict[str, Any]) -> None:
         self._post.send(json.dumps(message).encode(), {})

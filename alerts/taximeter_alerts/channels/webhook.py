@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from taximeter_alerts.channels.post import Post
@@ -31,8 +32,20 @@ class Webhook:
         self._page_url = page_url
 
     def send(self, alert: Alert) -> None:
-        id_, moment = _id(alert), str(int(time.time()))
-        body = json.dumps(_told(alert, self._page_url)).encode()
+        self._send(_id(alert), _told(alert, self._page_url))
+
+    def send_digest(self, alerts: Sequence[Alert]) -> None:
+        digest = hashlib.sha256("".join(sorted(map(_id, alerts))).encode()).hexdigest()
+        newest = max(alert.at for alert in alerts)
+        told = {
+            "type": "budget.thresholds_crossed",
+            "timestamp": newest.isoformat(),
+            "data": {"alerts": [_told(alert, self._page_url)["data"] for alert in alerts]},
+        }
+        self._send(f"msg_{digest[:32]}", told)
+
+    def _send(self, id_: str, told: dict[str, Any]) -> None:
+        moment, body = str(int(time.time())), json.dumps(told).encode()
         signed = hmac.digest(self._key, f"{id_}.{moment}.".encode() + body, "sha256")
         self._post.send(
             body,

@@ -100,11 +100,15 @@ class State:
                 connection.execute(sa.insert(deliveries).values(_new(number, channel, alert.at)))
         return True
 
-    def due(self, now: datetime) -> list[int]:
-        """Return the deliveries that may be claimed now, the oldest first."""
-        question = sa.select(deliveries.c.id).where(_is_free(now)).order_by(deliveries.c.id)
+    def due(self, now: datetime) -> list[tuple[int, str]]:
+        """Return the deliveries that may be claimed now and their channels, the oldest first."""
+        question = (
+            sa.select(deliveries.c.id, deliveries.c.channel)
+            .where(_is_free(now))
+            .order_by(deliveries.c.id)
+        )
         with self._database.reading() as connection:
-            return list(connection.execute(question).scalars())
+            return [(number, channel) for number, channel in connection.execute(question)]
 
     def claim(self, number: int, now: datetime) -> Delivery | None:
         """Claim a due delivery for `LEASE`; None when another process was first."""
