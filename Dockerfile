@@ -8,7 +8,8 @@ RUN awk '/^[^ ]/ {keep = /^uv==/} keep' requirements.lock > uv.lock \
     && pip install --require-hashes --requirement uv.lock \
     && uv venv /opt/taximeter \
     && uv pip install --python /opt/taximeter/bin/python \
-        --constraint requirements.lock --extra reconcile --requirement pyproject.toml
+        --constraint requirements.lock \
+        --extra grpc --extra postgres --extra reconcile --requirement pyproject.toml
 COPY README.md LICENSE ./
 COPY collector collector
 COPY analysis analysis

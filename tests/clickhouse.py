@@ -28,7 +28,9 @@ def running(
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Give a server's process and address."""
     port = port or free_port()
-    process = subprocess.Popen([sys.executable, SERVER, folder, str(port), *config])
+    command: list[str | Path] = [sys.executable, SERVER, folder, str(port), *config]
+    # The engine keeps copies of schemas where it runs.
+    process = subprocess.Popen(command, cwd=folder.parent)
     end = time.monotonic() + PATIENCE_S
     while not _answers(f"http://127.0.0.1:{port}/ping"):
         assert time.monotonic() < end

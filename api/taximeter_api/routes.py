@@ -88,8 +88,8 @@ def spend_api(store: Store, budgets: LiveFile[Sequence[Budget]]) -> APIRouter:
         from_: Annotated[str, Query(alias="from", description="ISO date or time")] = "",
         to: Annotated[str, Query(description="ISO date or time, exclusive")] = "",
     ) -> dict[str, Any]:
-        """Say what is missing from the sums of a period, or was altered on its way."""
-        period = period_of(from_, to, datetime.now(UTC))
+        """Say what is missing from the sums of whole hours, or was altered on its way."""
+        period = period_of(from_, to, datetime.now(UTC)).whole_hours()
         bounds = {"from": period.start.isoformat(), "to": period.end.isoformat()}
         return bounds | asdict(store.quality(period))
 

@@ -12,7 +12,8 @@ from taximeter_collector.intake import Intake, Refused, not_durable
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 THREADS: Final = 8
-REQUESTS_AT_ONCE: Final = 64
+REQUESTS_AT_ONCE: Final = 500
+"""As many as HTTP has connections; beyond it exporters are told not to come back."""
 LAST_ANSWERS_S: Final = 5.0
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 # Exporters send again what is UNAVAILABLE, and nothing else of these.

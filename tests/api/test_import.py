@@ -176,6 +176,27 @@ def test_rows_of_other_kinds_times_or_without_sense_are_counted(
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"delay_ms": "slow"}, "delay_ms or latency: 'slow' is no number of milliseconds"),
+        ({"delay_ms": "1e300"}, "delay_ms or latency: '1e300' is no number of milliseconds"),
+        ({"delay_ms": "", "response_created_at": "0001-01-01T00:00:00"}, ""),
+        ({"delay_ms": "-5"}, ""),
+    ],
+)
+def test_a_duration_without_sense_stops_no_import(
+    receiver: Receiver, tmp_path: Path, fields: dict[str, str], told: str
+) -> None:
+    path = written(tmp_path / "export.csv", [HELICONE | fields, HELICONE | {"request_id": "other"}])
+
+    done = imported(receiver, tmp_path, path, "--mapping", "helicone")
+
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [call.duration_ms for call in calls(receiver)] == ([] if told else [0]) + [1250]
+
+
 def test_an_import_that_stopped_goes_on_where_it_was(receiver: Receiver, tmp_path: Path) -> None:
     rows = [HELICONE | {"request_id": f"r{number}"} for number in range(2_500)]
     path = written(tmp_path / "export.csv", rows)

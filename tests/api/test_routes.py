@@ -158,6 +158,20 @@ def test_what_is_missing_or_altered_is_counted(client: TestClient, store: Store)
     }
 
 
+def test_quality_is_of_whole_hours(client: TestClient, store: Store) -> None:
+    add(store, costing("1", ts=NOON + timedelta(minutes=20)), unpriced(ts=NOON))
+
+    answer = client.get(
+        "/api/quality", params={"from": "2026-11-16T12:10", "to": "2026-11-16T12:50"}
+    )
+
+    assert (answer.json()["from"], answer.json()["to"]) == (
+        "2026-11-16T12:00:00+00:00",
+        "2026-11-16T13:00:00+00:00",
+    )
+    assert answer.json()["calls"] == 2
+
+
 def test_a_user_is_forgotten(client: TestClient, store: Store) -> None:
     add(store, costing("1", user_id="ada"), costing("2", user_id="bob"))
 

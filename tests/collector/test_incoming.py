@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -168,6 +171,32 @@ def test_thousands_of_calls_of_any_sort_come_out_the_same(
     assert len(found) == len(mine) > 2_000
     for call, priced in mine.values():
         assert found[call.call_id] == (call, priced)
+
+
+def test_the_embedded_engine_leaves_nothing_where_the_service_was_started(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from test_incoming import PLAIN, in_envelopes, span, taken
+from taximeter_collector.store import Store
+store = Store(f"chdb://{sys.argv[1]}/store")
+print(taken(store, in_envelopes(span(PLAIN)), Path(sys.argv[1])))
+store.close()
+"""
+    here = Path(__file__).parent
+    started_in = tmp_path / "empty"
+    started_in.mkdir()
+    said = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}"},
+        cwd=started_in,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert said.stdout == "[]\n"
+    assert list(started_in.iterdir()) == []
 
 
 def test_a_writer_whose_tables_are_gone_makes_them_anew(

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
+import taximeter_collector.store.keeping
 from builders import NOON, costing
 from stores import keep_for_ever
 from taximeter_collector.store import Dimension, Period, Retention, Store, StoreError
@@ -127,3 +128,18 @@ def test_forgetting_that_died_is_finished_by_the_next(store: Store, dies_at: int
     for _ in range(2):
         assert by_user(store) == {"": 5, "ada": 2}
         store.refresh()
+
+
+def test_a_name_that_keeps_coming_in_is_not_said_to_be_forgotten(store: Store) -> None:
+    numbers = count()
+
+    def again(*args: Any) -> None:
+        original(*args)
+        token = f"again-{next(numbers)}"
+        store.add([costing("1", user_id="bob")], token=token, book_version="b", now=NOON)
+
+    store.add([costing("1", user_id="bob")], token="bob", book_version="b", now=NOON)
+    original = taximeter_collector.store.keeping.forget
+    again_while_forgetting = patch.object(taximeter_collector.store.keeping, "forget", again)
+    with again_while_forgetting, pytest.raises(StoreError, match="still come in"):
+        store.forget("bob")

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -56,7 +57,11 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 def _journal(settings: Settings) -> Iterator[Finding]:
     now = time.time()
-    waiting = [path.stat() for path in settings.journal_dir.glob(f"*{SUFFIX}")]
+    waiting = []
+    for path in settings.journal_dir.glob(f"*{SUFFIX}"):
+        # One that is gone is in the store by now.
+        with suppress(FileNotFoundError):
+            waiting.append(path.stat())
     size = sum(one.st_size for one in waiting)
     age_s = max((now - one.st_mtime for one in waiting), default=0.0)
     advice = "the store does not keep up: see the service's log" if age_s > LONGEST_WAIT_S else ""

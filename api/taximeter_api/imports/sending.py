@@ -135,7 +135,8 @@ class _Service:
                 return told.partial_success.rejected_spans
             if answer.status not in (429, 503):
                 raise ImportRefused(f"the service answered {answer.status}: {_reason(answer.data)}")
-            time.sleep(min(float(answer.headers.get("Retry-After", wait_s)), LONGEST_WAIT_S))
+            asked = answer.headers.get("Retry-After", "")
+            time.sleep(min(float(asked), LONGEST_WAIT_S) if asked.isdecimal() else wait_s)
         raise ImportRefused("the service is too busy: import again, it goes on from here")
 
     def _waits(self) -> Iterator[float]:

@@ -133,9 +133,13 @@ def _moment(value: Any) -> datetime | None:
 
 def _end(row: Row, fields: Fields, start: datetime) -> datetime:
     milliseconds = _first(row, fields.duration_ms)
-    if milliseconds is not None:
-        return start + timedelta(milliseconds=float(milliseconds))
-    return _moment(_first(row, fields.end)) or start
+    if milliseconds is None:
+        return max(start, _moment(_first(row, fields.end)) or start)
+    try:
+        return start + timedelta(milliseconds=max(0.0, float(milliseconds)))
+    except (TypeError, ValueError, OverflowError):
+        where = " or ".join(fields.duration_ms)
+        raise ImportRefused(f"{where}: {milliseconds!r} is no number of milliseconds") from None
 
 
 def _nanoseconds(moment: datetime) -> int:

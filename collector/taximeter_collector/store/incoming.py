@@ -14,7 +14,7 @@ from typing import Final
 from taximeter_collector import contract
 from taximeter_collector.labels import LONGEST, PLAIN
 
-SCHEMA: Final = files(__package__).joinpath("incoming.proto").read_text("utf-8")
+SCHEMA: Final = files(__package__).joinpath("incoming.proto")
 STRUCTURE: Final = (
     "trace_id String, span_id String, parent_span_id String, start UInt64, end UInt64, "
     "attributes Nested(key String, value Tuple(string_value String, bool_value Bool, "

@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.errors import StoreError
+from taximeter_collector.store.numbers import Numbers
 
 IDS: Final = ("request_id", "span_id", "parent_span_id")
 INDEX_OF_IDS: Final = "request_ids"
@@ -27,6 +29,9 @@ select arrayJoin({days:Array(Date)}), 0, {version:UInt64}, arrayJoin(range({shar
 """
 ROUNDS: Final = 3
 """Of forgetting: on a server another process may write the name again meanwhile."""
+NAMED_AGAIN: Final = (
+    "the user's calls still come in through another process: stop what sends them, then ask again"
+)
 WAITING: Final = {"mutations_sync": 2}
 """The change is there when the statement returns."""
 
@@ -98,6 +103,20 @@ def calls_of(connection: Connection, user: str) -> tuple[int, list[date]]:
         {"user": user},
     ).result_rows
     return sum(calls for calls, _ in rows), sorted({day for _, day in rows})
+
+
+def forget_until_gone(connection: Connection, numbers: Numbers, user: str) -> int:
+    """Forget a user and return how many calls named him; raises StoreError when more come in."""
+    forgotten = 0
+    for _ in range(ROUNDS):
+        calls, days = calls_of(connection, user)
+        if not days:
+            return forgotten
+        forget(connection, user, days, numbers.next())
+        forgotten += calls
+    if calls_of(connection, user)[1]:
+        raise StoreError(NAMED_AGAIN)
+    return forgotten
 
 
 def forget(connection: Connection, user: str, reopen: Sequence[date], version: int) -> None:

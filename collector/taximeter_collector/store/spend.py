@@ -69,6 +69,10 @@ class Period:
         if not self.start.tzinfo == self.end.tzinfo == UTC:
             raise ValueError(f"a period is in UTC, not from {self.start!r} to {self.end!r}")
 
+    def whole_hours(self) -> Period:
+        """Return the period of all hours that this one touches."""
+        return Period(_floor(self.start, HOUR), _ceiling(self.end, HOUR))
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

@@ -16,9 +16,11 @@ from taximeter_collector.store.incoming import DECODED, INSERTED, KEY, SCHEMA, S
 
 DEAREST: Final = Decimal("0.001")
 """US dollars a token; with the tokens' bound it keeps sums within the column."""
-DECODING: Final = {
+# From a string the embedded engine would write the schema into the working directory.
+DECODING_HERE: Final = {"format_schema": f"{SCHEMA}:Span"}
+DECODING_THERE: Final = {
     "format_schema_source": "string",
-    "format_schema": SCHEMA,
+    "format_schema": SCHEMA.read_text("utf-8"),
     "format_schema_message_name": "Span",
 }
 LEFT_OVER_AFTER_S: Final = 86_400
@@ -85,10 +87,11 @@ class Staging:
         if self._reads_files:
             source = f"file('{path}', 'Protobuf', '{STRUCTURE}')"
             self._connection.command(
-                f"insert into {self._calls} {DECODED} from {source} as spans", settings=DECODING
+                f"insert into {self._calls} {DECODED} from {source} as spans",
+                settings=DECODING_HERE,
             )
         else:
-            self._connection.send(path.read_bytes(), self._spans, "Protobuf", DECODING)
+            self._connection.send(path.read_bytes(), self._spans, "Protobuf", DECODING_THERE)
 
     def price_keys(self) -> list[PriceKey]:
         sql = f"select distinct {', '.join(KEY)} from {self._calls} where is_plain"  # noqa: S608

@@ -226,15 +226,8 @@ class Store:
 
     def forget(self, user: str) -> int:
         """Take a user's name off all calls and return of how many; their dollars stay."""
-        forgotten = 0
         with self.at_rest():
-            for _ in range(keeping.ROUNDS):
-                calls, days = keeping.calls_of(self._connection, user)
-                if not days:
-                    break
-                keeping.forget(self._connection, user, days, self._numbers.next())
-                forgotten += calls
-        return forgotten
+            return keeping.forget_until_gone(self._connection, self._numbers, user)
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -276,6 +269,7 @@ class Store:
         return bool(self._connection.read("select 1").result_rows)
 
     def close(self) -> None:
+        # Tables that can't be dropped now are dropped by a later start.
         with suppress(StoreError, StoreUnavailable):
             self._staging.close()
         self._connection.close()
