@@ -1,40 +1,33 @@
-"""Budgets as code: `budgets.yaml`, read once into values."""
+"""Budgets: what a definition says, whether it came from `budgets.yaml` or through the API."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+import hashlib
+import json
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-)
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from taximeter_alerts.periods import MONTH, Recurrence
-from taximeter_collector.labels import label
+from taximeter_alerts.scope_words import DIMENSIONS, read_scope, written
 from taximeter_collector.store import Dimension, Period, Scope
 from taximeter_collector.yaml_file import Form, Mistake, Source, text_of
 
-SCOPES = {
-    dimension.outside_name: dimension
-    for dimension in Dimension
-    if dimension not in {Dimension.HOUR, Dimension.DAY}
-}
-
-
-ChannelName = Literal["slack", "webhook"]
-LATE = timedelta(days=3)
+LATE: Final = timedelta(days=3)
 """For how long after its end a period is still watched."""
 
 
 BudgetsError = Mistake
+
+ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
+CHECKED: Final = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
 def _zone(value: Any) -> ZoneInfo:
@@ -49,29 +42,12 @@ def _recurrence(value: Any) -> Recurrence:
     return value if isinstance(value, Recurrence) else Recurrence.parse(str(value))
 
 
-def _scope(value: Any) -> Scope:
-    if isinstance(value, Scope):
+def _dimension(value: Any) -> Dimension | None:
+    if value is None or isinstance(value, Dimension):
         return value
-    if not isinstance(value, Mapping):
-        raise ValueError("give dimensions and values like {feature: search}")  # noqa: TRY004
-    values: dict[Dimension, tuple[str, ...]] = {}
-    without: dict[Dimension, tuple[str, ...]] = {}
-    for name, wanted in value.items():
-        if name not in SCOPES:
-            raise ValueError(f"{name} is not a dimension; give some of {', '.join(sorted(SCOPES))}")
-        if isinstance(wanted, Mapping) and list(wanted) == ["not"]:
-            without[SCOPES[name]] = _labels(name, wanted["not"])
-        else:
-            values[SCOPES[name]] = _labels(name, wanted)
-    return Scope(values, without)
-
-
-def _labels(name: str, wanted: Any) -> tuple[str, ...]:
-    several = wanted if isinstance(wanted, list) else [wanted]
-    if not several or not all(isinstance(one, str) and one for one in several):
-        raise ValueError(f"{name}: give a value, a list of values, or {{not: value}}")
-    # Stored labels are encoded; a scope must speak of them as they are stored.
-    return tuple(label(one) for one in several)
+    if value not in DIMENSIONS:
+        raise ValueError(f"give one of {', '.join(sorted(DIMENSIONS))}")
+    return DIMENSIONS[value]
 
 
 def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
@@ -82,18 +58,26 @@ def _each_once(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-@dataclass(
-    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Raise:
+    """Another amount for a while."""
+
+    to: Usd
+    until: AwareDatetime
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Budget:
     """A ceiling in US dollars for each period of a zone's calendar."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
-    amount: Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")]
+    amount: Usd
     currency: Literal["USD"] = "USD"
     period: Annotated[Recurrence, BeforeValidator(_recurrence)] = MONTH
     zone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
-    scope: Annotated[Scope, BeforeValidator(_scope)] = Field(default_factory=Scope)
+    scope: Annotated[Scope, BeforeValidator(read_scope)] = Field(default_factory=Scope)
+    each: Annotated[Dimension | None, BeforeValidator(_dimension)] = None
+    """One such budget for each value, like each user."""
     thresholds: Annotated[
         tuple[Annotated[int, Field(ge=1, le=1000)], ...],
         Field(min_length=1),
@@ -101,6 +85,14 @@ class Budget:
     ] = (50, 75, 90, 100)
     channels: Annotated[tuple[ChannelName, ...], AfterValidator(_each_once)] = ("slack",)
     owner: Annotated[str, Field(max_length=80)] = ""
+    paused: bool = False
+    raised: Raise | None = None
+
+    def in_force(self, now: datetime) -> Budget:
+        """Return it with the amount that counts now."""
+        if self.raised is None or now >= self.raised.until:
+            return self
+        return replace(self, amount=self.raised.to)
 
     def period_at(self, moment: datetime) -> Period:
         return self.period.at(moment, self.zone)
@@ -125,6 +117,37 @@ class Budget:
         noon = period.end - timedelta(hours=12)
         days = range(self.period.rolling_days)
         return [self.period_at(noon - timedelta(days=day)).start for day in days]
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What was written to get it: text, numbers and lists, without the defaults."""
+        plain = Budget(name=self.name, amount=self.amount)
+        said = {
+            field.name: _plain(getattr(self, field.name))
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(plain, field.name)
+        }
+        return {"name": self.name, "amount": _plain(self.amount)} | said
+
+    @property
+    def digest(self) -> str:
+        """Of the content: the same definition has the same one everywhere."""
+        text = json.dumps(self.definition, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, Scope):
+        return written(value)
+    if isinstance(value, (ZoneInfo, Recurrence)):
+        return str(value)
+    if isinstance(value, Dimension):
+        return value.outside_name
+    if isinstance(value, Raise):
+        return {"to": _plain(value.to), "until": value.until.astimezone(UTC).isoformat()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 _BUDGETS = Form.several(Budget)

@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from taximeter_alerts.budgets import Budget
-from taximeter_collector.store import Period, SpendRow
+from taximeter_alerts.spending import Spending
+from taximeter_collector.store import Period
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,6 +21,8 @@ class AlertKey:
     kind: str
     percent: int
     threshold_usd: Decimal
+    value: str = ""
+    """Whose budget it is, of one for each user or the like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +53,10 @@ def crossed(budget: Budget, spend: Decimal) -> list[int]:
     return [percent for percent in budget.thresholds if spend * 100 >= budget.amount * percent]
 
 
-def due(
-    budget: Budget, period: Period, spent: SpendRow, raised: Set[AlertKey], now: datetime
-) -> Alert | None:
+def due(one: Spending, raised: Set[AlertKey], now: datetime) -> Alert | None:
     """Return the alert for what was crossed and not raised yet: one, for the highest threshold."""
-    keys = {percent: key_of(budget, period, percent) for percent in crossed(budget, spent.cost)}
+    budget, spent = one.budget, one.spent
+    keys = {percent: key_of(one, percent) for percent in crossed(budget, spent.cost)}
     new = [percent for percent, key in keys.items() if key not in raised]
     if not new:
         return None
@@ -64,7 +66,7 @@ def due(
     later = [percent for percent in budget.thresholds if percent > highest]
     return Alert(
         key=keys[highest],
-        period=period,
+        period=one.period,
         zone=budget.zone.key,
         limit=budget.amount,
         spent=spent.cost,
@@ -78,6 +80,7 @@ def due(
     )
 
 
-def key_of(budget: Budget, period: Period, percent: int) -> AlertKey:
-    threshold_usd = (budget.amount * percent / 100).normalize()
-    return AlertKey(budget.name, period.start, "threshold", percent, threshold_usd)
+def key_of(one: Spending, percent: int) -> AlertKey:
+    threshold_usd = (one.budget.amount * percent / 100).normalize()
+    start = one.period.start
+    return AlertKey(one.budget.name, start, "threshold", percent, threshold_usd, one.value)

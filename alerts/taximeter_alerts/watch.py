@@ -3,68 +3,100 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import Alert, due
+from taximeter_alerts.evaluate import Alert, AlertKey, due
+from taximeter_alerts.register import Register
+from taximeter_alerts.spending import Spending, spending_of, spending_of_each
 from taximeter_alerts.state import State
-from taximeter_collector.store import Dimension, Period, SpendRow, Store
+from taximeter_collector.store import Dimension, Period, Store
 
 log = logging.getLogger(__name__)
 
 FEATURES_SHOWN = 3
+TOLD_IN_FULL: Final = 20
+"""Of more alerts at once only the dearest are told with what drives them."""
+LARGEST_LOAD: Final = 0.1
+"""The part of a core that budgets for each user, or the like, may cost."""
 
 
-def spent_by_budget(
-    store: Store, watched: Iterable[tuple[Budget, Period]]
-) -> list[tuple[Budget, Period, SpendRow]]:
-    """Return the spend of budgets in periods, asked at once for all that share a period."""
-    by_period: dict[Period, list[Budget]] = defaultdict(list)
-    for budget, period in watched:
-        by_period[period].append(budget)
-    spending = []
-    for period, sharing in by_period.items():
-        spent = store.spent(period, {budget.name: budget.scope for budget in sharing})
-        spending += [(budget, period, spent[budget.name]) for budget in sharing]
-    return spending
+class Watch:
+    """Evaluates the budgets at every tick, those for each value as often as their cost allows."""
 
+    def __init__(self, store: Store, state: State, register: Register) -> None:
+        self._store = store
+        self._state = state
+        self._register = register
+        self._each_again_at: datetime | None = None
 
-def current(budgets: Sequence[Budget], now: datetime) -> list[tuple[Budget, Period]]:
-    """Pair each budget with its current period."""
-    return [(budget, budget.period_at(now)) for budget in budgets]
+    def tick(self, now: datetime) -> None:
+        budgets = self._register.in_force(now)
+        evaluate(self._store, self._state, [one for one in budgets if one.each is None], now)
+        if self._each_again_at is None or now >= self._each_again_at:
+            began = time.monotonic()
+            evaluate(self._store, self._state, [one for one in budgets if one.each], now)
+            took = timedelta(seconds=time.monotonic() - began)
+            self._each_again_at = now + took / LARGEST_LOAD
 
 
 def evaluate(store: Store, state: State, budgets: Sequence[Budget], now: datetime) -> list[Alert]:
     """Raise the alerts that are due; return the new ones."""
-    known_since = state.known_since([budget.name for budget in budgets], now)
-    watched = [
-        (budget, period)
-        for budget in budgets
-        for period in budget.periods_to_watch(now)
-        if known_since[budget.name] < period.end
+    watched = list(_watched(state, budgets, now))
+    spending = [
+        *spending_of(store, [one for one in watched if one[0].each is None]),
+        *spending_of_each(store, watched),
     ]
-    spending = spent_by_budget(store, watched)
-    alike = [set(budget.starts_alike(period)) for budget, period, _ in spending]
-    raised = state.raised(sorted(set().union(*alike)))
+    told = _told(state, watched)
+    alerts = [
+        (alert, one)
+        for one in spending
+        if (alert := due(one, told[one.budget.name, one.value], now)) is not None
+    ]
+    alerts.sort(key=lambda pair: -pair[0].spent)
     new = []
-    for (budget, period, spent), starts in zip(spending, alike, strict=True):
-        told = {
-            replace(key, period_start=period.start)
-            for key in raised
-            if key.budget == budget.name and key.period_start in starts
-        }
-        alert = due(budget, period, spent, told, now)
-        if alert is None:
-            continue
-        features = store.spend(period, [Dimension.FEATURE], budget.scope)[:FEATURES_SHOWN]
-        alert = replace(alert, top_features=tuple((row.key[0], row.cost) for row in features))
-        if state.add(alert):
+    for place, (alert, one) in enumerate(alerts):
+        full = _with_features(store, alert, one) if place < TOLD_IN_FULL else alert
+        if state.add(full):
             log.info(
                 "a budget's threshold was crossed",
-                extra={"budget": budget.name, "percent": alert.key.percent},
+                extra={"budget": one.budget.name, "percent": alert.key.percent},
             )
-            new.append(alert)
+            new.append(full)
     return new
+
+
+def _watched(
+    state: State, budgets: Sequence[Budget], now: datetime
+) -> Iterator[tuple[Budget, Period]]:
+    known_since = state.known_since([budget.name for budget in budgets], now)
+    for budget in budgets:
+        for period in budget.periods_to_watch(now):
+            if known_since[budget.name] < period.end:
+                yield budget, period
+
+
+def _told(
+    state: State, watched: Iterable[tuple[Budget, Period]]
+) -> Mapping[tuple[str, str], set[AlertKey]]:
+    """Return what was raised, by budget and value, as if of the periods that are watched."""
+    alike: dict[str, dict[datetime, set[datetime]]] = defaultdict(lambda: defaultdict(set))
+    for budget, period in watched:
+        for start in budget.starts_alike(period):
+            alike[budget.name][start].add(period.start)
+    told: dict[tuple[str, str], set[AlertKey]] = defaultdict(set)
+    starts = set().union(*alike.values()) if alike else set()
+    for key in state.raised(sorted(starts)):
+        for start in alike[key.budget].get(key.period_start, ()):
+            told[key.budget, key.value].add(replace(key, period_start=start))
+    return told
+
+
+def _with_features(store: Store, alert: Alert, one: Spending) -> Alert:
+    features = store.spend(one.period, [Dimension.FEATURE], one.scope)[:FEATURES_SHOWN]
+    return replace(alert, top_features=tuple((row.key[0], row.cost) for row in features))

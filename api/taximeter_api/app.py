@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,10 +16,12 @@ from taximeter_alerts import outbox
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.channels import Channel, channels_of
 from taximeter_alerts.heartbeat import Heartbeat
+from taximeter_alerts.register import KeptElsewhere, Register, Unknown
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State, StateUnavailable
-from taximeter_alerts.watch import evaluate
+from taximeter_alerts.watch import Watch
 from taximeter_api.backup import backup_api
+from taximeter_api.budgeting import budgets_api
 from taximeter_api.export import export_api
 from taximeter_api.forgetting import forgetting_api
 from taximeter_api.lookup import lookup_api
@@ -63,16 +65,14 @@ class Service:
             self._journal, self._store, prices.current, settings.retention.how_late
         )
         self._repricer = Repricer(self._store, prices.current)
+        register = Register(budgets, self._state)
+        watch = Watch(self._store, self._state, register)
         tick = timedelta(seconds=settings.tick_seconds)
         snapshots = Snapshots(
-            self._store, self._state, budgets.current, prices.current, fresh_for=tick
+            self._store, self._state, register.in_force, prices.current, fresh_for=tick
         )
         self._schedule = Schedule()
-        self._schedule.every(
-            settings.tick_seconds,
-            "budgets",
-            lambda now: evaluate(self._store, self._state, budgets.current(), now),
-        )
+        self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
         self._schedule.every(
             settings.tick_seconds,
             "deliveries",
@@ -94,7 +94,8 @@ class Service:
         self.app = self._application()
         self.app.include_router(health(self._trouble))
         self.app.include_router(metrics(self._journal))
-        self.app.include_router(spend_api(self._store, budgets))
+        self.app.include_router(spend_api(self._store))
+        self.app.include_router(budgets_api(self._store, register))
         self.app.include_router(export_api(self._store))
         self.app.include_router(backup_api(self._store, settings))
         self.app.include_router(forgetting_api(self._store))
@@ -141,6 +142,8 @@ class Service:
             app.add_exception_handler(unavailable, _come_back_later)
         public = urlsplit(settings.public_url).hostname
         names = LOOPBACK_NAMES | ({public} if public else set())
+        app.add_exception_handler(Unknown, _answer_with(404))
+        app.add_exception_handler(KeptElsewhere, _answer_with(409))
         app.add_middleware(
             Guard,
             names=names if settings.is_loopback else {"*"},
@@ -155,6 +158,14 @@ class Service:
         if self._writer.trouble:
             return f"the store does not take calls: {self._writer.trouble}"
         return ""
+
+
+def refusals(app: FastAPI) -> None:
+    """Answer what is raised for an asker's sake in the terms of HTTP."""
+    for unavailable in (StoreUnavailable, StateUnavailable):
+        app.add_exception_handler(unavailable, _come_back_later)
+    app.add_exception_handler(Unknown, _answer_with(404))
+    app.add_exception_handler(KeptElsewhere, _answer_with(409))
 
 
 def channels_of_settings(settings: Settings) -> dict[str, Channel]:
@@ -201,6 +212,10 @@ def _grpc_receiver(settings: Settings) -> GrpcReceiver | None:
         raise SettingsError(
             f"{PREFIX}OTLP_GRPC_PORT={port}: {error}; stop what listens there, or give another"
         ) from error
+
+
+def _answer_with(status: int) -> Callable[[Request, Exception], Response]:
+    return lambda _request, error: JSONResponse({"detail": str(error)}, status)
 
 
 def _come_back_later(_request: Request, error: Exception) -> Response:

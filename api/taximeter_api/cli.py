@@ -7,18 +7,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as version_of
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from taximeter_alerts.budgets import BudgetsError, read_budgets
+from taximeter_alerts.budgets import BudgetsError
 from taximeter_alerts.state import StateUnavailable
 from taximeter_api.backup import CanNotBackUp, CanNotRestore
 from taximeter_api.commands.alerts import alerts_app
 from taximeter_api.commands.backup import backup, restore
+from taximeter_api.commands.budgets import budgets_app
 from taximeter_api.commands.copy import copy
 from taximeter_api.commands.doctor import doctor
 from taximeter_api.commands.export import export
@@ -32,7 +30,7 @@ from taximeter_api.imports.rows import ImportRefused
 from taximeter_api.openai_account import AccountUnreadable
 from taximeter_api.questions import BadQuestion
 from taximeter_api.serve import PortTaken, serve
-from taximeter_collector.settings import PREFIX, SettingsError, read_settings
+from taximeter_collector.settings import SettingsError, read_settings
 from taximeter_collector.store import StoreError, StoreUnavailable
 
 REFUSALS = (
@@ -58,7 +56,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
 app.add_typer(budgets_app, name="budgets")
 app.add_typer(prices_app, name="prices")
 app.add_typer(alerts_app, name="alerts")
@@ -96,34 +93,6 @@ def demo(
 def version() -> None:
     """Print the version."""
     typer.echo(version_of("taximeter-server"))
-
-
-@budgets_app.command("check")
-def check_budgets(
-    path: Annotated[
-        Path, typer.Argument(help="The file to check.", envvar=f"{PREFIX}BUDGETS")
-    ] = Path("budgets.yaml"),
-) -> None:
-    """Read a budgets file and show what it says."""
-    if not path.exists():
-        raise BudgetsError(f"{path}: no such file")
-    table = Table("Budget", "Amount", "Period", "Scope", "Thresholds", "Channels")
-    for budget in read_budgets(path):
-        parts = ((budget.scope.values, "="), (budget.scope.without, "≠"))
-        scope = ", ".join(
-            f"{key.outside_name}{sign}{'|'.join(values)}"
-            for part, sign in parts
-            for key, values in part.items()
-        )
-        table.add_row(
-            budget.name,
-            f"${budget.amount:,}",
-            f"{budget.period}, {budget.zone.key}",
-            scope or "everything",
-            " ".join(f"{percent}%" for percent in budget.thresholds),
-            ", ".join(budget.channels),
-        )
-    Console().print(table)
 
 
 @contextmanager

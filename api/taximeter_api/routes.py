@@ -12,15 +12,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
-from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import crossed
-from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_api.page import PAGE_HEADERS, render
 from taximeter_api.questions import dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
-from taximeter_collector.live_file import LiveFile
-from taximeter_collector.store import MEASURES, Dimension, Period, Scope, SpendRow, Store
+from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store
 
 JOURNAL_BYTES = Gauge("taximeter_journal_bytes", "What waits for the store")
 JOURNAL_AGE = Gauge("taximeter_journal_age_seconds", "How long the oldest of it has waited")
@@ -56,7 +52,7 @@ def metrics(journal: Journal) -> APIRouter:
     return router
 
 
-def spend_api(store: Store, budgets: LiveFile[Sequence[Budget]]) -> APIRouter:
+def spend_api(store: Store) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.get("/spend")
@@ -92,12 +88,6 @@ def spend_api(store: Store, budgets: LiveFile[Sequence[Budget]]) -> APIRouter:
         period = period_of(from_, to, datetime.now(UTC)).whole_hours()
         bounds = {"from": period.start.isoformat(), "to": period.end.isoformat()}
         return bounds | asdict(store.quality(period))
-
-    @router.get("/budgets")
-    def list_budgets() -> dict[str, Any]:
-        """Every budget with the spend of its current period."""
-        spending = spent_by_budget(store, current(budgets.current(), datetime.now(UTC)))
-        return {"budgets": [_budget(*one) for one in spending], "problem": budgets.problem or None}
 
     return router
 
@@ -136,27 +126,3 @@ def _keys(by: Sequence[Dimension], row: SpendRow) -> dict[str, str]:
     moments = {Dimension.HOUR, Dimension.DAY}
     at = row.at.isoformat() if row.at else ""
     return {one.outside_name: at if one in moments else next(texts) for one in by}
-
-
-def _scope(scope: Scope) -> dict[str, Any]:
-    """Return a scope as budgets write it."""
-    told: dict[str, Any] = {name.outside_name: list(some) for name, some in scope.values.items()}
-    return told | {name.outside_name: {"not": list(no)} for name, no in scope.without.items()}
-
-
-def _budget(budget: Budget, period: Period, spent: SpendRow) -> dict[str, Any]:
-    return {
-        "name": budget.name,
-        "amount": f"{budget.amount:f}",
-        "currency": budget.currency,
-        "period": str(budget.period),
-        "zone": budget.zone.key,
-        "from": period.start.isoformat(),
-        "to": period.end.isoformat(),
-        "scope": _scope(budget.scope),
-        "thresholds": list(budget.thresholds),
-        "crossed": crossed(budget, spent.cost),
-        "spent": f"{spent.cost:f}",
-        "spent_is_complete": spent.unpriced_calls == 0,
-        "unpriced_calls": spent.unpriced_calls,
-    }

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import MONTH, month_at, name_of
+from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import State, StateUnavailable
-from taximeter_alerts.watch import current, spent_by_budget
 from taximeter_analysis.forecast import ahead, reached_at
 from taximeter_api.overview import (
     AlertMark,
@@ -44,7 +44,7 @@ class Snapshots:
         self,
         store: Store,
         state: State,
-        budgets: Callable[[], Sequence[Budget]],
+        budgets: Callable[[datetime], Sequence[Budget]],
         prices: Callable[[], PriceBook],
         *,
         fresh_for: timedelta,
@@ -82,7 +82,7 @@ class Snapshots:
             if newest is None or now - newest.taken_at >= self._fresh_for:
                 began = time.monotonic()
                 book = self._prices().version
-                newest = overview(self._store, self._state, self._budgets(), now, book)
+                newest = overview(self._store, self._state, self._budgets(now), now, book)
                 cost = timedelta(seconds=(time.monotonic() - began) / LARGEST_LOAD)
                 self._fresh_for = max(self._shortest, cost)
                 self._newest = newest
@@ -100,10 +100,7 @@ def overview(
     last_30_days = _days_until(now, DAYS_SHOWN)
     daily = store.spend(last_30_days, [Dimension.DAY, Dimension.FEATURE])
     total = store.spend(so_far)[0]
-    lines = {
-        budget.name: _budget_line(budget, period, spent)
-        for budget, period, spent in spent_by_budget(store, current(budgets, now))
-    }
+    lines = {one.budget.name: _budget_line(one) for one in now_spent(store, budgets, now)}
     yesterday = _yesterday(store, now.astimezone(zone))
     return Overview(
         taken_at=now,
@@ -136,15 +133,20 @@ def _yesterday(store: Store, local_now: datetime) -> SpendRow:
 
 def _main_budget(budgets: Sequence[Budget]) -> Budget | None:
     """Return the largest monthly budget of all spend: the one that the month is drawn against."""
-    of_all = [one for one in budgets if not one.scope.dimensions and one.period == MONTH]
+    of_all = [one for one in budgets if _is_of_all(one) and one.period == MONTH]
     return max(of_all, key=lambda budget: budget.amount, default=None)
 
 
-def _budget_line(budget: Budget, period: Period, spent: SpendRow) -> BudgetLine:
+def _is_of_all(budget: Budget) -> bool:
+    return budget.scope.is_everything and budget.each is None
+
+
+def _budget_line(one: Spending) -> BudgetLine:
+    budget, period, spent = one.budget, one.period, one.spent
     nothing_allowed = Decimal(100 if spent.cost > 0 else 0)
     percent = spent.cost * 100 / budget.amount if budget.amount else nothing_allowed
     return BudgetLine(
-        name=budget.name,
+        name=f"{budget.name}: {one.value}" if one.value else budget.name,
         spent=spent.cost,
         limit=budget.amount,
         percent=percent,

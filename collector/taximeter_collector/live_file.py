@@ -21,7 +21,7 @@ class LiveFile(Generic[T]):
 
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
         """Read the file; raises Mistake when it can't be used."""
-        self._path = path
+        self.path = path
         self._read = read
         self._lock = threading.Lock()
         self._stamp = _stamp(path)
@@ -31,11 +31,11 @@ class LiveFile(Generic[T]):
 
     def current(self) -> T:
         """Return what it says; after an edit that can't be used, what it said before."""
-        stamp = _stamp(self._path)
+        stamp = _stamp(self.path)
         with self._lock:
             if stamp != self._stamp:
                 self._stamp = stamp
-                self.problem = self._read_anew() if stamp else f"{self._path}: the file is gone"
+                self.problem = self._read_anew() if stamp else f"{self.path}: the file is gone"
                 if self.problem:
                     log.error("an edit is not used", extra={"reason": self.problem})
             return self._value
@@ -43,10 +43,10 @@ class LiveFile(Generic[T]):
     def _read_anew(self) -> str:
         """Read the file; return why it can't be used, or nothing."""
         try:
-            self._value = self._read(self._path)
+            self._value = self._read(self.path)
         except Mistake as error:
             return str(error)
-        log.info("a file was read anew", extra={"path": str(self._path)})
+        log.info("a file was read anew", extra={"path": str(self.path)})
         return ""
 
 

@@ -1,35 +1,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
 
 from builders import NOON, budget
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import Alert, crossed, due, key_of
+from taximeter_alerts.evaluate import Alert, AlertKey, crossed, due, key_of
+from taximeter_alerts.spending import Spending
 from taximeter_collector.store import SpendRow
 
 
-def spent(usd: str, *, unpriced_calls: int = 0) -> SpendRow:
-    zero = Decimal(0)
-    return SpendRow(
-        cost=Decimal(usd),
-        estimated_cost=zero,
-        cost_input=zero,
-        cost_cached_input=zero,
-        cost_cache_write=zero,
-        cost_output=zero,
-        calls=1,
-        errors=0,
-        unpriced_calls=unpriced_calls,
-        estimated_calls=0,
-        input_tokens=0,
-        cached_input_tokens=0,
-        cache_write_tokens=0,
-        output_tokens=0,
-        reasoning_tokens=0,
-    )
+def spending(usd: str, of: Budget | None = None, at: datetime = NOON) -> Spending:
+    of = of or budget()
+    return Spending(of, of.period_at(at), replace(SpendRow.nothing(), cost=Decimal(usd)))
 
 
 @pytest.mark.parametrize(
@@ -53,44 +39,43 @@ def test_a_budget_of_zero_is_crossed_by_the_first_cent_and_not_by_nothing() -> N
 
 
 def test_several_thresholds_at_once_make_one_alert_that_names_the_lower_ones() -> None:
-    raised = due(budget(), budget().period_at(NOON), spent("9.10"), set(), NOON)
+    raised = due(spending("9.10"), set(), NOON)
 
     assert raised is not None
     assert (raised.key.percent, raised.also_passed, raised.next_threshold) == (90, (50, 75), 100)
 
 
-def keys_of(one: Alert | None, of: Budget) -> set[object]:
-    assert one is not None
-    percents = [one.key.percent, *one.also_passed]
-    return {key_of(of, one.period, percent) for percent in percents}
+def keys_of(one: Spending, alert: Alert | None) -> set[AlertKey]:
+    assert alert is not None
+    return {key_of(one, percent) for percent in (alert.key.percent, *alert.also_passed)}
 
 
 def test_an_alert_is_raised_once_and_the_next_threshold_again() -> None:
-    first = due(budget(), budget().period_at(NOON), spent("5.10"), set(), NOON)
-    raised = keys_of(first, budget())
+    first = spending("5.10")
+    raised = keys_of(first, due(first, set(), NOON))
 
-    assert due(budget(), budget().period_at(NOON), spent("7.40"), raised, NOON) is None  # type: ignore[arg-type]
-    second = due(budget(), budget().period_at(NOON), spent("7.50"), raised, NOON)  # type: ignore[arg-type]
+    assert due(spending("7.40"), raised, NOON) is None
+    second = due(spending("7.50"), raised, NOON)
     assert second is not None
     assert (second.key.percent, second.also_passed) == (75, ())
 
 
 def test_a_threshold_added_below_one_already_raised_is_no_news() -> None:
-    raised = {key_of(budget(), budget().period_at(NOON), 75)}
+    raised = {key_of(spending("8"), 75)}
     edited = replace(budget(), thresholds=(60, 75))
 
-    assert due(edited, edited.period_at(NOON), spent("7.60"), raised, NOON) is None
+    assert due(spending("7.60", edited), raised, NOON) is None
 
 
 def test_another_amount_is_another_alert() -> None:
-    raised = {key_of(budget("10"), budget("10").period_at(NOON), 50)}
+    raised = {key_of(spending("6", budget("10")), 50)}
 
-    assert due(budget("10.00"), budget("10.00").period_at(NOON), spent("6"), raised, NOON) is None
-    assert due(budget("11"), budget("11").period_at(NOON), spent("6"), raised, NOON) is not None
+    assert due(spending("6", budget("10.00")), raised, NOON) is None
+    assert due(spending("6", budget("11")), raised, NOON) is not None
 
 
 def test_a_new_month_begins_anew() -> None:
-    raised = {key_of(budget(), budget().period_at(NOON), 50)}
+    raised = {key_of(spending("6"), 50)}
     december = NOON.replace(month=12)
 
-    assert due(budget(), budget().period_at(december), spent("6"), raised, december) is not None
+    assert due(spending("6", at=december), raised, december) is not None

@@ -145,3 +145,41 @@ def test_a_rolling_budget_is_told_once_while_it_stays_crossed_and_again_later(
     ]
 
     assert told == [0, 20]
+
+
+def test_a_budget_for_each_user_tells_of_those_who_reached_it(store: Store, state: State) -> None:
+    add(
+        store,
+        *(costing("6", user_id=name, feature="chat") for name in ("ada", "bob")),
+        costing("4", user_id="eve"),
+        costing("9", user_id="eve", feature="other"),
+    )
+    each = budget("10", each=Dimension.USER, scope={"feature": "chat"})
+
+    raised = evaluate(store, state, [each], NOON)
+
+    assert {(one.key.value, one.spent, one.top_features) for one in raised} == {
+        (name, Decimal(6), (("chat", Decimal(6)),)) for name in ("ada", "bob")
+    }
+    assert evaluate(store, state, [each], NOON) == []
+    add(store, costing("5", user_id="ada", feature="chat"))
+    (again,) = evaluate(store, state, [each], NOON)
+    assert (again.key.value, again.key.percent, again.also_passed) == ("ada", 100, (75, 90))
+
+
+def test_a_scope_may_name_tags(store: Store, state: State) -> None:
+    add(
+        store,
+        costing("6", tags={"tier": "pro"}),
+        costing("3", tags={"tier": "free"}),
+        costing("2.5"),
+    )
+    budgets = [
+        budget("10", name="pro", scope={"tags": {"tier": "pro"}}),
+        budget("10", name="not pro", scope={"tags": {"tier": {"not": "pro"}}}),
+        budget("10", name="free", scope={"feature": "search", "tags": {"tier": ["free", "x"]}}),
+    ]
+
+    raised = evaluate(store, state, budgets, NOON)
+
+    assert {one.key.budget: one.spent for one in raised} == {"pro": 6, "not pro": Decimal("5.5")}

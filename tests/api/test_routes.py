@@ -3,31 +3,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from builders import NOON, Rows, call, costing, unpriced
-from taximeter_alerts.budgets import read_budgets
 from taximeter_api.forgetting import forgetting_api
 from taximeter_api.lookup import lookup_api
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
-from taximeter_collector.live_file import LiveFile
 from taximeter_collector.store import Store
 
 AROUND = {"from": "2026-11-01", "to": "2026-12-01"}
 
 
 @pytest.fixture
-def client(store: Store, tmp_path: Path) -> TestClient:
+def client(store: Store) -> TestClient:
     app = FastAPI()
-    path = tmp_path / "budgets.yaml"
-    path.write_text("budgets:\n  - {name: all, amount: 10}\n  - {name: no, amount: 0}\n")
-    app.include_router(spend_api(store, LiveFile(path, read_budgets)))
+    app.include_router(spend_api(store))
     app.include_router(forgetting_api(store))
     app.include_router(lookup_api(store))
     return TestClient(app)
@@ -218,14 +212,6 @@ def test_a_clue_that_finds_nothing_is_told_what_does(
 
     assert answer.status_code == 422
     assert told in answer.json()["detail"]
-
-
-def test_budgets_are_listed_with_what_was_spent(client: TestClient) -> None:
-    answer = client.get("/api/budgets").json()
-
-    assert [one["name"] for one in answer["budgets"]] == ["all", "no"]
-    first: dict[str, Any] = answer["budgets"][0]
-    assert (first["amount"], first["spent"], first["crossed"]) == ("10", "0.000000000000", [])
 
 
 @pytest.mark.parametrize(

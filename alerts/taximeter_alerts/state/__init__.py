@@ -1,6 +1,7 @@
 """What the watch must not forget: SQLite for one process, Postgres for several."""
 
 from taximeter_alerts.state.database import StateUnavailable
+from taximeter_alerts.state.revisions import Change, Origin, Revision
 from taximeter_alerts.state.state import (
     LEASE,
     LONGEST_WAIT,
@@ -13,8 +14,11 @@ from taximeter_alerts.state.state import (
 __all__ = [
     "LEASE",
     "LONGEST_WAIT",
+    "Change",
     "Delivery",
     "DeliveryState",
+    "Origin",
+    "Revision",
     "State",
     "StateUnavailable",
     "superseded",

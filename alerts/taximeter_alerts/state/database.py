@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
@@ -25,8 +26,10 @@ class StateUnavailable(Exception):
     """The state database does not answer; the message says which and why."""
 
 
+FIRST: Final = [tables.budgets, tables.alerts, tables.deliveries]
 MIGRATIONS: Final[Sequence[Migration]] = (
     # Stores of the first version have these tables without a number.
+    lambda connection: tables.metadata.create_all(connection, FIRST),
     lambda connection: tables.metadata.create_all(connection),
 )
 
@@ -99,6 +102,15 @@ class Database:
         except DBAPIError as error:
             reason = str(error.orig).strip().partition("\n")[0]
             raise StateUnavailable(f"the state database {self._shown}: {reason}") from error
+
+
+def text_of(moment: datetime) -> str:
+    """Return a moment as it is kept: text that sorts as moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment_of(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _make_durable(connection: sqlite3.Connection, _record: object) -> None:

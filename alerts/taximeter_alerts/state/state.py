@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -17,12 +17,15 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from taximeter_alerts.evaluate import Alert, AlertKey
-from taximeter_alerts.state.database import Database
+from taximeter_alerts.state.database import Database, moment_of, text_of
+from taximeter_alerts.state.revisions import Revisions
 from taximeter_alerts.state.tables import alerts, budgets, deliveries
 from taximeter_collector.store import Period
 
 LEASE = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(hours=1)
+OF_VALUE = "\n"
+"""Between a budget's name and the value it is of, in a row of `alerts`; names have none."""
 
 _FACTS = TypeAdapter(Alert)
 
@@ -58,6 +61,7 @@ class State:
     def __init__(self, url: str) -> None:
         """Open and migrate `sqlite:///path` or `postgresql://...`; raises StateUnavailable."""
         self._database = Database(url)
+        self.budgets = Revisions(self._database)
 
     def raised(self, period_starts: Sequence[datetime]) -> set[AlertKey]:
         """Return the alerts raised so far for periods that began at these moments."""
@@ -67,21 +71,22 @@ class State:
             alerts.c.kind,
             alerts.c.percent,
             alerts.c.threshold_usd,
-        ).where(alerts.c.period_start.in_([_text(moment) for moment in period_starts]))
+        ).where(alerts.c.period_start.in_([text_of(moment) for moment in period_starts]))
         with self._database.reading() as connection:
             return {
-                AlertKey(budget, _moment(start), kind, percent, Decimal(usd))
-                for budget, start, kind, percent, usd in connection.execute(question)
+                AlertKey(name, moment_of(start), kind, percent, Decimal(usd), value)
+                for subject, start, kind, percent, usd in connection.execute(question)
+                for name, _, value in [subject.partition(OF_VALUE)]
             }
 
     def known_since(self, names: Sequence[str], now: datetime) -> dict[str, datetime]:
         """Return since when each budget is watched, which for a new one is now."""
         with self._database.writing() as connection:
             for name in names:
-                row = {"name": name, "known_since": _text(now)}
+                row = {"name": name, "known_since": text_of(now)}
                 connection.execute(self._database.insert_new(budgets, row))
             rows = connection.execute(sa.select(budgets.c.name, budgets.c.known_since))
-            return {name: _moment(since) for name, since in rows}
+            return {name: moment_of(since) for name, since in rows}
 
     def add(self, alert: Alert) -> bool:
         """Keep an alert with its deliveries; return False when it was raised already."""
@@ -119,7 +124,7 @@ class State:
                 .values(
                     state=DeliveryState.SENDING,
                     attempts=deliveries.c.attempts + 1,
-                    due_at=_text(now + LEASE),
+                    due_at=text_of(now + LEASE),
                 )
             )
         return self._read(deliveries.c.id == number)[0] if taken.rowcount == 1 else None
@@ -144,7 +149,7 @@ class State:
                 )
                 .values(
                     state=state,
-                    due_at=_text(due_at),
+                    due_at=text_of(due_at),
                     error=error,
                     maybe_sent=deliveries.c.maybe_sent + int(maybe_sent),
                 )
@@ -158,7 +163,7 @@ class State:
             connection.execute(
                 sa.update(deliveries)
                 .where(deliveries.c.id.in_(ids))
-                .values(state=DeliveryState.PENDING, due_at=_text(now))
+                .values(state=DeliveryState.PENDING, due_at=text_of(now))
             )
 
     def deliveries(self) -> list[Delivery]:
@@ -201,7 +206,7 @@ class State:
             sa.select(alerts.c.facts)
             .where(
                 alerts.c.budget == budget,
-                alerts.c.period_start == _text(period.start),
+                alerts.c.period_start == text_of(period.start),
                 alerts.c.superseded_by.is_(None),
             )
             .order_by(alerts.c.id)
@@ -226,16 +231,16 @@ def _is_free(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(
         deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.SENDING]),
         sa.or_(
-            deliveries.c.due_at <= _text(now),
-            deliveries.c.due_at > _text(now + LONGEST_WAIT + LEASE),
+            deliveries.c.due_at <= text_of(now),
+            deliveries.c.due_at > text_of(now + LONGEST_WAIT + LEASE),
         ),
     )
 
 
 def _alert_row(alert: Alert, key: AlertKey) -> dict[str, Any]:
     return {
-        "budget": key.budget,
-        "period_start": _text(key.period_start),
+        "budget": key.budget + (OF_VALUE + key.value if key.value else ""),
+        "period_start": text_of(key.period_start),
         "kind": key.kind,
         "percent": key.percent,
         "threshold_usd": format(key.threshold_usd, "f"),
@@ -250,14 +255,6 @@ def _new(alert: int, channel: str, due_at: datetime) -> dict[str, Any]:
         "state": DeliveryState.PENDING,
         "attempts": 0,
         "maybe_sent": 0,
-        "due_at": _text(due_at),
+        "due_at": text_of(due_at),
         "error": "",
     }
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

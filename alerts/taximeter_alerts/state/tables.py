@@ -42,6 +42,21 @@ budgets = sa.Table(
     sa.Column("known_since", sa.Text, nullable=False),
 )
 
+revisions = sa.Table(
+    "budget_revisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("budget", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("definition", sa.Text, nullable=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("made_at", sa.Text, nullable=False),
+    sa.Column("changes", sa.Text, nullable=False),
+    sa.UniqueConstraint("budget", "number"),
+)
+
 migrations = sa.Table(
     "migrations",
     sa.MetaData(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
@@ -29,7 +29,7 @@ def ask(
     path: str,
     words: Sequence[tuple[str, str]] = (),
     *,
-    body: Mapping[str, str] | None = None,
+    body: object = None,
 ) -> dict[str, Any]:
     """Return the service's answer; raises ServiceAway or ServiceRefused."""
     answer = _answer(settings, method, path, words, json=body)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
 from itertools import product
 from math import prod
-from typing import Any, Final
+from typing import Final
 
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.spend import MEASURES, Dimension, Period, Scope, SpendRow, spend
 
-ZERO: Final[Mapping[str, Any]] = {name: Decimal(0) if "cost" in name else 0 for name in MEASURES}
+NOTHING: Final = SpendRow.nothing()
 MOST_BOUND_VALUES: Final = 2_000
 """A query that would be narrowed to more values reads all: a server limits a request's length."""
 
@@ -22,9 +21,12 @@ def spent(
 ) -> dict[str, SpendRow]:
     """Return the spend of each scope; those that name the same columns share a query."""
     alike: dict[tuple[Dimension, ...], dict[str, Scope]] = defaultdict(dict)
-    for name, scope in scopes.items():
-        alike[scope.dimensions][name] = scope
     found: dict[str, SpendRow] = {}
+    for name, scope in scopes.items():
+        if scope.has_tags:
+            found[name] = spend(connection, period, (), scope)[0]
+        else:
+            alike[scope.dimensions][name] = scope
     for by, sharing in alike.items():
         rows = {row.key: row for row in spend(connection, period, by, _union(by, sharing.values()))}
         for name, scope in sharing.items():
@@ -55,7 +57,7 @@ def _union(by: Sequence[Dimension], scopes: Collection[Scope]) -> Scope:
 def _total(rows: Sequence[SpendRow]) -> SpendRow:
     return SpendRow(
         **{
-            measure: sum((getattr(row, measure) for row in rows), ZERO[measure])
+            measure: sum((getattr(row, measure) for row in rows), getattr(NOTHING, measure))
             for measure in MEASURES
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -83,15 +83,29 @@ class Scope:
 
     values: Mapping[Dimension, tuple[str, ...]] = field(default_factory=dict)
     without: Mapping[Dimension, tuple[str, ...]] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """An app's own tags, which are asked of the rows of calls: slower than dimensions."""
+    without_tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         return tuple(sorted({*self.values, *self.without}))
 
+    @property
+    def has_tags(self) -> bool:
+        return bool(self.tags or self.without_tags)
+
+    @property
+    def is_everything(self) -> bool:
+        return not (self.dimensions or self.has_tags)
+
     def has(self, dimension: Dimension, value: str) -> bool:
         """Tell whether calls with this value may be in the scope."""
         wanted = self.values.get(dimension)
         return (wanted is None or value in wanted) and value not in self.without.get(dimension, ())
+
+    def narrowed(self, dimension: Dimension, value: str) -> Scope:
+        return replace(self, values={**self.values, dimension: (value,)})
 
     @classmethod
     def of(cls, columns: Mapping[str, Iterable[str]]) -> Scope:
@@ -121,6 +135,11 @@ class SpendRow:
     output_tokens: int
     reasoning_tokens: int
 
+    @classmethod
+    def nothing(cls) -> SpendRow:
+        nothing: dict[str, Any] = {name: Decimal(0) if "cost" in name else 0 for name in MEASURES}
+        return cls(**nothing)
+
     @property
     def cost_other(self) -> Decimal:
         """Cost of audio, images, tools and whatever else is not a token of text."""
@@ -134,9 +153,10 @@ def spend(
     by: Sequence[Dimension],
     scope: Scope,
     limit: int | None = None,
+    least: Decimal | None = None,
 ) -> list[SpendRow]:
-    """Return the spend of a period by some dimensions, the dearest first."""
-    question = _Question({*by, *scope.dimensions})
+    """Return the spend of a period by some dimensions, the dearest first, from `least` on."""
+    question = _Question({*by, *scope.dimensions}, scope)
     keys = [column.value for column in by]
     sums = [f"sum(part.{measure}) as {measure}_sum" for measure in MEASURES]
     sql = f"""
@@ -144,6 +164,7 @@ def spend(
         from ({question.parts(period)}) as part
         where {question.condition(scope)}
         {"group by " + ", ".join(keys) if keys else ""}
+        {"" if least is None else f"having cost_sum >= {question.bind(least, 'Decimal(38, 12)')}"}
         order by cost_sum desc, {", ".join([*keys, "calls_sum"])}
         {"" if limit is None else f"limit {limit:d}"}
     """  # noqa: S608 the columns are names of ours, values are bound
@@ -153,15 +174,16 @@ def spend(
 
 def scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
     """Return the SQL condition of a scope, and the values that are bound in it."""
-    question = _Question(())
+    question = _Question((), scope)
     return question.condition(scope), question.bound
 
 
 class _Question:
     """One query in the making: the columns it needs and the values bound so far."""
 
-    def __init__(self, dimensions: Iterable[Dimension]) -> None:
+    def __init__(self, dimensions: Iterable[Dimension], scope: Scope) -> None:
         self.dimensions = set(dimensions)
+        self.scope = scope
         self.bound: dict[str, Any] = {}
 
     def bind(self, value: object, kind: str) -> str:
@@ -183,7 +205,7 @@ class _Question:
     def parts(self, period: Period) -> str:
         """Select what adds up to the period: what is whole from a rollup, the rest from rows."""
         rollup = self._rollup(period)
-        if rollup is None:
+        if rollup is None or self.scope.has_tags:
             return self._rows(period)
         first, last = _ceiling(period.start, rollup.grain), _floor(period.end, rollup.grain)
         if first >= last:
@@ -223,7 +245,16 @@ class _Question:
             select {self._columns("toDate(hour)")}
             from taximeter.spend_of_calls
             where hour >= {first} and hour < {last} and ts >= {start} and ts < {end}
+                and {self._tags()}
         """  # noqa: S608 as above
+
+    def _tags(self) -> str:
+        conditions = [
+            f"tags[{self.bind(name, 'String')}] {word} {self.bind(list(values), 'Array(String)')}"
+            for word, tags in (("in", self.scope.tags), ("not in", self.scope.without_tags))
+            for name, values in tags.items()
+        ]
+        return " and ".join(conditions) or "true"
 
     def _columns(self, day: str) -> str:
         keys = {dimension.value: dimension.value for dimension in self.dimensions}

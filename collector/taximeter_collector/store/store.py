@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -147,9 +148,10 @@ class Store:
         by: Sequence[Dimension] = (),
         scope: Scope = Scope(),  # noqa: B008
         limit: int | None = None,
+        least: Decimal | None = None,
     ) -> list[SpendRow]:
-        """Return the spend of a period by some dimensions, the dearest first."""
-        return spend(self._connection, period, by, scope, limit)
+        """Return the spend of a period by some dimensions, the dearest first, from `least` on."""
+        return spend(self._connection, period, by, scope, limit, least)
 
     def spent(self, period: Period, scopes: Mapping[str, Scope]) -> dict[str, SpendRow]:
         """Return the spend of each named scope over one period."""

@@ -1,0 +1,72 @@
+"""What was spent of budgets, asked of the store at once for all that can share a question."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from taximeter_alerts.budgets import Budget
+from taximeter_collector.store import Period, Scope, SpendRow, Store
+
+SMALLEST: Final = Decimal("0.000000000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """The spend of a budget, or of one value of a budget for each value, in a period."""
+
+    budget: Budget
+    period: Period
+    spent: SpendRow
+    value: str = ""
+
+    @property
+    def scope(self) -> Scope:
+        if self.budget.each is None:
+            return self.budget.scope
+        return self.budget.scope.narrowed(self.budget.each, self.value)
+
+
+def spending_of(store: Store, watched: Iterable[tuple[Budget, Period]]) -> list[Spending]:
+    """Return the spend of whole budgets in periods; those that share a period share a query."""
+    by_period: dict[Period, list[Budget]] = defaultdict(list)
+    for budget, period in watched:
+        by_period[period].append(budget)
+    spending = []
+    for period, sharing in by_period.items():
+        spent = store.spent(period, {budget.name: budget.scope for budget in sharing})
+        spending += [Spending(budget, period, spent[budget.name]) for budget in sharing]
+    return spending
+
+
+def spending_of_each(
+    store: Store, watched: Iterable[tuple[Budget, Period]], *, limit: int | None = None
+) -> list[Spending]:
+    """Return the spend of the values that reached the lowest threshold of their budget."""
+    spending = []
+    for budget, period in watched:
+        if budget.each is None:
+            continue
+        least = max(budget.amount * budget.thresholds[0] / 100, SMALLEST)
+        rows = store.spend(period, [budget.each], budget.scope, limit, least)
+        spending += [Spending(budget, period, row, row.key[0]) for row in rows]
+    return spending
+
+
+def now_spent(store: Store, budgets: Sequence[Budget], now: datetime) -> list[Spending]:
+    """Return the spend of each budget in its current period; the dearest value of split ones."""
+    current = [(budget, budget.period_at(now)) for budget in budgets]
+    whole = [(budget, period) for budget, period in current if budget.each is None]
+    spending = spending_of(store, whole)
+    for budget, period in current:
+        if budget.each is not None:
+            row = (store.spend(period, [budget.each], budget.scope, 1) or [NOTHING])[0]
+            spending.append(Spending(budget, period, row, "".join(row.key)))
+    return spending
+
+
+NOTHING: Final = SpendRow.nothing()

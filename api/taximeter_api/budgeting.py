@@ -1,0 +1,138 @@
+"""Budgets over HTTP: read, made, changed, and where each is kept."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Body, Request
+from pydantic import TypeAdapter, ValidationError
+
+from taximeter_alerts.budgets import Budget
+from taximeter_alerts.evaluate import crossed
+from taximeter_alerts.register import Register
+from taximeter_alerts.scope_words import written
+from taximeter_alerts.spending import Spending, now_spent
+from taximeter_alerts.state import Revision
+from taximeter_api.questions import BadQuestion
+from taximeter_collector.store import Store
+
+_BUDGET = TypeAdapter(Budget)
+
+
+def budgets_api(store: Store, register: Register) -> APIRouter:
+    router = APIRouter(prefix="/api/budgets", tags=["budgets"])
+
+    @router.get("")
+    def list_budgets() -> dict[str, Any]:
+        """Every budget with the spend of its current period."""
+        now = datetime.now(UTC)
+        kept = register.kept()
+        budgets = [one.definition.in_force(now) for one in kept if one.definition]
+        spending = {one.budget.name: one for one in now_spent(store, budgets, now)}
+        told = [_kept(one) | _spending(spending[one.budget]) for one in kept]
+        return {"budgets": told, "problem": register.problem or None}
+
+    @router.post("/apply")
+    def apply(
+        request: Request, budgets: list[dict[str, Any]], *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Make these the budgets that are kept in a file elsewhere; those left out are deleted."""
+        read = [_budget(one) for one in budgets]
+        if len({one.name for one in read}) < len(read):
+            raise BadQuestion("budgets: give each a name of its own")
+        changes = register.apply(read, _who(request), datetime.now(UTC), dry=dry_run)
+        return {"changes": [{"budget": one.budget, "changes": one.changes} for one in changes]}
+
+    @router.get("/{name:path}/revisions")
+    def revisions(name: str) -> dict[str, Any]:
+        """Who changed a budget, when and how; the newest first."""
+        return {"revisions": [_kept(one) for one in register.history(name)]}
+
+    @router.put("/{name:path}")
+    def put(request: Request, name: str, definition: dict[str, Any]) -> dict[str, Any]:
+        """Make a budget, or replace one that was made here."""
+        return _changed(request, _budget({**definition, "name": name}))
+
+    @router.patch("/{name:path}")
+    def change(
+        request: Request,
+        name: str,
+        fields: dict[str, Any] = Body(  # noqa: B008
+            description="Fields to change; null for the default", examples=[{"paused": True}]
+        ),
+    ) -> dict[str, Any]:
+        """Change some fields: an amount, `paused`, or `raised` for a while."""
+        before = register.find(name)
+        merged = {**(before.definition.definition if before.definition else {}), **fields}
+        named = {field: value for field, value in merged.items() if value is not None}
+        return _changed(request, _budget({**named, "name": name}))
+
+    @router.delete("/{name:path}")
+    def delete(request: Request, name: str) -> dict[str, Any]:
+        register.delete(name, _who(request), datetime.now(UTC))
+        return {"deleted": name}
+
+    def _changed(request: Request, budget: Budget) -> dict[str, Any]:
+        register.put(budget, _who(request), datetime.now(UTC))
+        return _kept(register.find(budget.name))
+
+    return router
+
+
+def _budget(definition: dict[str, Any]) -> Budget:
+    try:
+        return _BUDGET.validate_python(definition)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "unexpected_keyword_argument":
+            message = f"give some of {', '.join(Budget.__dataclass_fields__)}"
+        raise BadQuestion(f"{field}={first['input']!r}: {message}") from None
+
+
+def _who(request: Request) -> str:
+    """Return the name that the reader signed in with; the token is the same for all."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        name, _, _ = base64.b64decode(value).decode(errors="replace").partition(":")
+        return name[:80] or "api"
+    return "api"
+
+
+def _kept(one: Revision) -> dict[str, Any]:
+    return {
+        "name": one.budget,
+        "revision": one.number,
+        "definition": one.definition and one.definition.definition,
+        "digest": one.definition and one.definition.digest,
+        "kept_in": one.origin,
+        "made_by": one.made_by,
+        "made_at": one.made_at.isoformat(),
+        "changes": one.changes,
+    }
+
+
+def _spending(one: Spending) -> dict[str, Any]:
+    budget, spent = one.budget, one.spent
+    return {
+        "currency": budget.currency,
+        "thresholds": list(budget.thresholds),
+        "channels": list(budget.channels),
+        "owner": budget.owner,
+        "paused": budget.paused,
+        "amount": f"{budget.amount:f}",
+        "period": str(budget.period),
+        "zone": budget.zone.key,
+        "scope": written(budget.scope),
+        "each": budget.each and budget.each.outside_name,
+        "dearest": one.value,
+        "spent": f"{spent.cost:f}",
+        "spent_is_complete": spent.unpriced_calls == 0,
+        "unpriced_calls": spent.unpriced_calls,
+        "from": one.period.start.isoformat(),
+        "to": one.period.end.isoformat(),
+        "crossed": crossed(budget, spent.cost),
+    }
