@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from taximeter_alerts.alert import Alert, AlertKey, Links, Outgoing, Told
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import Alert, AlertKey
 from taximeter_collector.calls import Call, CostStatus, Priced, Usage
 from taximeter_collector.store import Period
 
@@ -81,3 +81,9 @@ def alert(percent: int = 50, **fields: Any) -> Alert:
         "owner": "",
     }
     return Alert(**{**defaults, **fields})
+
+
+def outgoing(*told: Told, page_url: str = "http://127.0.0.1:8787", **fields: Any) -> Outgoing:
+    """Build the message of alerts as the outbox does."""
+    id_ = told[0].key.digest if len(told) == 1 else "digest"
+    return Outgoing(**{"told": told, "id": id_, "links": Links(page=page_url), **fields})

@@ -38,6 +38,9 @@ def _zone(value: Any) -> ZoneInfo:
     return ZoneInfo(value)
 
 
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
+
+
 def _recurrence(value: Any) -> Recurrence:
     return value if isinstance(value, Recurrence) else Recurrence.parse(str(value))
 
@@ -74,7 +77,7 @@ class Budget:
     amount: Usd
     currency: Literal["USD"] = "USD"
     period: Annotated[Recurrence, BeforeValidator(_recurrence)] = MONTH
-    zone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
+    zone: Zone = ZoneInfo("UTC")
     scope: Annotated[Scope, BeforeValidator(read_scope)] = Field(default_factory=Scope)
     each: Annotated[Dimension | None, BeforeValidator(_dimension)] = None
     """One such budget for each value, like each user."""

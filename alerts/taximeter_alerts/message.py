@@ -1,137 +1,183 @@
-"""The words of an alert, as Slack's Block Kit wants them. Pure."""
+"""What a message says, in the voice of its channel. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from taximeter_alerts.evaluate import Alert
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Notice, Outgoing, Told
 from taximeter_alerts.periods import month_at, name_of
+from taximeter_alerts.voice import PLAIN, Voice
+from taximeter_alerts.wording import rendered
 
-LONGEST_HEADER: Final = 150
 LONGEST_NAME: Final = 60
 SQUARES: Final = 10
 DIGESTED: Final = 20
-
-Blocks = list[dict[str, Any]]
-
-
-def slack_message(alert: Alert, *, page_url: str) -> dict[str, Any]:
-    """Return the body of an incoming webhook: a line of text and the blocks."""
-    percent, budget = alert.key.percent, alert.key.budget
-    used = f"{_spent(alert)} of {_usd(alert.limit)}"
-    title = f"{_sign(percent)} {percent}% of budget used: {_short(budget)} ({_period(alert)})"
-    return {
-        "text": _escaped(
-            f"{percent}% of budget “{_short(budget)} / {_period(alert)}” used: {used}."
-        ),
-        "unfurl_links": False,
-        "unfurl_media": False,
-        "blocks": [
-            {
-                "type": "header",
-                "text": {"type": "plain_text", "text": title[:LONGEST_HEADER], "emoji": True},
-            },
-            _section(
-                f"{_bar(alert)}  *{_share(alert)}*   *{_spent(alert)}* of *{_usd(alert.limit)}*"
-            ),
-            {"type": "section", "fields": [_text(field) for field in _fields(alert)]},
-            *_features(alert),
-            _button(page_url),
-            {"type": "context", "elements": [_text(_context(alert))]},
-        ],
-    }
+NAMES_IN_A_LINE: Final = 3
+REPEATED: Final = "This may be a repeat: nobody knows whether the first attempt arrived."
 
 
-def slack_digest(alerts: Sequence[Alert], *, page_url: str) -> dict[str, Any]:
-    """Return the body of one message about several alerts, the dearest first."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """The parts of a message; all but title and line are in a channel's markup."""
+
+    title: str
+    line: str
+    summary: str
+    facts: tuple[tuple[str, str], ...]
+    paragraphs: tuple[str, ...]
+    footer: str
+    links: tuple[tuple[str, str], ...]
+    """Labels and addresses, the most important first."""
+    is_over: bool
+    """Something is at its limit, or broken."""
+
+
+def message_of(outgoing: Outgoing, voice: Voice, templates: Path | None = None) -> Message:
+    """Return the message; `templates` is a folder of a team's own."""
+    told = outgoing.told
+    kind, facts = _digest(told) if len(told) > 1 else _one(told[0])
+    text = rendered(kind, voice, facts, templates)
+    plain = rendered(kind, PLAIN, facts, templates)
+    footer = _in_one_line(text.get("footer", ""))
+    if outgoing.may_be_repeat:
+        footer = f"{footer} {voice.said(REPEATED)}".strip()
+    links = [("Open Taximeter", outgoing.links.page)]
+    if outgoing.links.answer:
+        links.append(("Acknowledge or snooze", outgoing.links.answer))
+    return Message(
+        title=_in_one_line(plain["title"]),
+        line=_in_one_line(plain["line"]),
+        summary=text.get("summary", ""),
+        facts=tuple(_pairs(text.get("facts", ""))),
+        paragraphs=tuple(part for part in text.get("paragraphs", "").split("\n\n") if part.strip()),
+        footer=footer,
+        links=tuple(links),
+        is_over=any(one.is_over for one in told),
+    )
+
+
+def samples() -> dict[str, list[dict[str, Any]]]:
+    """Return facts of each kind of message, to try templates on."""
+    at = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
+    key = AlertKey("search", at, Kind.THRESHOLD, 50, Decimal(5), "ada")
+    alert = Alert(
+        key=key,
+        period=month_at(at, ZoneInfo("UTC")),
+        zone="UTC",
+        limit=Decimal(10),
+        spent=Decimal(6),
+        unpriced_calls=2,
+        also_passed=(25,),
+        next_threshold=75,
+        at=at,
+        channels=(),
+        owner="@web",
+        top_features=(("chat", Decimal(4)), ("", Decimal(2))),
+    )
+    notice = Notice(key=key, title="A title", text="A text", at=at, channels=())
+    plain = replace(alert, top_features=(), also_passed=(), owner="", unpriced_calls=0)
+    of_alerts = [facts_of(alert), facts_of(plain)]
+    kinds: dict[str, list[dict[str, Any]]] = dict.fromkeys(Kind, of_alerts)
+    return kinds | {"digest": [_digest([alert, plain])[1]], Kind.NOTICE: [_one(notice)[1]]}
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _pairs(facts: str) -> list[tuple[str, str]]:
+    pairs = (line.partition(": ") for line in facts.splitlines())
+    return [(label.strip(), value.strip()) for label, _, value in pairs if value]
+
+
+def _one(told: Told) -> tuple[str, dict[str, Any]]:
+    if isinstance(told, Notice):
+        moment = f"{told.at:%d %b %H:%M} UTC"
+        return Kind.NOTICE, {"title": told.title, "text": told.text, "moment": moment}
+    kind = Kind.THRESHOLD if told.key.kind == Kind.TEST else Kind(told.key.kind)
+    return kind, facts_of(told)
+
+
+def _digest(told: Sequence[Told]) -> tuple[str, dict[str, Any]]:
+    alerts = [one for one in told if isinstance(one, Alert)]
+    notices = [one for one in told if isinstance(one, Notice)]
     dearest = sorted(alerts, key=lambda alert: alert.spent, reverse=True)
-    worst = max(alert.key.percent for alert in alerts)
-    title = f"{len(alerts)} budget alerts at once"
+    names = [subject(one) for one in dearest] + [one.title for one in notices]
     lines = [
-        f"{_sign(one.key.percent)} *{one.key.percent}%* `{_escaped(_short(one.key.budget))}` · "
-        f"{_spent(one)} of {_usd(one.limit)} · {_period(one)}"
-        for one in dearest[:DIGESTED]
-    ]
-    if len(alerts) > DIGESTED:
-        lines.append(f"and {len(alerts) - DIGESTED} more")
-    names = ", ".join(_short(one.key.budget) for one in dearest[:3])
-    return {
-        "text": _escaped(f"{title}: {names}{', ...' if len(alerts) > 3 else ''}"),
-        "unfurl_links": False,
-        "unfurl_media": False,
-        "blocks": [
-            {
-                "type": "header",
-                "text": {"type": "plain_text", "text": f"{_sign(worst)} {title}", "emoji": True},
-            },
-            *(_section("\n".join(lines[at : at + 10])) for at in range(0, len(lines), 10)),
-            _button(page_url),
-        ],
+        {
+            "sign": _sign(one.key.percent),
+            "mark": f"{one.key.percent}%",
+            "budget": subject(one),
+            "figures": f"{_spent(one)} of {usd(one.limit)} · {_period(one)}",
+        }
+        for one in dearest
+    ] + [{"sign": "⚠️", "mark": one.title, "budget": "", "figures": one.text} for one in notices]
+    worst = max([alert.key.percent for alert in alerts] + [100 for _ in notices])
+    return "digest", {
+        "count": len(told),
+        "sign": _sign(worst),
+        "names": ", ".join(names[:NAMES_IN_A_LINE] + ["..."] * (len(names) > NAMES_IN_A_LINE)),
+        "alerts": lines[:DIGESTED],
+        "more": max(0, len(lines) - DIGESTED),
     }
 
 
-def _button(page_url: str) -> dict[str, Any]:
-    return {
-        "type": "actions",
-        "elements": [
-            {
-                "type": "button",
-                "style": "primary",
-                "action_id": "open_page",
-                "text": {"type": "plain_text", "text": "Open Taximeter"},
-                "url": page_url,
-            }
-        ],
-    }
-
-
-def _fields(alert: Alert) -> list[str]:
+def facts_of(alert: Alert) -> dict[str, Any]:
+    """Return what a template may say about an alert."""
     period = alert.period
     gone = min(1, (alert.at - period.start) / (period.end - period.start))
     days_left = Decimal((period.end - alert.at).total_seconds()) / 86400
     left = max(alert.limit - alert.spent, Decimal(0))
-    fields = [f"*Left*\n{_usd(left)}"]
-    if alert.rolling_days:
-        fields.append(f"*Watched*\nthe last {alert.rolling_days} days")
-    else:
-        fields.append(f"*{_unit(alert).capitalize()} gone*\n{gone:.0%}")
-    if alert.at >= period.end:
-        fields.append(f"*Retroactive*\nthe {_unit(alert)} was over when this was noticed")
-    if left and days_left >= 1:
-        fields.append(f"*Safe daily rate to stay in budget*\n{_usd(left / days_left)} / day")
-    if alert.unpriced_calls:
-        calls = f"{alert.unpriced_calls:,} calls" if alert.unpriced_calls > 1 else "1 call"
-        fields.append(f"*Without a known price*\n{calls}: spend is at least what is shown")
-    return fields
-
-
-def _features(alert: Alert) -> Blocks:
-    if not alert.top_features:
-        return []
-    lines = [
-        f"{rank}. `{_escaped(_short(name or '(none)'))}` · {_usd(cost)}"
-        for rank, (name, cost) in enumerate(alert.top_features, 1)
-    ]
-    return [_section(f"*What drives it* (this {_unit(alert)}, by feature)\n" + "\n".join(lines))]
-
-
-def _context(alert: Alert) -> str:
-    parts = []
-    if alert.also_passed:
-        passed = ", ".join(f"{percent}%" for percent in alert.also_passed)
-        parts.append(f"Also passed since the last message: {passed}.")
-    if alert.next_threshold is not None:
-        parts.append(f"Next: {alert.next_threshold}%.")
     local = alert.at.astimezone(ZoneInfo(alert.zone))
-    parts.append(
-        f"Budget `{_escaped(_short(alert.key.budget))}` · {local:%d %b %H:%M} {alert.zone}"
-    )
-    if alert.owner:
-        parts.append(f"· owner {_escaped(_short(alert.owner))}")
-    return " ".join(parts)
+    calls = f"{alert.unpriced_calls:,} calls" if alert.unpriced_calls > 1 else "1 call"
+    return {
+        "kind": alert.key.kind,
+        "percent": alert.key.percent,
+        "sign": _sign(alert.key.percent),
+        "budget": subject(alert),
+        "period": _period(alert),
+        "unit": _unit(alert),
+        "unit_name": _unit(alert).capitalize(),
+        "bar": _bar(alert),
+        "share": _share(alert),
+        "spent": _spent(alert),
+        "limit": usd(alert.limit),
+        "left": usd(left),
+        "gone": f"{gone:.0%}",
+        "watched": f"the last {alert.rolling_days} days" if alert.rolling_days else "",
+        "is_retroactive": alert.at >= period.end,
+        "safe_daily": usd(left / days_left) if left and days_left >= 1 else "",
+        "unpriced": calls if alert.unpriced_calls else "",
+        "features": [
+            {"rank": rank, "name": _short(name or "(none)"), "spent": usd(cost)}
+            for rank, (name, cost) in enumerate(alert.top_features, 1)
+        ],
+        "also_passed": ", ".join(f"{percent}%" for percent in alert.also_passed),
+        "next": alert.next_threshold or 0,
+        "moment": f"{local:%d %b %H:%M} {alert.zone}",
+        "owner": _short(alert.owner),
+        "revision": alert.revision,
+        "taken_by": _short(alert.taken_by),
+    }
+
+
+def subject(alert: Alert) -> str:
+    """Return whose spend it is: the budget, and the value of one for each user or the like."""
+    name = _short(alert.key.budget)
+    return f"{name}: {_short(alert.key.value)}" if alert.key.value else name
+
+
+def usd(amount: Decimal) -> str:
+    cents = amount.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+    if amount and abs(cents) < 1:
+        return f"${amount.quantize(Decimal('0.000001')).normalize():f}"
+    return f"${cents:,}"
 
 
 def _bar(alert: Alert) -> str:
@@ -146,7 +192,7 @@ def _share(alert: Alert) -> str:
 
 
 def _spent(alert: Alert) -> str:
-    return ("at least " if alert.unpriced_calls else "") + _usd(alert.spent)
+    return ("at least " if alert.unpriced_calls else "") + usd(alert.spent)
 
 
 def _period(alert: Alert) -> str:
@@ -162,36 +208,5 @@ def _sign(percent: int) -> str:
     return "🔴" if percent >= 100 else "🟠" if percent >= 75 else "🟡"
 
 
-def _usd(amount: Decimal) -> str:
-    cents = amount.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
-    if amount and abs(cents) < 1:
-        return f"${amount.quantize(Decimal('0.000001')).normalize():f}"
-    return f"${cents:,}"
-
-
 def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-
-
-def _escaped(text: str) -> str:
-    # Only these three have a meaning to Slack: a name like <!channel> must not ping anyone.
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _text(text)}
-
-
-def _text(text: str) -> dict[str, str]:
-    return {"type": "mrkdwn", "text": text}
-
-
-def plain(message: dict[str, Any]) -> Sequence[str]:
-    """Return the message's texts in reading order, as a terminal shows them."""
-    texts = []
-    for block in message["blocks"]:
-        parts = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
-        for part in filter(None, parts):
-            text = part["text"]
-            texts.append(text if isinstance(text, str) else f"[{text['text']}]")
-    return texts

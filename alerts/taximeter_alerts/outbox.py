@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
+import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
-from taximeter_alerts.channels import Channel, ChannelGone, DeliveryError
-from taximeter_alerts.state import LONGEST_WAIT, Delivery, DeliveryState, State
+from taximeter_alerts.alert import AlertKey, Kind, Links, Notice, Outgoing
+from taximeter_alerts.answering import Signer
+from taximeter_alerts.channels import Channel, ChannelGone, Channels, DeliveryError
+from taximeter_alerts.state import (
+    LONGEST_WAIT,
+    Delivery,
+    DeliveryState,
+    Silence,
+    State,
+    is_of_now,
+)
 
 log = logging.getLogger(__name__)
 
@@ -19,72 +31,199 @@ MOST_SINGLY: Final = 5
 FIRST_RETRY_S: Final = 2.0
 LAST_RETRY_S: Final = 600.0
 MAYBE_SENT_TRIES: Final = 3
+QUIET_LOOK_AGAIN: Final = timedelta(minutes=5)
 
 
-def deliver(state: State, channels: Mapping[str, Channel], clock: Callable[[], datetime]) -> None:
-    """Attempt every due delivery once; many of one channel together, in a digest."""
-    by_channel: dict[str, list[int]] = defaultdict(list)
-    for number, channel in state.due(clock()):
-        by_channel[channel].append(number)
-    for numbers in by_channel.values():
-        if len(numbers) > MOST_SINGLY:
-            _attempt(state, channels, numbers, clock)
+class Outbox:
+    """Attempts every due delivery once a tick; many of one channel together, in a digest."""
+
+    def __init__(
+        self,
+        state: State,
+        channels: Channels,
+        clock: Callable[[], datetime],
+        *,
+        page_url: str,
+    ) -> None:
+        self._state = state
+        self._channels = channels
+        self._clock = clock
+        self._page_url = page_url
+        self._signer = Signer(state.secret("answers"))
+        self._buckets = {name: Bucket(one.per_minute) for name, one in channels.items()}
+
+    def tick(self) -> None:
+        now = self._clock()
+        due = self._not_silenced(self._state.deliveries.due(now), now)
+        if not due:
+            return
+        held, gone = self._state.channels.held(), self._state.channels.gone()
+        by_channel: dict[str, list[Delivery]] = defaultdict(list)
+        for one in due:
+            by_channel[one.channel].append(one)
+        for name, waiting in by_channel.items():
+            if name in gone:
+                self._give_up(waiting, gone[name])
+            elif not now < held.get(name, now) <= now + LONGEST_WAIT:
+                for together in _messages(self._not_quiet(name, waiting, now)):
+                    if not self._attempt(name, together):
+                        break
+
+    def _not_silenced(self, due: Sequence[Delivery], now: datetime) -> list[Delivery]:
+        """Return what nobody silenced; the rest waits for the silence's end, or for nothing."""
+        silences = self._state.silences.at(now) if due else []
+        free = []
+        for one in due:
+            silence = next((some for some in silences if some.covers(one.alert.key)), None)
+            if silence is None:
+                free.append(one)
+            else:
+                self._hold(one, silence, now)
+        return free
+
+    def _hold(self, one: Delivery, silence: Silence, now: datetime) -> None:
+        matters = is_of_now(one.alert, silence.until)
+        self._state.deliveries.hold(
+            [one.id],
+            min(silence.until, now + LONGEST_WAIT),
+            f"silenced by {silence.made_by} until {silence.until:%d %b %H:%M} UTC",
+            DeliveryState.PENDING if matters else DeliveryState.SILENCED,
+        )
+
+    def _not_quiet(self, name: str, due: list[Delivery], now: datetime) -> list[Delivery]:
+        channel = self._channels.get(name)
+        if channel is None or channel.quiet is None or not channel.quiet.holds(now):
+            return due
+        waits = [one.id for one in due if not one.alert.is_over]
+        self._state.deliveries.hold(waits, now + QUIET_LOOK_AGAIN, "quiet hours of the channel")
+        return [one for one in due if one.alert.is_over]
+
+    def _attempt(self, name: str, together: Sequence[Delivery]) -> bool:
+        """Claim deliveries just before they are sent in one message; tell whether to go on."""
+        bucket = self._buckets.get(name)
+        if bucket is not None and not bucket.takes_one():
+            return False
+        deliveries = self._state.deliveries
+        alone = len(together) == 1
+        batch = together[0].alert.key.digest if alone else secrets.token_hex(16)
+        claimed = deliveries.claim([one.id for one in together], self._clock(), batch)
+        if not claimed:
+            return True
+        channel = self._channels.get(name)
+        try:
+            _send(channel, self._outgoing(claimed))
+        except DeliveryError as error:
+            self._postpone(claimed, error)
+            return error.retry_after_s is None
+        except ChannelGone as error:
+            log.error("a channel takes no messages", extra=_fields(claimed, error))  # noqa: TRY400
+            self._close(name, claimed, str(error))
+            return False
+        except Exception as error:
+            log.exception("sending an alert failed", extra=_fields(claimed, error))
+            self._postpone(claimed, DeliveryError(type(error).__name__))
         else:
-            for number in numbers:
-                _attempt(state, channels, [number], clock)
+            deliveries.finish(claimed, DeliveryState.SENT, due_at=self._clock())
+        return True
 
+    def _outgoing(self, claimed: Sequence[Delivery]) -> Outgoing:
+        first = claimed[0]
+        alone = first.batch == first.alert.key.digest
+        answer = f"{self._page_url}/a/{self._signer.token(first.number)}" if alone else ""
+        return Outgoing(
+            told=tuple(one.alert for one in claimed),
+            id=first.batch,
+            links=Links(page=self._page_url, answer=answer),
+            may_be_repeat=any(one.maybe_sent for one in claimed),
+        )
 
-def _attempt(
-    state: State,
-    channels: Mapping[str, Channel],
-    numbers: Sequence[int],
-    clock: Callable[[], datetime],
-) -> None:
-    """Claim deliveries of one channel just before they are sent in one message."""
-    claimed = [one for number in numbers if (one := state.claim(number, clock())) is not None]
-    if not claimed:
-        return
-    try:
-        _send(channels, claimed)
-    except DeliveryError as error:
-        _postpone(state, claimed, error, clock())
-    except ChannelGone as error:
-        log.error("an alert can't be delivered", extra=_fields(claimed, error))  # noqa: TRY400
-        for one in claimed:
-            state.finish(one, DeliveryState.DEAD, due_at=clock(), error=str(error))
-    except Exception as error:
-        log.exception("sending an alert failed", extra=_fields(claimed, error))
-        _postpone(state, claimed, DeliveryError(type(error).__name__), clock())
-    else:
-        for one in claimed:
-            state.finish(one, DeliveryState.SENT, due_at=clock())
-
-
-def _send(channels: Mapping[str, Channel], claimed: Sequence[Delivery]) -> None:
-    channel = channels.get(claimed[0].channel)
-    if channel is None:
-        raise DeliveryError("the channel is not set up", retry_after_s=LAST_RETRY_S)
-    if len(claimed) == 1:
-        channel.send(claimed[0].alert)
-    else:
-        channel.send_digest([one.alert for one in claimed])
-
-
-def _postpone(
-    state: State, claimed: Sequence[Delivery], error: DeliveryError, now: datetime
-) -> None:
-    log.warning("an alert was not delivered yet", extra=_fields(claimed, error))
-    # What was in one message is tried again in one.
-    due_at = now + _wait(claimed[0], error)
-    for one in claimed:
-        gives_up = error.maybe_sent and one.maybe_sent + 1 >= MAYBE_SENT_TRIES
-        state.finish(
-            one,
+    def _postpone(self, claimed: Sequence[Delivery], error: DeliveryError) -> None:
+        log.warning("an alert was not delivered yet", extra=_fields(claimed, error))
+        name, now = claimed[0].channel, self._clock()
+        due_at = now + _wait(claimed[0], error)
+        if error.retry_after_s is not None and name in self._channels:
+            self._state.channels.hold(name, due_at)
+        channel = self._channels.get(name)
+        may_storm = channel is not None and not channel.sender.knows_repeats
+        unsure = max(one.maybe_sent for one in claimed) + int(error.maybe_sent)
+        gives_up = may_storm and error.maybe_sent and unsure >= MAYBE_SENT_TRIES
+        self._state.deliveries.finish(
+            claimed,
             DeliveryState.AMBIGUOUS if gives_up else DeliveryState.PENDING,
             due_at=due_at,
             error=str(error),
             maybe_sent=error.maybe_sent,
         )
+
+    def _close(self, name: str, claimed: Sequence[Delivery], reason: str) -> None:
+        """Note that a channel is gone, and tell its fallback that and what it did not take."""
+        now = self._clock()
+        self._state.channels.is_gone(name, reason, now)
+        self._state.deliveries.finish(claimed, DeliveryState.DEAD, due_at=now, error=reason)
+        if fallback := self._fallback(name):
+            self._state.deliveries.also_to(fallback, claimed, now)
+            self._state.add(
+                Notice(
+                    key=AlertKey(f"channel {name}", now, Kind.NOTICE, 100, Decimal(0)),
+                    title=f"The channel {name} takes no messages any more",
+                    text=f"{reason}. Alerts for it come here until it is mended; "
+                    f"then: taximeter alerts test {name}",
+                    at=now,
+                    channels=(fallback,),
+                )
+            )
+
+    def _give_up(self, waiting: Sequence[Delivery], reason: str) -> None:
+        now, name = self._clock(), waiting[0].channel
+        ids = [one.id for one in waiting]
+        self._state.deliveries.hold(ids, now, reason, DeliveryState.DEAD)
+        if fallback := self._fallback(name):
+            self._state.deliveries.also_to(fallback, waiting, now)
+
+    def _fallback(self, name: str) -> str:
+        """Return the channel that is told instead, one that works."""
+        gone = self._state.channels.gone()
+        channel = self._channels.get(name)
+        wanted = [channel.fallback] if channel and channel.fallback else list(self._channels)
+        return next((one for one in wanted if one != name and one not in gone), "")
+
+
+class Bucket:
+    """How many messages a channel may still get now: some at once, then one at a time."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_s = per_minute / 60
+        self._most = max(MOST_SINGLY, self._per_s)
+        self._left = float(self._most)
+        self._at = time.monotonic()
+
+    def takes_one(self) -> bool:
+        now = time.monotonic()
+        self._left = min(self._most, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def _messages(due: Sequence[Delivery]) -> Iterable[Sequence[Delivery]]:
+    """Return what goes out together: a digest again as it was, else all when they are many."""
+    batches: dict[str, list[Delivery]] = defaultdict(list)
+    for one in due:
+        batches[one.batch].append(one)
+    new = batches.pop("", [])
+    yield from batches.values()
+    if len(new) > MOST_SINGLY:
+        yield new
+    else:
+        yield from ([one] for one in new)
+
+
+def _send(channel: Channel | None, outgoing: Outgoing) -> None:
+    if channel is None:
+        raise DeliveryError("the channel is not set up", retry_after_s=LAST_RETRY_S)
+    channel.sender.send(outgoing)
 
 
 def _wait(delivery: Delivery, error: DeliveryError) -> timedelta:

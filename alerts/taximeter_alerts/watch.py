@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from taximeter_alerts.alert import Alert, AlertKey
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import Alert, AlertKey, due
+from taximeter_alerts.evaluate import due
 from taximeter_alerts.register import Register
 from taximeter_alerts.spending import Spending, spending_of, spending_of_each
 from taximeter_alerts.state import State

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,14 +13,18 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from taximeter_alerts import heartbeat as heartbeats
-from taximeter_alerts import outbox
 from taximeter_alerts.budgets import Budget, read_budgets
-from taximeter_alerts.channels import Channel, channels_of
+from taximeter_alerts.channels import Channel, SlackWebhook, Webhook, read_channels
 from taximeter_alerts.heartbeat import Heartbeat
+from taximeter_alerts.message import samples
+from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.register import KeptElsewhere, Register, Unknown
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import Watch
+from taximeter_alerts.wording import BadTemplate, check_templates
+from taximeter_api.alerting import alerts_api
+from taximeter_api.answers import alerts_page, answers_page
 from taximeter_api.backup import backup_api
 from taximeter_api.budgeting import budgets_api
 from taximeter_api.export import export_api
@@ -55,10 +60,13 @@ class Service:
         self._settings = settings
         budgets: LiveFile[Sequence[Budget]] = LiveFile(settings.budgets, read_budgets)
         prices = LiveFile(settings.prices, book_with)
-        channels = channels_of_settings(settings)
         _make_folder(settings)
         self._grpc = _grpc_receiver(settings)
         self._state = State(settings.state_url)
+        channels = channels_of_settings(settings, os.environ, self._state)
+        sending = Outbox(
+            self._state, channels, lambda: datetime.now(UTC), page_url=settings.page_url
+        )
         self._store = Store(settings.store_url, settings.cluster)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
         self._writer = Writer(
@@ -76,7 +84,7 @@ class Service:
         self._schedule.every(
             settings.tick_seconds,
             "deliveries",
-            lambda _now: outbox.deliver(self._state, channels, lambda: datetime.now(UTC)),
+            lambda _now: sending.tick(),
         )
         self._schedule.every(settings.tick_seconds, "snapshot", snapshots.keep_fresh)
         self._schedule.every(
@@ -96,6 +104,9 @@ class Service:
         self.app.include_router(metrics(self._journal))
         self.app.include_router(spend_api(self._store))
         self.app.include_router(budgets_api(self._store, register))
+        self.app.include_router(alerts_api(self._state, channels, settings.page_url))
+        self.app.include_router(alerts_page(self._state, channels, settings.page_url))
+        self.app.include_router(answers_page(self._state, channels))
         self.app.include_router(export_api(self._store))
         self.app.include_router(backup_api(self._store, settings))
         self.app.include_router(forgetting_api(self._store))
@@ -115,7 +126,8 @@ class Service:
 
     def start(self) -> None:
         """Begin to write, to watch and to send."""
-        self._state.revive(datetime.now(UTC))
+        self._state.channels.forget_gone()
+        self._state.deliveries.revive(datetime.now(UTC))
         self._writer.start()
         self._repricer.resume()
         self._schedule.start()
@@ -168,17 +180,32 @@ def refusals(app: FastAPI) -> None:
     app.add_exception_handler(KeptElsewhere, _answer_with(409))
 
 
-def channels_of_settings(settings: Settings) -> dict[str, Channel]:
-    """Return the channels that are set up; raises SettingsError."""
-    names = ("slack_webhook_url", "webhook_url", "webhook_secret")
-    secrets = {name: getattr(settings, name) for name in names}
-    shown = {name: secret and secret.get_secret_value() for name, secret in secrets.items()}
-    if shown["webhook_url"] and not shown["webhook_secret"]:
-        raise SettingsError(f"{PREFIX}WEBHOOK_SECRET is not set: messages to a webhook are signed")
-    try:
-        return channels_of(**shown, page_url=settings.page_url)
-    except ValueError as error:
-        raise SettingsError(f"{PREFIX}WEBHOOK_SECRET=(secret): {error}") from None
+def channels_of_settings(
+    settings: Settings, environment: Mapping[str, str], state: State
+) -> dict[str, Channel]:
+    """Return the channels of settings and file by their names; raises SettingsError or Mistake."""
+    templates = settings.templates
+    if templates is not None:
+        try:
+            check_templates(templates, samples())
+        except BadTemplate as error:
+            raise SettingsError(f"{PREFIX}TEMPLATES={templates}: {error}") from None
+    of_file = read_channels(settings.channels, environment, state, templates)
+    channels: dict[str, Channel] = {}
+    if settings.slack_webhook_url:
+        url = settings.slack_webhook_url.get_secret_value()
+        channels["slack"] = Channel(sender=SlackWebhook(url=url, templates=templates))
+    if settings.webhook_url:
+        if not settings.webhook_secret:
+            raise SettingsError(f"{PREFIX}WEBHOOK_SECRET is not set: messages are signed")
+        url, secret = (
+            one.get_secret_value() for one in (settings.webhook_url, settings.webhook_secret)
+        )
+        try:
+            channels["webhook"] = Channel(sender=Webhook(url=url, secret=secret))
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}WEBHOOK_SECRET=(secret): {error}") from None
+    return channels | of_file
 
 
 def _make_folder(settings: Settings) -> None:

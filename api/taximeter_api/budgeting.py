@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from taximeter_alerts.scope_words import written
 from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import Revision
 from taximeter_api.questions import BadQuestion
+from taximeter_api.security import who
 from taximeter_collector.store import Store
 
 _BUDGET = TypeAdapter(Budget)
@@ -42,7 +42,7 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
         read = [_budget(one) for one in budgets]
         if len({one.name for one in read}) < len(read):
             raise BadQuestion("budgets: give each a name of its own")
-        changes = register.apply(read, _who(request), datetime.now(UTC), dry=dry_run)
+        changes = register.apply(read, who(request.headers), datetime.now(UTC), dry=dry_run)
         return {"changes": [{"budget": one.budget, "changes": one.changes} for one in changes]}
 
     @router.get("/{name:path}/revisions")
@@ -71,11 +71,11 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
 
     @router.delete("/{name:path}")
     def delete(request: Request, name: str) -> dict[str, Any]:
-        register.delete(name, _who(request), datetime.now(UTC))
+        register.delete(name, who(request.headers), datetime.now(UTC))
         return {"deleted": name}
 
     def _changed(request: Request, budget: Budget) -> dict[str, Any]:
-        register.put(budget, _who(request), datetime.now(UTC))
+        register.put(budget, who(request.headers), datetime.now(UTC))
         return _kept(register.find(budget.name))
 
     return router
@@ -91,15 +91,6 @@ def _budget(definition: dict[str, Any]) -> Budget:
         if first["type"] == "unexpected_keyword_argument":
             message = f"give some of {', '.join(Budget.__dataclass_fields__)}"
         raise BadQuestion(f"{field}={first['input']!r}: {message}") from None
-
-
-def _who(request: Request) -> str:
-    """Return the name that the reader signed in with; the token is the same for all."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        name, _, _ = base64.b64decode(value).decode(errors="replace").partition(":")
-        return name[:80] or "api"
-    return "api"
 
 
 def _kept(one: Revision) -> dict[str, Any]:

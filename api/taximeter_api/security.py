@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,6 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+OPEN_FOLDER: Final = "/a/"
+"""Links in messages, which are signed: who has one may answer it."""
+NOBODY: Final = "somebody"
+LONGEST_NAME: Final = 80
 
 Authorised = Callable[[str], bool]
 
@@ -29,6 +34,15 @@ def token_check(token: SecretStr | None) -> Authorised:
         return hmac.compare_digest(_presented(header), expected)
 
     return authorised
+
+
+def who(headers: Mapping[str, str]) -> str:
+    """Return the name that a reader signed in with; the token is the same for all."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        name, _, _ = base64.b64decode(value).decode(errors="replace").partition(":")
+        return name[:LONGEST_NAME] or NOBODY
+    return NOBODY
 
 
 def _presented(header: str) -> bytes:
@@ -79,7 +93,8 @@ class Guard:
         is_ingest = path.startswith("/v1/")
         if (scope["server"][1] == self._otlp_port) != is_ingest:
             return PlainTextResponse("not found on this port\n", 404)
-        if not is_ingest and not self._may_read(headers.get("authorization", "")):
+        is_open = path.startswith(OPEN_FOLDER)
+        if not (is_ingest or is_open) and not self._may_read(headers.get("authorization", "")):
             return PlainTextResponse(
                 "send the read token: Authorization: Bearer <token>, or as the sign-in password\n",
                 401,

@@ -52,6 +52,10 @@ class Settings(BaseModel):
     """Name of the ClickHouse cluster, as its servers call it; empty: one server."""
     budgets: Path = Path("budgets.yaml")
     """Budgets as code; a missing file means no budgets."""
+    channels: Path = Path("channels.yaml")
+    """Where alerts go, beside the two channels below; a missing file means nowhere else."""
+    templates: Path | None = None
+    """A folder with the team's own texts of messages."""
     prices: Path = Path("prices.yaml")
     """The team's own prices and discounts; a missing file means none."""
     public_url: str = ""

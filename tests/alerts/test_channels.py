@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.test_cli import taximeter
-from builders import alert
+from builders import alert, outgoing
 from taximeter_alerts.channels import ChannelGone, DeliveryError, Webhook
 from taximeter_api.demo.fake_openai import serving
 
@@ -51,10 +51,10 @@ def receiver() -> Iterator[Receiver]:
 
 def test_a_message_is_signed_and_says_everything(receiver: Receiver) -> None:
     one = alert(75, also_passed=(50,), top_features=(("search", Decimal("5.5")),))
-    Webhook(receiver.url, SECRET, page_url="https://meter").send(one)
+    Webhook(url=receiver.url, secret=SECRET).send(outgoing(one))
 
     told = receiver.read()
-    assert told["type"] == "budget.threshold_crossed"
+    assert told["type"] == "budget.threshold"
     data = told["data"]
     assert (data["percent"], data["also_passed"], data["limit"]) == (75, [50], "10")
     assert data["top_features"] == [{"feature": "search", "cost": "5.5"}]
@@ -68,32 +68,32 @@ def test_a_message_is_signed_and_says_everything(receiver: Receiver) -> None:
 
 
 def test_the_same_alert_has_the_same_id_and_another_has_another(receiver: Receiver) -> None:
-    webhook = Webhook(receiver.url, SECRET, page_url="")
+    webhook = Webhook(url=receiver.url, secret=SECRET)
     receiver.statuses = [500]
     with pytest.raises(DeliveryError, match="the webhook answered 500"):
-        webhook.send(alert(50))
-    webhook.send(alert(50))
-    webhook.send(alert(75))
+        webhook.send(outgoing(alert(50)))
+    webhook.send(outgoing(alert(50)))
+    webhook.send(outgoing(alert(75)))
 
     first, again, other = (headers["webhook-id"] for headers, _ in receiver.messages)
     assert first == again != other
 
 
-def test_a_digest_is_signed_and_has_one_id_whatever_the_order(receiver: Receiver) -> None:
-    webhook = Webhook(receiver.url, SECRET, page_url="")
-    webhook.send_digest([alert(50), alert(75)])
-    webhook.send_digest([alert(75), alert(50)])
+def test_a_digest_is_signed_and_has_one_id(receiver: Receiver) -> None:
+    webhook = Webhook(url=receiver.url, secret=SECRET)
+    webhook.send(outgoing(alert(50), alert(75)))
+    webhook.send(outgoing(alert(50), alert(75)))
 
     told = receiver.read(0)
-    assert told["type"] == "budget.thresholds_crossed"
+    assert told["type"] == "budget.alerts"
     assert [one["percent"] for one in told["data"]["alerts"]] == [50, 75]
     assert len({headers["webhook-id"] for headers, _ in receiver.messages}) == 1
 
 
 def test_a_webhook_that_is_gone_is_told(receiver: Receiver) -> None:
     receiver.statuses = [410]
-    with pytest.raises(ChannelGone, match="refuses this webhook: 410"):
-        Webhook(receiver.url, SECRET, page_url="").send(alert())
+    with pytest.raises(ChannelGone, match="refuses this address: 410"):
+        Webhook(url=receiver.url, secret=SECRET).send(outgoing(alert()))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_webhook_that_is_gone_is_told(receiver: Receiver) -> None:
 )
 def test_a_secret_that_is_none_is_refused(secret: str) -> None:
     with pytest.raises(ValueError, match="give whsec_ and 24 to 64 random bytes"):
-        Webhook("http://127.0.0.1:9", secret, page_url="")
+        Webhook(url="http://127.0.0.1:9", secret=secret)
 
 
 def test_a_channel_is_tried_out(receiver: Receiver) -> None:

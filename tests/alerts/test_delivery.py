@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -18,12 +19,14 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import postgres
-from builders import NOON, alert
-from taximeter_alerts.channels import Channel, SlackWebhook
-from taximeter_alerts.evaluate import Alert
-from taximeter_alerts.message import plain, slack_digest
-from taximeter_alerts.outbox import deliver
-from taximeter_alerts.state import LEASE, DeliveryState, State, StateUnavailable
+from builders import NOON, alert, outgoing
+from taximeter_alerts.alert import Alert, Outgoing
+from taximeter_alerts.channels import Channel, Channels, DeliveryError, QuietHours, SlackWebhook
+from taximeter_alerts.channels.slack import plain, slack_message
+from taximeter_alerts.message import message_of
+from taximeter_alerts.outbox import Outbox
+from taximeter_alerts.state import LEASE, DeliveryState, Silence, State, StateUnavailable
+from taximeter_alerts.voice import SLACK
 from taximeter_api.demo.fake_openai import serving
 
 MINUTE = timedelta(minutes=1)
@@ -55,7 +58,15 @@ def slack() -> Iterator[FakeSlack]:
 
 
 def channels(slack: FakeSlack) -> dict[str, Channel]:
-    return {"slack": SlackWebhook(slack.url, page_url="http://127.0.0.1:8787")}
+    return webhook(slack.url)
+
+
+def webhook(url: str, **use: Any) -> dict[str, Channel]:
+    return {"slack": Channel(sender=SlackWebhook(url=url), **use)}
+
+
+def deliver(state: State, channels: Channels, clock: Callable[[], datetime]) -> None:
+    Outbox(state, channels, clock, page_url="http://127.0.0.1:8787").tick()
 
 
 def at(moment: datetime) -> Callable[[], datetime]:
@@ -63,7 +74,7 @@ def at(moment: datetime) -> Callable[[], datetime]:
 
 
 def states(state: State) -> list[DeliveryState]:
-    return [delivery.state for delivery in state.deliveries()]
+    return [delivery.state for delivery in state.deliveries.all()]
 
 
 def test_an_alert_is_sent_once(state: State, slack: FakeSlack) -> None:
@@ -79,7 +90,7 @@ def test_an_alert_is_sent_once(state: State, slack: FakeSlack) -> None:
 def test_an_alert_is_added_once_whoever_adds_it(state: State) -> None:
     assert state.add(alert())
     assert not state.add(alert())
-    assert len(state.deliveries()) == 1
+    assert len(state.deliveries.all()) == 1
 
 
 def test_the_thresholds_that_an_alert_speaks_for_are_raised_with_it(state: State) -> None:
@@ -149,9 +160,7 @@ def test_a_webhook_that_is_gone_is_not_tried_again(
 
 def test_slack_out_of_reach_loses_no_alert(state: State, slack: FakeSlack) -> None:
     state.add(alert())
-    unreachable: dict[str, Channel] = {"slack": SlackWebhook("http://127.0.0.1:9/x", page_url="")}
-
-    deliver(state, unreachable, at(NOON))
+    deliver(state, webhook("http://127.0.0.1:9/x"), at(NOON))
     deliver(state, channels(slack), at(NOON + MINUTE))
 
     assert len(slack.texts) == 1
@@ -172,7 +181,7 @@ def test_a_claim_of_a_dead_process_expires_and_is_taken_again(
     state: State, slack: FakeSlack
 ) -> None:
     state.add(alert())
-    assert state.claim(1, NOON) is not None
+    assert state.deliveries.claim([1], NOON, "m")
 
     deliver(state, channels(slack), at(NOON + LEASE - timedelta(seconds=1)))
     assert slack.texts == []
@@ -188,8 +197,8 @@ def test_many_claim_at_once_and_one_gets_it(state_url: str) -> None:
     claimed: list[int] = []
 
     def claim_all(replica: State) -> None:
-        taken = [replica.claim(number, NOON) for number in (1, 2, 3)]
-        claimed.extend(delivery.id for delivery in taken if delivery is not None)
+        for number in (1, 2, 3):
+            claimed.extend(one.id for one in replica.deliveries.claim([number], NOON, "m"))
 
     threads = [threading.Thread(target=claim_all, args=(one,)) for one in replicas]
 
@@ -204,11 +213,10 @@ def test_many_claim_at_once_and_one_gets_it(state_url: str) -> None:
 
 
 class Broken:
-    def send(self, alert: Alert) -> None:
-        raise ZeroDivisionError(alert.key.budget)
+    knows_repeats = follows_up = False
 
-    def send_digest(self, alerts: Sequence[Alert]) -> None:
-        raise ZeroDivisionError(len(alerts))
+    def send(self, outgoing: Outgoing) -> None:
+        raise ZeroDivisionError(outgoing.id)
 
 
 def test_a_delivery_that_fails_unexpectedly_holds_up_no_other(
@@ -216,7 +224,7 @@ def test_a_delivery_that_fails_unexpectedly_holds_up_no_other(
 ) -> None:
     state.add(alert(50, channels=("broken", "slack")))
 
-    deliver(state, {"broken": Broken(), **channels(slack)}, at(NOON))
+    deliver(state, {"broken": Channel(sender=Broken()), **channels(slack)}, at(NOON))
 
     assert len(slack.texts) == 1
     assert states(state) == [DeliveryState.PENDING, DeliveryState.SENT]
@@ -228,9 +236,8 @@ def test_a_webhook_that_takes_and_never_answers_gets_three_posts_and_no_storm(
     posts: list[bytes] = []
     with silent_server(posts) as url:
         state.add(alert())
-        mute: dict[str, Channel] = {"slack": SlackWebhook(url, page_url="")}
         for minutes in range(0, 600, 15):
-            deliver(state, mute, at(NOON + timedelta(minutes=minutes)))
+            deliver(state, webhook(url), at(NOON + timedelta(minutes=minutes)))
 
     assert len(posts) == 3
     assert states(state) == [DeliveryState.AMBIGUOUS]
@@ -260,13 +267,12 @@ def silent_server(posts: list[bytes]) -> Iterator[str]:
 
 def test_only_the_holder_of_a_claim_completes_its_note(state: State) -> None:
     state.add(alert())
-    slow = state.claim(1, NOON)
-    other = state.claim(1, NOON + LEASE)
-    assert slow is not None
-    assert other is not None
+    (slow,) = state.deliveries.claim([1], NOON, "m")
+    (other,) = state.deliveries.claim([1], NOON + LEASE, "m")
+    assert (slow.maybe_sent, other.maybe_sent) == (0, 1)
 
-    state.finish(other, DeliveryState.SENT, due_at=NOON)
-    state.finish(slow, DeliveryState.PENDING, due_at=NOON)
+    state.deliveries.finish([other], DeliveryState.SENT, due_at=NOON)
+    state.deliveries.finish([slow], DeliveryState.PENDING, due_at=NOON)
 
     assert states(state) == [DeliveryState.SENT]
 
@@ -278,7 +284,8 @@ def test_a_dead_delivery_gets_another_try_when_the_service_starts_anew(
     state.add(alert())
     deliver(state, channels(slack), at(NOON))
 
-    state.revive(NOON)
+    state.channels.forget_gone()
+    state.deliveries.revive(NOON)
     deliver(state, channels(slack), at(NOON))
 
     assert len(slack.texts) == 1
@@ -303,13 +310,11 @@ def test_the_webhooks_address_is_in_no_log_and_no_note(
     slack.answers = [(404, {})]
     state.add(alert())
     state.add(alert(75))
-    dead: dict[str, Channel] = {"slack": SlackWebhook("http://127.0.0.1:9/secret", page_url="")}
-
     deliver(state, channels(slack), at(NOON))
     state.add(alert(90))
-    deliver(state, dead, at(NOON))
+    deliver(state, webhook("http://127.0.0.1:9/secret"), at(NOON))
 
-    notes = [delivery.error for delivery in state.deliveries()]
+    notes = [delivery.error for delivery in state.deliveries.all()]
     fields = [str(vars(record)) for record in caplog.records]
     assert "secret" not in "".join(notes + fields)
 
@@ -323,7 +328,7 @@ def test_a_database_that_went_away_is_named_without_its_password() -> None:
     with postgres.running() as url:
         state = State(url.replace("test@", "test:secret@"))
     with pytest.raises(StateUnavailable, match=r"postgresql://test:\*\*\*@127") as away:
-        state.deliveries()
+        state.deliveries.all()
 
     assert "secret" not in str(away.value)
     state.close()
@@ -336,7 +341,7 @@ def test_the_first_versions_database_is_taken_over(state_url: str) -> None:
             connection.execute(sa.text("drop table migrations"))
 
     with closing(State(state_url)) as later:
-        assert [delivery.alert for delivery in later.deliveries()] == [alert()]
+        assert [delivery.alert for delivery in later.deliveries.all()] == [alert()]
 
 
 def test_a_database_of_a_newer_program_is_refused(state_url: str) -> None:
@@ -375,7 +380,7 @@ def test_many_alerts_at_once_are_one_message_with_the_dearest_first(
 
     (text,) = slack.texts
     assert text == "30 budget alerts at once: &lt;b30&gt;, &lt;b29&gt;, &lt;b28&gt;, ..."
-    message = slack_digest(many(30), page_url="http://127.0.0.1:8787")
+    message = slack_message(message_of(outgoing(*many(30)), SLACK))
     said = "\n".join(plain(message))
     assert said.index("b30") < said.index("b11")
     assert "b10" not in said
@@ -407,3 +412,189 @@ def test_five_at_once_are_still_told_singly(state: State, slack: FakeSlack) -> N
     deliver(state, channels(slack), at(NOON))
 
     assert len(slack.texts) == 5
+
+
+def test_a_retry_after_holds_the_whole_channel_and_no_other(state: State, slack: FakeSlack) -> None:
+    slack.answers = [(429, {"Retry-After": "60"})]
+    state.add(alert(50, channels=("slack", "other")))
+    both = {**channels(slack), "other": webhook(slack.url)["slack"]}
+
+    deliver(state, both, at(NOON))
+    assert len(slack.texts) == 1
+    state.add(alert(75))
+    deliver(state, both, at(NOON + timedelta(seconds=59)))
+    assert len(slack.texts) == 1
+    deliver(state, both, at(NOON + MINUTE))
+
+    assert len(slack.texts) == 3
+
+
+def test_a_hold_noted_by_a_clock_that_was_ahead_holds_nothing(
+    state: State, slack: FakeSlack
+) -> None:
+    state.channels.hold("slack", NOON + timedelta(days=365))
+    state.add(alert())
+
+    deliver(state, channels(slack), at(NOON))
+
+    assert len(slack.texts) == 1
+
+
+def test_what_a_dead_channel_did_not_take_goes_to_its_fallback_which_is_told_why(
+    state: State, slack: FakeSlack
+) -> None:
+    slack.answers = [(404, {})]
+    both = {**webhook(slack.url, fallback="mail"), "mail": webhook(slack.url)["slack"]}
+    state.add(alert(50))
+
+    deliver(state, both, at(NOON))
+    assert slack.texts == []
+    assert state.channels.gone() == {"slack": "Slack refuses this address: 404"}
+    state.add(alert(75))
+    for seconds in (1, 2):
+        deliver(state, both, at(NOON + timedelta(seconds=seconds)))
+
+    assert sorted(text[:11] for text in slack.texts) == [
+        "50% of budg",
+        "75% of budg",
+        "The channel",
+    ]
+    assert states(state).count(DeliveryState.DEAD) == 2
+
+
+def test_only_a_fallback_that_works_is_told(state: State, slack: FakeSlack) -> None:
+    slack.answers = [(404, {}), (404, {})]
+    both = {**webhook(slack.url, fallback="mail"), "mail": webhook(slack.url)["slack"]}
+    state.add(alert(50))
+
+    for seconds in range(5):
+        deliver(state, both, at(NOON + timedelta(seconds=seconds)))
+
+    assert slack.texts == []
+    assert set(state.channels.gone()) == {"slack", "mail"}
+    assert set(states(state)) == {DeliveryState.DEAD}
+
+
+def silence(**fields: Any) -> Silence:
+    defaults = {"budget": "search", "until": NOON + 90 * MINUTE, "made_by": "ada", "made_at": NOON}
+    return Silence(**{**defaults, **fields})
+
+
+def test_what_is_silenced_is_told_when_the_silence_ends(state: State, slack: FakeSlack) -> None:
+    state.silences.add(silence())
+    state.silences.add(silence(budget="other"))
+    state.add(alert())
+
+    for minutes in (0, 30, 60, 89):
+        deliver(state, channels(slack), at(NOON + minutes * MINUTE))
+    assert slack.texts == []
+    assert state.deliveries.all()[0].error == "silenced by ada until 16 Nov 13:30 UTC"
+    deliver(state, channels(slack), at(NOON + 90 * MINUTE))
+
+    assert len(slack.texts) == 1
+
+
+def test_a_silence_that_is_ended_silences_no_more(state: State, slack: FakeSlack) -> None:
+    state.silences.add(silence(budget=""))
+    (one,) = state.silences.at(NOON)
+    state.silences.end(one.id, NOON)
+    state.add(alert())
+
+    deliver(state, channels(slack), at(NOON))
+
+    assert len(slack.texts) == 1
+
+
+def test_what_is_silenced_until_its_period_is_over_is_never_told(
+    state: State, slack: FakeSlack
+) -> None:
+    state.silences.add(silence(until=alert().period.end))
+    state.add(alert())
+
+    deliver(state, channels(slack), at(NOON))
+
+    assert states(state) == [DeliveryState.SILENCED]
+    deliver(state, channels(slack), at(alert().period.end + MINUTE))
+    assert slack.texts == []
+
+
+def test_in_quiet_hours_only_what_is_at_its_limit_is_told(state: State, slack: FakeSlack) -> None:
+    quiet = QuietHours(time(11), time(13), ZoneInfo("UTC"))
+    state.add(alert(90))
+    state.add(alert(100))
+
+    deliver(state, webhook(slack.url, quiet=quiet), at(NOON))
+    assert [text[:4] for text in slack.texts] == ["100%"]
+    deliver(state, webhook(slack.url, quiet=quiet), at(NOON + 60 * MINUTE))
+
+    assert [text[:4] for text in slack.texts] == ["100%", "90% "]
+
+
+def test_a_channel_gets_no_more_than_its_share_a_minute(state: State, slack: FakeSlack) -> None:
+    outbox = Outbox(state, webhook(slack.url, per_minute=1), at(NOON), page_url="http://x")
+    for percent in range(1, 9):
+        state.add(alert(percent))
+        outbox.tick()
+
+    # Five at once are fine; then one a minute.
+    assert len(slack.texts) == 5
+    assert states(state).count(DeliveryState.PENDING) == 3
+
+
+class Cut:
+    """Takes messages and never answers."""
+
+    def __init__(self, *, knows_repeats: bool) -> None:
+        self.knows_repeats = knows_repeats
+        self.follows_up = False
+        self.got: list[Outgoing] = []
+
+    def send(self, outgoing: Outgoing) -> None:
+        self.got.append(outgoing)
+        raise DeliveryError("no answer", maybe_sent=True)
+
+
+@pytest.mark.parametrize("died", [True, False])
+def test_a_digest_that_may_have_arrived_is_sent_again_as_it_was(
+    state: State, *, died: bool
+) -> None:
+    for one in many(6):
+        state.add(one)
+    cut = Cut(knows_repeats=True)
+    both = {"slack": Channel(sender=cut)}
+    if died:
+        state.deliveries.claim(range(1, 7), NOON, "a digest")
+    else:
+        deliver(state, both, at(NOON))
+    for one in many(12)[6:]:
+        state.add(one)
+    deliver(state, both, at(NOON + LEASE))
+
+    *_, again, new = cut.got
+    assert (len(again.told), again.may_be_repeat) == (6, True)
+    assert (len(new.told), new.may_be_repeat) == (6, False)
+    assert len({one.id for one in cut.got}) == 2
+
+
+def test_a_channel_that_knows_repeats_is_tried_until_it_answers(state: State) -> None:
+    state.add(alert())
+    cut = Cut(knows_repeats=True)
+
+    for hour in range(20):
+        deliver(state, {"slack": Channel(sender=cut)}, at(NOON + timedelta(hours=hour)))
+
+    assert len(cut.got) == 20
+    assert len({one.id for one in cut.got}) == 1
+    assert [one.may_be_repeat for one in cut.got] == [False] + [True] * 19
+
+
+def test_a_single_alert_can_be_answered_and_a_digest_can_not(state: State) -> None:
+    cut = Cut(knows_repeats=True)
+    state.add(alert())
+    deliver(state, {"slack": Channel(sender=cut)}, at(NOON))
+    for one in many(6):
+        state.add(one)
+    deliver(state, {"slack": Channel(sender=cut)}, at(NOON))
+
+    assert cut.got[0].links.answer.startswith("http://127.0.0.1:8787/a/")
+    assert cut.got[-1].links.answer == ""

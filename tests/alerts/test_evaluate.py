@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from builders import NOON, budget
+from taximeter_alerts.alert import Alert, AlertKey
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import Alert, AlertKey, crossed, due, key_of
+from taximeter_alerts.evaluate import crossed, due, key_of
 from taximeter_alerts.spending import Spending
 from taximeter_collector.store import SpendRow
 

@@ -3,17 +3,25 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from builders import alert
-from taximeter_alerts.message import plain, slack_message
+from builders import alert, outgoing
+from taximeter_alerts.alert import Alert
+from taximeter_alerts.channels.slack import plain, slack_message
+from taximeter_alerts.message import message_of
+from taximeter_alerts.voice import SLACK
 
 PAGE = "https://cost.example.com"
 
 
+def said(one: Alert) -> dict[str, Any]:
+    return slack_message(message_of(outgoing(one, page_url=PAGE), SLACK))
+
+
 def test_the_message_says_how_much_of_what_and_who_drives_it() -> None:
-    message = slack_message(
+    message = said(
         alert(
             50,
             limit=Decimal(850),
@@ -21,8 +29,7 @@ def test_the_message_says_how_much_of_what_and_who_drives_it() -> None:
             also_passed=(25,),
             owner="@web",
             top_features=(("chat", Decimal("300.5")), ("", Decimal("0.0042"))),
-        ),
-        page_url=PAGE,
+        )
     )
 
     assert message["text"] == "50% of budget “search / November 2026” used: $430.13 of $850.00."
@@ -41,7 +48,7 @@ def test_the_message_says_how_much_of_what_and_who_drives_it() -> None:
 
 
 def test_calls_without_a_price_are_named_and_the_spend_is_at_least() -> None:
-    texts = plain(slack_message(alert(unpriced_calls=3), page_url=PAGE))
+    texts = plain(said(alert(unpriced_calls=3)))
 
     assert any("*at least $6.00*" in text for text in texts)
     assert "*Without a known price*\n3 calls: spend is at least what is shown" in texts
@@ -56,7 +63,7 @@ def test_a_hostile_name_can_neither_ping_nor_break_the_message(name: str) -> Non
         owner=name,
     )
 
-    message = slack_message(hostile, page_url=PAGE)
+    message = said(hostile)
 
     for block in message["blocks"]:
         if block["type"] == "header":
@@ -70,7 +77,7 @@ def test_a_hostile_name_can_neither_ping_nor_break_the_message(name: str) -> Non
 
 
 def test_a_budget_of_zero_has_no_percentage() -> None:
-    texts = plain(slack_message(alert(limit=Decimal(0)), page_url=PAGE))
+    texts = plain(said(alert(limit=Decimal(0))))
 
     assert any("over a budget of $0" in text for text in texts)
 
@@ -78,4 +85,4 @@ def test_a_budget_of_zero_has_no_percentage() -> None:
 def test_times_are_the_budgets_own() -> None:
     late = alert(zone="Asia/Kolkata", at=datetime(2026, 11, 30, 18, 0, tzinfo=UTC))
 
-    assert "30 Nov 23:30 Asia/Kolkata" in plain(slack_message(late, page_url=PAGE))[-1]
+    assert "30 Nov 23:30 Asia/Kolkata" in plain(said(late))[-1]

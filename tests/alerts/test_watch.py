@@ -107,7 +107,7 @@ def test_a_channel_named_twice_is_one_channel(store: Store, state: State) -> Non
 
     evaluate(store, state, [budget("10", channels=("slack", "slack"))], NOON)
 
-    assert len(state.deliveries()) == 1
+    assert len(state.deliveries.all()) == 1
 
 
 def test_late_calls_of_the_last_three_days_alert_for_the_day_they_were_made(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import urllib3
 
-from taximeter_alerts.evaluate import Alert
+from taximeter_alerts.channels.channel import ChannelGone, DeliveryError
 
 NOT_SENT: Final = (
     urllib3.exceptions.ConnectTimeoutError,
@@ -17,30 +18,7 @@ NOT_SENT: Final = (
     urllib3.exceptions.SSLError,
 )
 TIMEOUT: Final = urllib3.Timeout(connect=5, read=10)
-
-
-class DeliveryError(Exception):
-    """The channel did not take the message; a later attempt may succeed."""
-
-    def __init__(
-        self, reason: str, *, retry_after_s: float | None = None, maybe_sent: bool = False
-    ) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
-        self.maybe_sent = maybe_sent
-        """The message left, and no answer came."""
-
-
-class ChannelGone(Exception):
-    """No later attempt can succeed: the channel's owner must act."""
-
-
-class Channel(Protocol):
-    def send(self, alert: Alert) -> None:
-        """Send one alert; raise DeliveryError or ChannelGone."""
-
-    def send_digest(self, alerts: Sequence[Alert]) -> None:
-        """Send several in one message."""
+LONGEST_ANSWER: Final = 2_000_000
 
 
 class Post:
@@ -56,11 +34,34 @@ class Post:
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Post once; raise DeliveryError or ChannelGone."""
+        # The status is the answer. A body could be endless, or never come.
+        self._posted("", body, headers).close()
+
+    def send_json(self, content: object) -> None:
+        """Post once; raise DeliveryError or ChannelGone."""
+        self.send(json.dumps(content).encode(), {})
+
+    def ask(self, path: str, content: object, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Post to a path below the address and return the answer; raise DeliveryError."""
+        answer = self._posted(path, json.dumps(content).encode(), headers)
         try:
-            # The status is the answer. A body could be endless, or never come.
+            told = json.loads(answer.read(LONGEST_ANSWER))
+        except (ValueError, urllib3.exceptions.HTTPError) as error:
+            reason = f"{self._name} gave no answer to read: {type(error).__name__}"
+            raise DeliveryError(reason, maybe_sent=True) from error
+        finally:
+            answer.close()
+        if not isinstance(told, dict):
+            raise DeliveryError(f"{self._name} answered with no object", maybe_sent=True)
+        return told
+
+    def _posted(
+        self, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        try:
             answer = self._http.request(
                 "POST",
-                self._url,
+                self._url + path,
                 body=body,
                 headers={"Content-Type": "application/json", **headers},
                 redirect=False,
@@ -72,12 +73,14 @@ class Post:
         except urllib3.exceptions.HTTPError as error:
             reason = f"{self._name} did not answer: {type(error).__name__}"
             raise DeliveryError(reason, maybe_sent=True) from error
-        answer.close()
         if answer.status in self._gone:
-            raise ChannelGone(f"{self._name} refuses this webhook: {answer.status}")
+            answer.close()
+            raise ChannelGone(f"{self._name} refuses this address: {answer.status}")
         if not 200 <= answer.status < 300:
+            answer.close()
             wait_s = _retry_after_s(answer.headers)
             raise DeliveryError(f"{self._name} answered {answer.status}", retry_after_s=wait_s)
+        return answer
 
 
 def _retry_after_s(headers: Mapping[str, Any]) -> float | None:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import time
-from collections.abc import Sequence
 from typing import Any, Final
 
+from taximeter_alerts.alert import Notice, Outgoing, Told
+from taximeter_alerts.channels.channel import Url, checked
 from taximeter_alerts.channels.post import Post
-from taximeter_alerts.evaluate import Alert
 
 PREFIX: Final = "whsec_"
 SHORTEST_KEY: Final = 24
@@ -25,32 +24,35 @@ LONGEST_KEY: Final = 64
 class Webhook:
     """Tells of alerts in JSON; a message that comes twice has the same id."""
 
-    def __init__(self, url: str, secret: str, *, page_url: str) -> None:
+    knows_repeats = True
+    follows_up = True
+
+    @checked
+    def __init__(self, *, url: Url, secret: str) -> None:
         """Set it up; raises ValueError when the secret is none."""
         self._post = Post("the webhook", url, gone=(410,))
         self._key = key_of(secret)
-        self._page_url = page_url
 
-    def send(self, alert: Alert) -> None:
-        self._send(_id(alert), _told(alert, self._page_url))
-
-    def send_digest(self, alerts: Sequence[Alert]) -> None:
-        digest = hashlib.sha256("".join(sorted(map(_id, alerts))).encode()).hexdigest()
-        newest = max(alert.at for alert in alerts)
-        told = {
-            "type": "budget.thresholds_crossed",
-            "timestamp": newest.isoformat(),
-            "data": {"alerts": [_told(alert, self._page_url)["data"] for alert in alerts]},
+    def send(self, outgoing: Outgoing) -> None:
+        told = outgoing.told
+        page = outgoing.links.page
+        if len(told) == 1:
+            self._send(outgoing.id, _told(told[0], page))
+            return
+        content = {
+            "type": "budget.alerts",
+            "timestamp": max(one.at for one in told).isoformat(),
+            "data": {"alerts": [_told(one, page)["data"] for one in told]},
         }
-        self._send(f"msg_{digest[:32]}", told)
+        self._send(outgoing.id, content)
 
-    def _send(self, id_: str, told: dict[str, Any]) -> None:
-        moment, body = str(int(time.time())), json.dumps(told).encode()
-        signed = hmac.digest(self._key, f"{id_}.{moment}.".encode() + body, "sha256")
+    def _send(self, id_: str, content: dict[str, Any]) -> None:
+        moment, body = str(int(time.time())), json.dumps(content).encode()
+        signed = hmac.digest(self._key, f"msg_{id_}.{moment}.".encode() + body, "sha256")
         self._post.send(
             body,
             {
-                "webhook-id": id_,
+                "webhook-id": f"msg_{id_}",
                 "webhook-timestamp": moment,
                 "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
             },
@@ -71,36 +73,35 @@ def key_of(secret: str) -> bytes:
     return key
 
 
-def _id(alert: Alert) -> str:
-    key = alert.key
-    parts = (key.budget, key.period_start.isoformat(), key.kind, key.percent, key.threshold_usd)
-    return f"msg_{hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()[:32]}"
-
-
-def _told(alert: Alert, page_url: str) -> dict[str, Any]:
+def _told(one: Told, page_url: str) -> dict[str, Any]:
     """Return the payload; dollars are text with every digit."""
+    told = {"id": one.key.digest, "kind": one.key.kind, "url": page_url}
+    if isinstance(one, Notice):
+        data = told | {"title": one.title, "text": one.text}
+        return {"type": "meter.notice", "timestamp": one.at.isoformat(), "data": data}
     return {
-        "type": "budget.threshold_crossed",
-        "timestamp": alert.at.isoformat(),
-        "data": {
-            "budget": alert.key.budget,
-            "owner": alert.owner,
+        "type": f"budget.{one.key.kind}",
+        "timestamp": one.at.isoformat(),
+        "data": told
+        | {
+            "budget": one.key.budget,
+            "value": one.key.value,
+            "owner": one.owner,
             "period": {
-                "from": alert.period.start.isoformat(),
-                "to": alert.period.end.isoformat(),
-                "zone": alert.zone,
+                "from": one.period.start.isoformat(),
+                "to": one.period.end.isoformat(),
+                "zone": one.zone,
             },
-            "percent": alert.key.percent,
-            "also_passed": list(alert.also_passed),
-            "next_threshold": alert.next_threshold,
-            "limit": f"{alert.limit:f}",
-            "spent": f"{alert.spent:f}",
-            "spent_is_complete": alert.unpriced_calls == 0,
-            "unpriced_calls": alert.unpriced_calls,
+            "percent": one.key.percent,
+            "also_passed": list(one.also_passed),
+            "next_threshold": one.next_threshold,
+            "limit": f"{one.limit:f}",
+            "spent": f"{one.spent:f}",
+            "spent_is_complete": one.unpriced_calls == 0,
+            "unpriced_calls": one.unpriced_calls,
             "currency": "USD",
             "top_features": [
-                {"feature": feature, "cost": f"{cost:f}"} for feature, cost in alert.top_features
+                {"feature": feature, "cost": f"{cost:f}"} for feature, cost in one.top_features
             ],
-            "url": page_url,
         },
     }

@@ -1,15 +1,16 @@
 """What the watch must not forget: SQLite for one process, Postgres for several."""
 
+from taximeter_alerts.state.answers import Silence
 from taximeter_alerts.state.database import StateUnavailable
-from taximeter_alerts.state.revisions import Change, Origin, Revision
-from taximeter_alerts.state.state import (
+from taximeter_alerts.state.deliveries import (
     LEASE,
     LONGEST_WAIT,
     Delivery,
     DeliveryState,
-    State,
-    superseded,
+    is_of_now,
 )
+from taximeter_alerts.state.revisions import Change, Origin, Revision
+from taximeter_alerts.state.state import State, superseded
 
 __all__ = [
     "LEASE",
@@ -19,7 +20,9 @@ __all__ = [
     "DeliveryState",
     "Origin",
     "Revision",
+    "Silence",
     "State",
     "StateUnavailable",
+    "is_of_now",
     "superseded",
 ]

@@ -30,8 +30,15 @@ FIRST: Final = [tables.budgets, tables.alerts, tables.deliveries]
 MIGRATIONS: Final[Sequence[Migration]] = (
     # Stores of the first version have these tables without a number.
     lambda connection: tables.metadata.create_all(connection, FIRST),
-    lambda connection: tables.metadata.create_all(connection),
+    lambda connection: _second(connection),
 )
+
+
+def _second(connection: sa.Connection) -> None:
+    tables.metadata.create_all(connection)
+    known = {column["name"] for column in sa.inspect(connection).get_columns("deliveries")}
+    if "batch" not in known:
+        connection.execute(sa.text("alter table deliveries add batch text not null default ''"))
 
 
 class Database:

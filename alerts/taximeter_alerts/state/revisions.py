@@ -114,7 +114,10 @@ class Revisions:
                     for change in changes
                 ]
                 taken = [
-                    connection.execute(self._database.insert_new(revisions, row)).rowcount == 1
+                    connection.execute(
+                        self._database.insert_new(revisions, row).returning(revisions.c.id)
+                    ).scalar_one_or_none()
+                    is not None
                     for row in rows
                 ]
             told += [change for change, first in zip(changes, taken, strict=True) if first]

@@ -31,6 +31,7 @@ deliveries = sa.Table(
     sa.Column("due_at", sa.Text, nullable=False),
     sa.Column("maybe_sent", sa.Integer, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
+    sa.Column("batch", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("alert", "channel"),
     sa.Index("due", "state", "due_at"),
 )
@@ -55,6 +56,59 @@ revisions = sa.Table(
     sa.Column("made_at", sa.Text, nullable=False),
     sa.Column("changes", sa.Text, nullable=False),
     sa.UniqueConstraint("budget", "number"),
+)
+
+channels = sa.Table(
+    "channels",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("held_until", sa.Text, nullable=False),
+    sa.Column("gone_since", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+silences = sa.Table(
+    "silences",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("budget", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("until", sa.Text, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("made_at", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+acknowledgements = sa.Table(
+    "acknowledgements",
+    metadata,
+    sa.Column("alert", sa.ForeignKey("alerts.id"), primary_key=True),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("made_at", sa.Text, nullable=False),
+)
+
+threads = sa.Table(
+    "threads",
+    metadata,
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("message", sa.Text, nullable=False),
+)
+
+conditions = sa.Table(
+    "conditions",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("streak", sa.Integer, nullable=False),
+    sa.Column("since", sa.Text, nullable=False),
+)
+
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
 )
 
 migrations = sa.Table(

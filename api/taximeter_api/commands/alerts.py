@@ -3,53 +3,52 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
-from decimal import Decimal
+from contextlib import closing
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
 from taximeter_alerts.channels import ChannelGone, DeliveryError
-from taximeter_alerts.evaluate import Alert, AlertKey
-from taximeter_alerts.periods import month_at
+from taximeter_alerts.state import State
+from taximeter_api.alerting import try_out
 from taximeter_api.app import channels_of_settings
-from taximeter_collector.settings import read_settings
+from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
+from taximeter_collector.settings import Settings, read_settings
+
+IN_MEMORY = "sqlite:///:memory:"
 
 alerts_app = typer.Typer(help="Channels, tried out.", no_args_is_help=True)
 
 
+@alerts_app.callback()
+def alerts() -> None:
+    """Channels, tried out."""
+
+
 @alerts_app.command("test")
-def send_test(channel: Annotated[str, typer.Argument(help="slack or webhook")]) -> None:
+def send_test(
+    channel: Annotated[str, typer.Argument(help="Its name in channels.yaml, slack or webhook")],
+) -> None:
     """Send an alert of a made-up budget, and say what the channel answered."""
-    channels = channels_of_settings(read_settings(os.environ))
-    if channel not in channels:
-        known = ", ".join(channels) or "none is"
-        raise typer.BadParameter(f"{channel} is not set up; {known}")
+    settings = read_settings(os.environ)
     try:
-        channels[channel].send(_made_up(datetime.now(UTC)))
-    except (DeliveryError, ChannelGone) as error:
-        typer.echo(f"not delivered: {error}", err=True)
+        ask(settings, "POST", f"/api/channels/{channel}/test")
+    except ServiceAway:
+        _send_from_here(settings, channel)
+    except ServiceRefused as error:
+        typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{channel} took it")
 
 
-def _made_up(now: datetime) -> Alert:
-    period = month_at(now, ZoneInfo("UTC"))
-    limit, spent = Decimal(100), Decimal("50.25")
-    # A key of its own, so that a receiver that knows the last test takes this one, too.
-    key = AlertKey("Test of Taximeter, not real", now, "test", 50, Decimal(50))
-    return Alert(
-        key=key,
-        period=period,
-        zone="UTC",
-        limit=limit,
-        spent=spent,
-        unpriced_calls=0,
-        also_passed=(),
-        next_threshold=75,
-        at=now,
-        channels=(),
-        owner="",
-        top_features=(("search", Decimal("30.25")), ("chat", Decimal(20))),
-    )
+def _send_from_here(settings: Settings, name: str) -> None:
+    with closing(State(IN_MEMORY)) as state:
+        channels = channels_of_settings(settings, os.environ, state)
+        if name not in channels:
+            known = ", ".join(channels) or "none is"
+            raise typer.BadParameter(f"{name} is not set up; {known}")
+        try:
+            try_out(channels[name].sender, settings.page_url)
+        except (DeliveryError, ChannelGone) as error:
+            typer.echo(f"not delivered: {error}", err=True)
+            raise typer.Exit(1) from None

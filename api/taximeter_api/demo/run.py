@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.progress import Progress
 
-from taximeter_alerts.message import plain
+from taximeter_alerts.channels.slack import plain
 from taximeter_api.demo import history
 from taximeter_api.demo.books import FORGOTTEN_KEY, ServedBooks
 from taximeter_api.demo.fake_account import admin_routes

@@ -7,23 +7,18 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from taximeter_analysis.reconcile import Revision
 from taximeter_api.overview import Overview
 from taximeter_api.page import charts, sentences
 from taximeter_api.page import format as fmt
+from taximeter_api.page.environment import CSS, template
 from taximeter_collector.store import Reconciliation
 
 __all__ = ["CSP", "PAGE_HEADERS", "render", "render_reconciliation"]
 
-HERE = Path(__file__).parent
-CSS = (HERE / "static" / "page.css").read_text(encoding="utf-8")
 CSP = (
     "default-src 'none';"
     f" style-src 'sha256-{base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()}';"
@@ -105,21 +100,6 @@ def _legend(overview: Overview, colours: dict[str, str]) -> list[tuple[str, str]
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(fmt=fmt, bar=charts.bar, sparkline=charts.sparkline)
-    environment.globals.update(lost=sentences.lost, no_known_price=sentences.no_known_price)
-    environment.globals.update(css=Markup(CSS))  # noqa: S704
-    return environment
-
-
-_environment_of_the_page = _environment()
-_overview = _environment_of_the_page.get_template("overview.html")
-_first_run = _environment_of_the_page.get_template("first_run.html")
-_reconciliation = _environment_of_the_page.get_template("reconciliation.html")
+_overview = template("overview.html")
+_first_run = template("first_run.html")
+_reconciliation = template("reconciliation.html")

@@ -1,0 +1,118 @@
+"""What is told: alerts of budgets, and notices about the meter itself."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from taximeter_collector.store import Period
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    THRESHOLD = "threshold"
+    FORECAST = "forecast"
+    CORRECTION = "correction"
+    SPIKE = "spike"
+    PACE = "pace"
+    ACKNOWLEDGED = "acknowledged"
+    NOTICE = "notice"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AlertKey:
+    """What makes an alert the same one: it is raised once, whoever evaluates and how often."""
+
+    budget: str
+    period_start: datetime
+    kind: str
+    percent: int
+    threshold_usd: Decimal
+    value: str = ""
+    """Whose budget it is, of one for each user or the like."""
+
+    @property
+    def digest(self) -> str:
+        """The same for the same alert everywhere, for receivers that know what they had."""
+        parts = [self.budget, self.period_start.isoformat(), self.kind]
+        parts += [str(self.percent), str(self.threshold_usd), *([self.value] if self.value else [])]
+        return hashlib.sha256(repr(tuple(parts)).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """The facts of what a budget's spend did, as they were when it was noticed."""
+
+    key: AlertKey
+    period: Period
+    zone: str
+    limit: Decimal
+    spent: Decimal
+    unpriced_calls: int
+    also_passed: tuple[int, ...]
+    """Lower thresholds crossed in the same moment; this alert speaks for them."""
+    next_threshold: int | None
+    at: datetime
+    channels: tuple[str, ...]
+    owner: str
+    top_features: tuple[tuple[str, Decimal], ...] = ()
+    rolling_days: int = 0
+    """Of a period that moves on every day; 0 for one that ends."""
+    revision: str = ""
+    """Digest of the budget's definition."""
+    taken_by: str = ""
+    """Who takes care, of an acknowledgement."""
+
+    @property
+    def is_over(self) -> bool:
+        return self.key.percent >= 100
+
+    @property
+    def subject_digest(self) -> str:
+        """The same for all alerts of a budget's period."""
+        parts = (self.key.budget, self.key.value, self.key.period_start.isoformat())
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something about the meter itself that its owner must know."""
+
+    key: AlertKey
+    title: str
+    text: str
+    at: datetime
+    channels: tuple[str, ...]
+
+    @property
+    def is_over(self) -> bool:
+        return True
+
+
+Told = Alert | Notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Addresses in a message; those that do something open a page that asks first."""
+
+    page: str
+    answer: str = ""
+    """Where it is acknowledged or snoozed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """What goes out in one message: an alert, or several in a digest."""
+
+    told: tuple[Told, ...]
+    id: str
+    """The same at each attempt."""
+    links: Links
+    may_be_repeat: bool = False
+    """Nobody knows whether an earlier attempt arrived."""

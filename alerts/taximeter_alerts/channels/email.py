@@ -1,0 +1,129 @@
+"""E-mail over SMTP: HTML and plain text."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import aiosmtplib
+from pydantic import Field
+
+from taximeter_alerts.alert import Outgoing
+from taximeter_alerts.channels.channel import ChannelGone, DeliveryError, Port, Words, checked
+from taximeter_alerts.message import Message, message_of
+from taximeter_alerts.voice import HTML, PLAIN
+
+Address = Annotated[str, Field(pattern=r"^[^\r\n]*[^@\s]@[^@\s]+>?$")]
+
+TIMEOUT_S: Final = 20
+LONGEST_SUBJECT: Final = 200
+
+
+class Email:
+    """A message that comes twice has the same Message-ID, and says that it may be a repeat."""
+
+    knows_repeats = False
+    follows_up = False
+
+    @checked
+    def __init__(
+        self,
+        *,
+        host: Words,
+        sender: Address,
+        to: Annotated[list[Address], Field(min_length=1)],
+        port: Port = 587,
+        user: str = "",
+        password: str = "",
+        tls: Literal["starttls", "tls", "none"] = "starttls",
+        templates: Path | None = None,
+    ) -> None:
+        self._to = to
+        self._sender = sender
+        self._templates = templates
+        self._server: dict[str, Any] = {
+            "hostname": host,
+            "port": port,
+            "username": user or None,
+            "password": password or None,
+            "use_tls": tls == "tls",
+            "start_tls": tls == "starttls",
+            "timeout": TIMEOUT_S,
+        }
+
+    def send(self, outgoing: Outgoing) -> None:
+        email = self._email(outgoing)
+        try:
+            asyncio.run(aiosmtplib.send(email, **self._server))
+        except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPRecipientsRefused) as error:
+            raise _refused(error) from error
+        except aiosmtplib.SMTPResponseException as error:
+            if error.code >= 500:
+                raise ChannelGone(f"the mail server refuses the message: {error.code}") from error
+            raise DeliveryError(f"the mail server answered {error.code}") from error
+        except aiosmtplib.SMTPConnectError as error:
+            raise DeliveryError(
+                f"the mail server is out of reach: {type(error).__name__}"
+            ) from error
+        except (aiosmtplib.SMTPException, OSError) as error:
+            reason = f"the mail server did not answer: {type(error).__name__}"
+            raise DeliveryError(reason, maybe_sent=True) from error
+
+    def _email(self, outgoing: Outgoing) -> EmailMessage:
+        plain = message_of(outgoing, PLAIN, self._templates)
+        email = EmailMessage()
+        email["Subject"] = plain.title[:LONGEST_SUBJECT]
+        email["From"] = self._sender
+        email["To"] = ", ".join(self._to)
+        email["Message-ID"] = f"<{outgoing.id}@taximeter>"
+        email["Auto-Submitted"] = "auto-generated"
+        email.set_content(plain_text(plain))
+        email.add_alternative(
+            html_text(message_of(outgoing, HTML, self._templates)), subtype="html"
+        )
+        return email
+
+
+def plain_text(message: Message) -> str:
+    facts = [f"{label}: {value}" for label, value in message.facts]
+    links = [f"{label}: {url}" for label, url in message.links]
+    parts = (
+        message.summary,
+        "\n".join(facts),
+        *message.paragraphs,
+        "\n".join(links),
+        message.footer,
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def html_text(message: Message) -> str:
+    facts = "".join(
+        f'<tr><td style="color:#666;padding:2px 16px 2px 0">{label}</td><td>{value}</td></tr>'
+        for label, value in message.facts
+    )
+    links = " &nbsp; ".join(
+        f'<a href="{html.escape(url)}">{html.escape(label)}</a>' for label, url in message.links
+    )
+    texts = "".join(f"<p>{_lines(text)}</p>" for text in message.paragraphs)
+    return (
+        '<!doctype html><html><body style="font-family:sans-serif;font-size:14px;color:#222">'
+        f"<h2>{html.escape(message.title)}</h2><p>{_lines(message.summary)}</p>"
+        f"<table>{facts}</table>{texts}<p>{links}</p>"
+        f'<p style="color:#666;font-size:12px">{message.footer}</p></body></html>'
+    )
+
+
+def _lines(text: str) -> str:
+    return text.replace("\n", "<br>")
+
+
+def _refused(error: aiosmtplib.SMTPException) -> ChannelGone | DeliveryError:
+    codes = [getattr(error, "code", 0)]
+    codes += [one.code for one in getattr(error, "recipients", ())]
+    if any(400 <= code < 500 for code in codes):
+        return DeliveryError(f"the mail server answered {codes}")
+    return ChannelGone(f"the mail server refuses us: {type(error).__name__}")

@@ -1,0 +1,63 @@
+"""PagerDuty's Events API v2: an incident per budget and period."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from taximeter_alerts.alert import Alert, Kind, Outgoing, Told
+from taximeter_alerts.channels.channel import Url, Words, checked
+from taximeter_alerts.channels.post import Post
+from taximeter_alerts.message import message_of
+from taximeter_alerts.voice import PLAIN
+
+EVENTS: Final = "https://events.pagerduty.com"
+LONGEST_SUMMARY: Final = 1_024
+ACTIONS: Final = {Kind.ACKNOWLEDGED: "acknowledge", Kind.CORRECTION: "resolve"}
+
+
+class PagerDuty:
+    """Events with the same `dedup_key` are one incident, however often they are sent."""
+
+    knows_repeats = True
+    follows_up = True
+
+    @checked
+    def __init__(
+        self, *, routing_key: Words, url: Url = EVENTS, templates: Path | None = None
+    ) -> None:
+        self._post = Post("PagerDuty", f"{url}/v2/enqueue", gone=(400, 403, 404))
+        self._routing_key = routing_key
+        self._templates = templates
+
+    def send(self, outgoing: Outgoing) -> None:
+        # Each alert of a digest is an incident of its own, which its owner acknowledges.
+        for one in outgoing.told:
+            self._post.send_json(self._event(one, outgoing))
+
+    def _event(self, one: Told, outgoing: Outgoing) -> dict[str, Any]:
+        action = ACTIONS.get(Kind(one.key.kind), "trigger")
+        event: dict[str, Any] = {
+            "routing_key": self._routing_key,
+            "event_action": action,
+            "dedup_key": one.subject_digest if isinstance(one, Alert) else one.key.digest,
+        }
+        if action != "trigger":
+            return event
+        alone = Outgoing(told=(one,), id=one.key.digest, links=outgoing.links)
+        message = message_of(alone, PLAIN, self._templates)
+        return event | {
+            "client": "Taximeter",
+            "client_url": outgoing.links.page,
+            "links": [{"href": url, "text": label} for label, url in message.links],
+            "payload": {
+                "summary": message.line[:LONGEST_SUMMARY],
+                "source": "taximeter",
+                "severity": "critical" if message.is_over else "warning",
+                "timestamp": one.at.isoformat(),
+                "component": one.key.budget,
+                "class": one.key.kind,
+                "custom_details": dict(message.facts)
+                | {str(place): text for place, text in enumerate(message.paragraphs, 1)},
+            },
+        }

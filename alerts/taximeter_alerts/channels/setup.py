@@ -1,0 +1,150 @@
+"""`channels.yaml`: where alerts go. Secrets are named, not written: `${SLACK_URL}`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from taximeter_alerts.budgets import CHECKED, ChannelName, Zone
+from taximeter_alerts.channels.apprise import AppriseChannel
+from taximeter_alerts.channels.channel import Channel, QuietHours, Sender
+from taximeter_alerts.channels.email import Email
+from taximeter_alerts.channels.pagerduty import PagerDuty
+from taximeter_alerts.channels.slack import SlackWebhook
+from taximeter_alerts.channels.slack_bot import SlackBot
+from taximeter_alerts.channels.teams import Teams
+from taximeter_alerts.channels.webhook import Webhook
+from taximeter_alerts.state import State
+from taximeter_collector.yaml_file import Source, text_of
+
+KINDS: Final[Mapping[str, Callable[..., Sender]]] = {
+    "slack": SlackWebhook,
+    "slack_bot": SlackBot,
+    "email": Email,
+    "webhook": Webhook,
+    "pagerduty": PagerDuty,
+    "teams": Teams,
+    "apprise": AppriseChannel,
+}
+NAMED: Final = re.compile(r"\$\{(\w+)\}")
+SECTION: Final = "channels"
+
+Moment = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Quiet:
+    """Hours of each day in which only what is at its limit is told."""
+
+    begin: Moment
+    end: Moment
+    zone: Zone = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Use:
+    """How a channel is to be used, whatever its kind."""
+
+    name: ChannelName
+    fallback: str = ""
+    quiet: Quiet | None = None
+    per_minute: Annotated[int, Field(ge=1, le=6_000)] = 60
+
+
+_USE = TypeAdapter(Use)
+_COMMON: Final = frozenset(Use.__dataclass_fields__)
+
+
+def read_channels(
+    path: Path, environment: Mapping[str, str], state: State, templates: Path | None
+) -> dict[str, Channel]:
+    """Read the file; a missing one means no channels. Raises Mistake."""
+    text = text_of(path)
+    source = Source(text or "", str(path))
+    if source.content is None:
+        return {}
+    content = source.content
+    if not isinstance(content, dict) or list(content) != [SECTION]:
+        raise source.mistake((), f"give one list under the name `{SECTION}:`")
+    if not isinstance(content[SECTION], list):
+        raise source.mistake((SECTION,), "give a list of channels")
+    channels: dict[str, Channel] = {}
+    for place, written in enumerate(content[SECTION]):
+        where = (SECTION, place)
+        if not isinstance(written, dict):
+            raise source.mistake(where, "give a name, a kind and what the kind needs")
+        try:
+            name, channel = channel_of(_filled(written, environment), state, templates)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            reason = first["msg"].removeprefix("Value error, ")
+            raise source.mistake((*where, *first["loc"]), f"{field}: {reason}") from None
+        except (ValueError, ModuleNotFoundError) as error:
+            raise source.mistake(where, str(error)) from None
+        if name in channels:
+            raise source.mistake(where, f"name: {name!r} is taken; give each its own")
+        channels[name] = channel
+    _check_fallbacks(source, channels)
+    return channels
+
+
+def channel_of(
+    definition: Mapping[str, Any], state: State, templates: Path | None
+) -> tuple[str, Channel]:
+    """Return a channel and its name; raises ValueError, which may be pydantic's."""
+    use = _USE.validate_python(
+        {name: value for name, value in definition.items() if name in _COMMON}
+    )
+    kind = KINDS.get(definition.get("kind", ""))
+    if kind is None:
+        raise ValueError(f"kind: give one of {', '.join(sorted(KINDS))}")
+    own = {
+        name: value for name, value in definition.items() if name not in _COMMON and name != "kind"
+    }
+    known = inspect.signature(kind).parameters
+    for name in own:
+        if name not in known or name in ("state", "templates"):
+            raise ValueError(f"{name}: not a field of a {definition['kind']} channel")
+    ours = {"state": state, "templates": templates}
+    sender = kind(**own, **{name: value for name, value in ours.items() if name in known})
+    return use.name, Channel(
+        sender=sender,
+        per_minute=use.per_minute,
+        quiet=_hours(use.quiet) if use.quiet else None,
+        fallback=use.fallback,
+    )
+
+
+def _hours(quiet: Quiet) -> QuietHours:
+    return QuietHours(time.fromisoformat(quiet.begin), time.fromisoformat(quiet.end), quiet.zone)
+
+
+def _filled(written: Any, environment: Mapping[str, str]) -> Any:
+    """Put in what `${NAME}` stands for; raises ValueError."""
+    if isinstance(written, dict):
+        return {name: _filled(value, environment) for name, value in written.items()}
+    if isinstance(written, Sequence) and not isinstance(written, str):
+        return [_filled(value, environment) for value in written]
+    for name in NAMED.findall(written):
+        if name not in environment:
+            raise ValueError(f"${{{name}}}: the environment has no such variable")
+    return NAMED.sub(lambda found: environment[found[1]], written)
+
+
+def _check_fallbacks(source: Source, channels: Mapping[str, Channel]) -> None:
+    for place, (name, channel) in enumerate(channels.items()):
+        if channel.fallback and (channel.fallback not in channels or channel.fallback == name):
+            known = ", ".join(one for one in channels if one != name) or "none is"
+            raise source.mistake(
+                (SECTION, place, "fallback"),
+                f"fallback: {channel.fallback!r} is not another channel; {known}",
+            )

@@ -1,0 +1,217 @@
+"""What became of each delivery.
+
+It is claimed before it is attempted and finished after; a claim that is never finished, because the
+process died, expires and is taken again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+
+from taximeter_alerts.alert import Told
+from taximeter_alerts.state.database import Database, text_of
+from taximeter_alerts.state.tables import alerts, deliveries
+
+LEASE: Final = timedelta(seconds=60)
+LONGEST_WAIT: Final = timedelta(hours=1)
+
+FACTS: Final[TypeAdapter[Told]] = TypeAdapter(Told)
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    SENDING = "sending"
+    """Claimed; `due_at` is when the claim expires."""
+    SENT = "sent"
+    AMBIGUOUS = "ambiguous"
+    """Sent several times without an answer: it may have arrived, and more tries would storm."""
+    DEAD = "dead"
+    """The channel refuses for good; tried again when the service starts anew."""
+    INHIBITED = "inhibited"
+    """A budget that holds this one had told the channel at 100 %."""
+    SILENCED = "silenced"
+    """Somebody wanted no message until its period was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An alert on its way to one channel."""
+
+    id: int
+    channel: str
+    state: DeliveryState
+    attempts: int
+    maybe_sent: int
+    """Attempts of which nobody knows whether they arrived."""
+    alert: Told
+    number: int
+    """Of the alert."""
+    error: str = ""
+    batch: str = ""
+    """Id of the message that it is in; empty before the first attempt."""
+
+
+class Deliveries:
+    """The table of deliveries. Safe to share between threads and processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def due(self, now: datetime) -> list[Delivery]:
+        """Return the deliveries that may be claimed now, the oldest first."""
+        return self._read(_is_free(now))
+
+    def claim(self, numbers: Sequence[int], now: datetime, batch: str) -> list[Delivery]:
+        """Claim due deliveries for `LEASE`; return those that no other took.
+
+        They are sent in one message, whose id is `batch` unless it had one at an earlier attempt.
+        """
+        claimed = []
+        # An attempt whose end was never noted may have been one that arrived.
+        unfinished = sa.case((deliveries.c.state == DeliveryState.SENDING, 1), else_=0)
+        with self._database.writing() as connection:
+            for number in sorted(numbers):
+                taken = connection.execute(
+                    sa.update(deliveries)
+                    .where(deliveries.c.id == number, _is_free(now))
+                    .values(
+                        state=DeliveryState.SENDING,
+                        attempts=deliveries.c.attempts + 1,
+                        maybe_sent=deliveries.c.maybe_sent + unfinished,
+                        due_at=text_of(now + LEASE),
+                        batch=sa.case((deliveries.c.batch == "", batch), else_=deliveries.c.batch),
+                    )
+                )
+                if taken.rowcount == 1:
+                    claimed.append(number)
+        return self._read(deliveries.c.id.in_(claimed)) if claimed else []
+
+    def finish(
+        self,
+        claimed: Sequence[Delivery],
+        state: DeliveryState,
+        *,
+        due_at: datetime,
+        error: str = "",
+        maybe_sent: bool = False,
+    ) -> None:
+        """Complete the note about an attempt, unless its claim expired and was taken over."""
+        with self._database.writing() as connection:
+            for one in claimed:
+                connection.execute(
+                    sa.update(deliveries)
+                    .where(
+                        deliveries.c.id == one.id,
+                        deliveries.c.state == DeliveryState.SENDING,
+                        deliveries.c.attempts == one.attempts,
+                    )
+                    .values(
+                        state=state,
+                        due_at=text_of(due_at),
+                        error=error,
+                        maybe_sent=deliveries.c.maybe_sent + int(maybe_sent),
+                    )
+                )
+
+    def hold(
+        self,
+        ids: Sequence[int],
+        due_at: datetime,
+        error: str,
+        state: DeliveryState = DeliveryState.PENDING,
+    ) -> None:
+        """Put off, or put away, what waits for its first or next attempt."""
+        with self._database.writing() as connection:
+            connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.PENDING)
+                .values(state=state, due_at=text_of(due_at), error=error)
+            )
+
+    def also_to(self, channel: str, given_up: Sequence[Delivery], now: datetime) -> None:
+        """Send the alerts of deliveries that were given up to another channel."""
+        with self._database.writing() as connection:
+            for one in given_up:
+                row = new_delivery(one.number, channel, now)
+                connection.execute(self._database.insert_new(deliveries, row))
+
+    def revive(self, now: datetime) -> None:
+        """Give dead deliveries of periods that are not over another try."""
+        dead = self._read(deliveries.c.state == DeliveryState.DEAD)
+        ids = [one.id for one in dead if is_of_now(one.alert, now)]
+        with self._database.writing() as connection:
+            connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id.in_(ids))
+                .values(state=DeliveryState.PENDING, due_at=text_of(now))
+            )
+
+    def newest(self, limit: int) -> list[Delivery]:
+        """Return the newest deliveries with their alerts, the newest first."""
+        newest = sa.select(deliveries.c.id).order_by(deliveries.c.id.desc()).limit(limit)
+        return self._read(deliveries.c.id.in_(newest.scalar_subquery()))[::-1]
+
+    def all(self) -> list[Delivery]:
+        """Return every delivery with its alert, the oldest first."""
+        return self._read(sa.true())
+
+    def _read(self, condition: sa.ColumnElement[bool]) -> list[Delivery]:
+        question = (
+            sa.select(deliveries, alerts.c.facts)
+            .join(alerts, alerts.c.id == deliveries.c.alert)
+            .where(condition)
+            .order_by(deliveries.c.id)
+        )
+        with self._database.reading() as connection:
+            rows = list(connection.execute(question).mappings())
+        return [
+            Delivery(
+                id=row["id"],
+                channel=row["channel"],
+                state=DeliveryState(row["state"]),
+                attempts=row["attempts"],
+                maybe_sent=row["maybe_sent"],
+                alert=FACTS.validate_json(row["facts"]),
+                number=row["alert"],
+                error=row["error"],
+                batch=row["batch"],
+            )
+            for row in rows
+        ]
+
+
+def new_delivery(alert: int, channel: str, due_at: datetime) -> dict[str, Any]:
+    """Return the row of an alert that a channel is to be told."""
+    return {
+        "alert": alert,
+        "channel": channel,
+        "state": DeliveryState.PENDING,
+        "attempts": 0,
+        "maybe_sent": 0,
+        "due_at": text_of(due_at),
+        "error": "",
+    }
+
+
+def is_of_now(alert: Told, now: datetime) -> bool:
+    """Tell whether what is told still matters."""
+    period = getattr(alert, "period", None)
+    return period is None or period.end > now
+
+
+def _is_free(now: datetime) -> sa.ColumnElement[bool]:
+    # What is due later than any wait is long was noted by a clock that has been set back since.
+    return sa.and_(
+        deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.SENDING]),
+        sa.or_(
+            deliveries.c.due_at <= text_of(now),
+            deliveries.c.due_at > text_of(now + LONGEST_WAIT + LEASE),
+        ),
+    )

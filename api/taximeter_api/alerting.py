@@ -1,0 +1,158 @@
+"""Alerts over HTTP: what became of each, channels, and silences."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import BaseModel, Field
+
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Links, Outgoing, Told
+from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError, Sender
+from taximeter_alerts.periods import month_at
+from taximeter_alerts.state import Delivery, Silence, State
+from taximeter_api.questions import BadQuestion, moment_of
+from taximeter_api.security import who
+
+LOGGED: Final = 200
+
+
+class WantedSilence(BaseModel):
+    """No messages of a budget until a moment; of all budgets without a name."""
+
+    budget: str = ""
+    value: str = ""
+    until: str
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["alerts"])
+
+    @router.get("/alerts")
+    def log_of_deliveries() -> dict[str, Any]:
+        """List the newest alerts and what became of each delivery."""
+        taken = state.acknowledgements.all()
+        newest = state.deliveries.newest(LOGGED)
+        return {"deliveries": [_delivery(one, taken.get(one.number)) for one in newest]}
+
+    @router.get("/channels")
+    def list_channels() -> dict[str, Any]:
+        gone = state.channels.gone()
+        return {"channels": [{"name": name, "problem": gone.get(name)} for name in channels]}
+
+    @router.post("/channels/{name}/test")
+    def send_test(name: str) -> dict[str, str]:
+        """Send an alert of a made-up budget; a channel that takes it is back in use."""
+        if problem := test_channel(state, channels, name, page_url):
+            raise HTTPException(502, f"not delivered: {problem}")
+        return {"channel": name, "status": "took it"}
+
+    @router.get("/silences")
+    def list_silences() -> dict[str, Any]:
+        return {"silences": [_silence(one) for one in state.silences.at(datetime.now(UTC))]}
+
+    @router.post("/silences")
+    def silence(request: Request, wanted: WantedSilence) -> dict[str, Any]:
+        """Send nothing of a budget, or of all, for a while; what still matters is sent then."""
+        now = datetime.now(UTC)
+        until = moment_of("until", wanted.until)
+        if until <= now:
+            raise BadQuestion(f"until={wanted.until!r}: give a moment to come")
+        state.silences.add(
+            Silence(
+                budget=wanted.budget,
+                value=wanted.value,
+                until=until,
+                made_by=who(request.headers),
+                made_at=now,
+                reason=wanted.reason,
+            )
+        )
+        return list_silences()
+
+    @router.delete("/silences/{number}")
+    def end(number: int) -> dict[str, Any]:
+        state.silences.end(number, datetime.now(UTC))
+        return list_silences()
+
+    return router
+
+
+def test_channel(state: State, channels: Channels, name: str, page_url: str) -> str:
+    """Try a channel out; return why it did not take the message, "" when it did."""
+    if name not in channels:
+        known = ", ".join(channels) or "none is"
+        raise HTTPException(404, f"{name} is not set up; {known}")
+    try:
+        try_out(channels[name].sender, page_url)
+    except (DeliveryError, ChannelGone) as error:
+        return str(error)
+    state.channels.is_back(name)
+    state.deliveries.revive(datetime.now(UTC))
+    return ""
+
+
+def try_out(sender: Sender, page_url: str) -> None:
+    """Send an alert of a made-up budget; raises DeliveryError or ChannelGone."""
+    made_up = _made_up(datetime.now(UTC))
+    links = Links(page=page_url)
+    sender.send(Outgoing(told=(made_up,), id=made_up.key.digest, links=links))
+
+
+def _made_up(now: datetime) -> Alert:
+    # A key of its own, so that a receiver that knows the last test takes this one, too.
+    key = AlertKey("Test of Taximeter, not real", now, Kind.TEST, 50, Decimal(50))
+    return Alert(
+        key=key,
+        period=month_at(now, ZoneInfo("UTC")),
+        zone="UTC",
+        limit=Decimal(100),
+        spent=Decimal("50.25"),
+        unpriced_calls=0,
+        also_passed=(),
+        next_threshold=75,
+        at=now,
+        channels=(),
+        owner="",
+        top_features=(("search", Decimal("30.25")), ("chat", Decimal(20))),
+    )
+
+
+def _delivery(one: Delivery, taken_by: str | None) -> dict[str, Any]:
+    return {
+        "alert": one.number,
+        "taken_by": taken_by,
+        "channel": one.channel,
+        "state": one.state,
+        "attempts": one.attempts,
+        "error": one.error,
+        **_told(one.alert),
+    }
+
+
+def _told(told: Told) -> dict[str, Any]:
+    key = {"kind": told.key.kind, "at": told.at.isoformat(), "budget": told.key.budget}
+    if not isinstance(told, Alert):
+        return key | {"title": told.title, "text": told.text}
+    return key | {
+        "value": told.key.value,
+        "percent": told.key.percent,
+        "spent": f"{told.spent:f}",
+        "limit": f"{told.limit:f}",
+        "spent_is_complete": told.unpriced_calls == 0,
+    }
+
+
+def _silence(one: Silence) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "budget": one.budget,
+        "value": one.value,
+        "until": one.until.isoformat(),
+        "made_by": one.made_by,
+        "reason": one.reason,
+    }

@@ -1,0 +1,123 @@
+"""Pages of alerts: the log of what was told, and those that links in messages open."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from taximeter_alerts.alert import Alert, Told
+from taximeter_alerts.answering import Signer, acknowledged
+from taximeter_alerts.channels import Channels
+from taximeter_alerts.state import Silence, State
+from taximeter_api.alerting import LOGGED, test_channel
+from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.page.alerts import render_alerts, render_answer
+from taximeter_api.questions import BadQuestion
+from taximeter_api.security import who
+
+ACKNOWLEDGE: Final = "acknowledge"
+LONGEST_FORM: Final = 10_000
+LONGEST_NAME: Final = 80
+HOUR: Final = timedelta(hours=1)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = await request.body()
+    if len(body) > LONGEST_FORM:
+        raise HTTPException(413, "a form of this page is shorter")
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+FormData = Annotated[dict[str, str], Depends(_form)]
+
+
+def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/alerts")
+    def log_of_deliveries(tested: str = "", problem: str = "") -> HTMLResponse:
+        now = datetime.now(UTC)
+        html = render_alerts(
+            state.deliveries.newest(LOGGED),
+            taken=state.acknowledgements.all(),
+            silences=state.silences.at(now),
+            gone={name: state.channels.gone().get(name, "") for name in channels},
+            tested=(tested, problem) if tested in channels else None,
+            now=now,
+        )
+        return HTMLResponse(html, headers=PAGE_HEADERS)
+
+    @router.post("/alerts/test")
+    def send_test(form: FormData) -> RedirectResponse:
+        name = form.get("channel", "")
+        problem = test_channel(state, channels, name, page_url)
+        return RedirectResponse(f"/alerts?{urlencode({'tested': name, 'problem': problem})}", 303)
+
+    @router.post("/alerts/silences/end")
+    def end(form: FormData) -> RedirectResponse:
+        state.silences.end(int(form.get("id", "0")), datetime.now(UTC))
+        return RedirectResponse("/alerts", 303)
+
+    return router
+
+
+def answers_page(state: State, channels: Channels) -> APIRouter:
+    """Return the pages of links in messages. Nothing is done until a person presses a button."""
+    router = APIRouter(include_in_schema=False)
+    signer = Signer(state.secret("answers"))
+    follow = [name for name, channel in channels.items() if channel.sender.follows_up]
+
+    def found(token: str) -> tuple[int, Told]:
+        number = signer.alert(token)
+        told = None if number is None else state.alert(number)
+        if number is None or told is None:
+            raise HTTPException(404, "this link is not of this service, or older than 45 days")
+        return number, told
+
+    @router.get("/a/{token}")
+    def ask(token: str) -> HTMLResponse:
+        number, told = found(token)
+        taken = state.acknowledgements.all().get(number, "")
+        snoozes = _snoozes(told, datetime.now(UTC))
+        html = render_answer(
+            told, taken=taken, snoozes={name: words for name, (words, _) in snoozes.items()}
+        )
+        return HTMLResponse(html, headers=PAGE_HEADERS)
+
+    @router.post("/a/{token}")
+    def answer(request: Request, token: str, form: FormData) -> HTMLResponse:
+        now = datetime.now(UTC)
+        number, told = found(token)
+        name = form.get("by", "").strip()[:LONGEST_NAME] or who(request.headers)
+        done = _do(form.get("do", ""), number, told, name, now)
+        return HTMLResponse(render_answer(told, done=done), headers=PAGE_HEADERS)
+
+    def _do(what: str, number: int, told: Told, name: str, now: datetime) -> str:
+        if what == ACKNOWLEDGE:
+            state.acknowledgements.add(number, name, now)
+            if isinstance(told, Alert):
+                state.add(acknowledged(told, name, now, follow))
+            return f"{name} takes care of it."
+        snoozes = _snoozes(told, now)
+        if what not in snoozes:
+            raise BadQuestion(f"do={what!r}: give one of {ACKNOWLEDGE}, {', '.join(snoozes)}")
+        words, until = snoozes[what]
+        key = told.key
+        state.silences.add(
+            Silence(budget=key.budget, value=key.value, until=until, made_by=name, made_at=now)
+        )
+        return f"No more messages about this budget {words}."
+
+    return router
+
+
+def _snoozes(told: Told, now: datetime) -> dict[str, tuple[str, datetime]]:
+    """Return for how long messages may be put off: the words and the moment, by a short name."""
+    snoozes = {"1h": ("for an hour", now + HOUR), "1d": ("for a day", now + 24 * HOUR)}
+    if isinstance(told, Alert) and told.period.end > now:
+        snoozes["end"] = ("until its period ends", told.period.end)
+    return snoozes

@@ -1,0 +1,59 @@
+"""The pages of alerts, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from taximeter_alerts.alert import Notice, Told
+from taximeter_alerts.message import subject, usd
+from taximeter_alerts.state import Delivery, DeliveryState, Silence
+from taximeter_api.page.environment import template
+
+STATES = {
+    DeliveryState.PENDING: "waits",
+    DeliveryState.SENDING: "is being sent",
+    DeliveryState.SENT: "sent",
+    DeliveryState.AMBIGUOUS: "perhaps sent",
+    DeliveryState.DEAD: "not sent",
+    DeliveryState.INHIBITED: "covered by another budget's",
+    DeliveryState.SILENCED: "silenced",
+}
+
+
+def render_alerts(
+    deliveries: Sequence[Delivery],
+    *,
+    taken: Mapping[int, str],
+    silences: Sequence[Silence],
+    gone: Mapping[str, str],
+    tested: tuple[str, str] | None,
+    now: datetime,
+) -> str:
+    """Return the HTML of the log; `gone` says of each channel why it takes no messages."""
+    return template("alerts.html").render(
+        deliveries=deliveries,
+        taken=taken,
+        silences=silences,
+        gone=gone,
+        tested=tested,
+        now=now,
+        words=in_words,
+        states=STATES,
+    )
+
+
+def render_answer(
+    told: Told, *, taken: str = "", snoozes: Mapping[str, str] | None = None, done: str = ""
+) -> str:
+    """Return the HTML of what a link in a message opens: a question, or what was `done`."""
+    return template("answer.html").render(
+        words=in_words(told), taken=taken, snoozes=snoozes or {}, done=done, at=told.at
+    )
+
+
+def in_words(told: Told) -> str:
+    if isinstance(told, Notice):
+        return told.title
+    least = "at least " if told.unpriced_calls else ""
+    return f"{told.key.percent}% of {subject(told)}: {least}{usd(told.spent)} of {usd(told.limit)}"

@@ -1,0 +1,36 @@
+"""The templates of the pages and what all of them may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from taximeter_api.page import charts, sentences
+from taximeter_api.page import format as fmt
+
+HERE: Final = Path(__file__).parent
+CSS: Final = (HERE / "static" / "page.css").read_text(encoding="utf-8")
+
+
+def template(name: str) -> Template:
+    return _ENVIRONMENT.get_template(name)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(fmt=fmt, bar=charts.bar, sparkline=charts.sparkline)
+    environment.globals.update(lost=sentences.lost, no_known_price=sentences.no_known_price)
+    environment.globals.update(css=Markup(CSS))  # noqa: S704
+    return environment
+
+
+_ENVIRONMENT: Final = _environment()

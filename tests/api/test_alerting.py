@@ -1,0 +1,231 @@
+"""The log of alerts, silences, and the pages that links in messages open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from builders import alert
+from receivers import Answer, Receiver, listening
+from taximeter_alerts.alert import Alert, Kind
+from taximeter_alerts.channels import Channel, Channels, SlackWebhook
+from taximeter_alerts.channels.pagerduty import PagerDuty
+from taximeter_alerts.outbox import Outbox
+from taximeter_alerts.periods import month_at
+from taximeter_alerts.state import State
+from taximeter_api.alerting import alerts_api
+from taximeter_api.answers import alerts_page, answers_page
+from taximeter_api.app import refusals
+from taximeter_api.security import Guard, token_check
+
+PAGE = "http://meter.test"
+TOKEN = "a token that is long enough"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with listening(Receiver()) as listens:
+        yield listens
+
+
+@pytest.fixture
+def channels(receiver: Receiver) -> Channels:
+    return {
+        "slack": Channel(sender=SlackWebhook(url=receiver.url)),
+        "pager": Channel(sender=PagerDuty(routing_key="R", url=receiver.url)),
+    }
+
+
+@pytest.fixture
+def app(state: State, channels: Channels) -> FastAPI:
+    app = FastAPI()
+    refusals(app)
+    app.include_router(alerts_api(state, channels, PAGE))
+    app.include_router(alerts_page(state, channels, PAGE))
+    app.include_router(answers_page(state, channels))
+    return app
+
+
+@pytest.fixture
+def client(app: FastAPI) -> TestClient:
+    return TestClient(app, base_url=PAGE)
+
+
+def of_now(percent: int = 50) -> Alert:
+    now = datetime.now(UTC)
+    period = month_at(now, alert().period.start.tzinfo or UTC)  # type: ignore[arg-type]
+    return alert(percent, period=period, at=now, channels=("slack", "pager"))
+
+
+def tell(state: State, channels: Channels, at: datetime | None = None) -> None:
+    Outbox(state, channels, lambda: at or datetime.now(UTC), page_url=PAGE).tick()
+
+
+def link(receiver: Receiver) -> str:
+    (found,) = set(re.findall(rf"{PAGE}(/a/[^\"]+)", receiver.arrived[0].body.decode()))
+    return str(found)
+
+
+def test_the_log_says_what_became_of_each_delivery(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    receiver.answers = [Answer(status=500)]
+    state.add(of_now())
+    tell(state, channels)
+
+    slack, pager = client.get("/api/alerts").json()["deliveries"][::-1]
+    page = client.get("/alerts")
+
+    assert (slack["state"], slack["error"], slack["spent"]) == (
+        "pending",
+        "Slack answered 500",
+        "6.00",
+    )
+    assert (pager["state"], pager["attempts"]) == ("sent", 1)
+    assert "50% of search: $6.00 of $10.00" in page.text
+    assert "waits" in page.text
+    assert "Slack answered 500" in page.text
+
+
+def test_looking_at_a_link_does_nothing(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+
+    for _ in range(3):
+        asked = client.get(link(receiver))
+        client.head(link(receiver))
+
+    assert asked.status_code == 200
+    assert "Acknowledge" in asked.text
+    assert state.acknowledgements.all() == {}
+    assert state.silences.at(datetime.now(UTC)) == []
+
+
+def test_an_alert_is_acknowledged_once_and_pagerduty_is_told(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+
+    done = client.post(link(receiver), data={"do": "acknowledge", "by": "Ada"})
+    client.post(link(receiver), data={"do": "acknowledge", "by": "Bob"})
+    tell(state, channels)
+
+    assert "Ada takes care of it." in done.text
+    assert set(state.acknowledgements.all().values()) == {"Ada"}
+    assert "Ada" in client.get("/alerts").text
+    actions = [
+        one.content["event_action"] for one in receiver.arrived if "event_action" in one.content
+    ]
+    assert actions == ["trigger", "acknowledge"]
+    assert [one.alert.key.kind for one in state.deliveries.all()].count(Kind.ACKNOWLEDGED) == 1
+
+
+@pytest.mark.parametrize(("do", "hours"), [("1h", 1), ("1d", 24)])
+def test_messages_of_a_budget_are_put_off(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver, do: str, hours: int
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+    client.post(link(receiver), data={"do": do, "by": "Ada"})
+    (silence,) = state.silences.at(datetime.now(UTC))
+    sent = len(receiver.arrived)
+    state.add(of_now(75))
+    tell(state, channels)
+
+    assert timedelta(hours=hours) - (silence.until - silence.made_at) < timedelta(seconds=1)
+    assert (silence.budget, silence.made_by) == ("search", "Ada")
+    assert len(receiver.arrived) == sent
+    page = client.get("/alerts")
+    assert "by Ada" in page.text
+    client.post("/alerts/silences/end", data={"id": str(silence.id)})
+    assert state.silences.at(datetime.now(UTC)) == []
+
+
+def test_messages_are_put_off_until_the_period_ends(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+
+    client.post(link(receiver), data={"do": "end"})
+
+    (silence,) = state.silences.at(datetime.now(UTC))
+    assert silence.until == of_now().period.end
+
+
+@pytest.mark.parametrize("token", ["x", "MQ.aaaa.bbbbbbbbbbbb", ""])
+def test_a_link_that_is_not_ours_is_not_found(client: TestClient, token: str) -> None:
+    assert client.get(f"/a/{token}").status_code == 404
+    assert client.post(f"/a/{token}", data={"do": "acknowledge"}).status_code == 404
+
+
+def test_an_unknown_answer_is_refused(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+
+    answer = client.post(link(receiver), data={"do": "delete"})
+
+    assert answer.status_code == 422
+    assert "do='delete': give one of acknowledge, 1h" in answer.json()["detail"]
+
+
+def test_a_link_needs_no_sign_in_and_everything_else_does(
+    app: FastAPI, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+    guarded = TestClient(
+        Guard(
+            app,
+            names={"meter.test"},
+            may_read=token_check(SecretStr(TOKEN)),
+            otlp_port=4318,
+        ),
+        base_url=PAGE,
+    )
+
+    assert guarded.get(link(receiver)).status_code == 200
+    assert guarded.get("/alerts").status_code == 401
+    foreign = guarded.post(
+        link(receiver), data={"do": "acknowledge"}, headers={"origin": "http://evil.test"}
+    )
+    assert foreign.status_code == 403
+
+
+def test_a_test_brings_a_mended_channel_back(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.channels.is_gone("slack", "Slack refuses this address: 404", datetime.now(UTC))
+    assert "The channel slack takes no messages" in client.get("/alerts").text
+    receiver.answers = [Answer(status=404)]
+
+    failed = client.post("/alerts/test", data={"channel": "slack"})
+    assert "slack did not take the test:" in failed.text
+    worked = client.post("/alerts/test", data={"channel": "slack"})
+
+    assert "slack took the test." in worked.text
+    assert state.channels.gone() == {}
+    assert client.post("/api/channels/nothing/test").status_code == 404
+
+
+def test_silences_are_made_listed_and_ended(client: TestClient, state: State) -> None:
+    until = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+    wanted = {"budget": "search", "until": until, "reason": "load test"}
+
+    (made,) = client.post("/api/silences", json=wanted, auth=("ada", "x")).json()["silences"]
+
+    assert (made["budget"], made["made_by"], made["reason"]) == ("search", "ada", "load test")
+    assert client.delete(f"/api/silences/{made['id']}").json() == {"silences": []}
+    past = client.post("/api/silences", json={"until": "2020-01-01"})
+    assert (past.status_code, "give a moment to come" in past.text) == (422, True)
