@@ -35,6 +35,8 @@ class Regime:
     noise: float = 0.15
     """Standard deviation of an hour's logarithm."""
     day_noise: float = 0.06
+    drift: float = 0.02
+    """Standard deviation of the level's daily step, which stays, as a logarithm."""
     steps: Sequence[tuple[int, float]] = ()
     """On these days the level is multiplied by that."""
     month_end: float = 1.0
@@ -48,7 +50,8 @@ REGIMES: Final[Mapping[str, Regime]] = {
     "growing": Regime(1.5, by_hour=0.6, weekend=0.6, growth_a_month=0.12),
     "shrinking": Regime(8.0, by_hour=0.6, weekend=0.5, growth_a_month=-0.06),
     "noisy": Regime(0.8, by_hour=0.6, weekend=0.7, noise=0.45, day_noise=0.18),
-    "launches": Regime(1.0, by_hour=0.7, weekend=0.5, steps=((150, 1.6), (300, 1.5))),
+    "launches": Regime(1.0, by_hour=0.7, weekend=0.5, steps=((150, 2.5), (300, 1.8))),
+    "wandering": Regime(3.0, by_hour=0.5, weekend=0.6, drift=0.05),
     "month's end": Regime(2.5, by_hour=0.7, weekend=0.4, month_end=1.35),
 }
 
@@ -65,7 +68,10 @@ def series(regime: Regime, seed: int, spikes: Sequence[Spike] = ()) -> list[floa
     """Return the dollars of each hour from START on."""
     dice = random.Random(f"{regime}/{seed}")
     dollars = []
-    days = [dice.gauss(0, regime.day_noise) for _ in range(DAYS)]
+    wandered, days = 0.0, []
+    for _ in range(DAYS):
+        wandered += dice.gauss(0, regime.drift)
+        days.append(wandered + dice.gauss(0, regime.day_noise))
     for hour in range(DAYS * 24):
         day = hour // 24
         chance = days[day] + dice.gauss(0, regime.noise)
@@ -79,7 +85,7 @@ def series(regime: Regime, seed: int, spikes: Sequence[Spike] = ()) -> list[floa
 def spikes_of(seed: int) -> list[Spike]:
     """Return spikes of a series, more than a week apart, after the first ten weeks."""
     dice = random.Random(f"spikes/{seed}")
-    spikes = []
+    spikes: list[Spike] = []
     hour = 10 * 7 * 24
     while True:
         hour += dice.randrange(9 * 24, 20 * 24)
@@ -95,7 +101,7 @@ def moment(hour: int) -> datetime:
 def _usual(regime: Regime, hour: int) -> float:
     at = moment(hour)
     day = hour // 24
-    level = regime.level_usd * (1 + regime.growth_a_month) ** (day / 30.4)
+    level: float = regime.level_usd * (1 + regime.growth_a_month) ** (day / 30.4)
     for since, factor in regime.steps:
         level *= factor if day >= since else 1
     level *= 1 + regime.by_hour * math.sin((at.hour - 8) / 24 * 2 * math.pi)
