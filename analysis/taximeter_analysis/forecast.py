@@ -1,31 +1,73 @@
-"""Where spend is heading: the weekday's mean of the last four weeks. Pure."""
+"""Where spend is heading: the weekday's profile times a level that follows the last weeks. Pure.
+
+The level is an exponentially weighted mean of days, each divided by what its weekday usually is; a
+day far from it counts only in part. With under two weeks of history it is the mean day.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from statistics import fmean, median, quantiles
+from typing import Final
 
 from taximeter_collector.store import Period
 
-DAY = timedelta(days=1)
-LEAST_DAYS = 7
-MOST_DAYS = 28
+DAY: Final = timedelta(days=1)
+WEEK: Final = 7
+LEAST_DAYS: Final = 7
+LEAST_DAYS_OF_PROFILE: Final = 14
+MOST_DAYS: Final = 56
+MEAN_OF_DAYS: Final = 28
+FOLLOWS: Final = 0.2
+"""How much of a day's difference the level takes over."""
+FARTHEST_MADS: Final = 4.0
+SMALLEST_FACTOR: Final = 0.02
+NORMAL: Final = 1.4826
+"""From a median absolute deviation to a standard deviation."""
+SHOWN_TO: Final = Decimal("0.000001")
+LEAST_PAST_FORECASTS: Final = 5
+MOST_PAST_FORECASTS: Final = 16
 
 
-def expected_day(history: Mapping[date, Decimal], day: date) -> Decimal | None:
-    """Return a day's expected spend from the whole days before it; None with too few of them.
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a day is expected to cost, in US dollars."""
 
-    `history` maps days to spend; a day without an entry, after the first, had none.
+    level: float
+    factors: tuple[float, ...]
+    """By weekday, Monday first; about 1."""
+
+    def expected(self, day: date) -> float:
+        return self.level * self.factors[day.weekday()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Expected spend at the end of a period."""
+
+    total: Decimal
+    low: Decimal | None
+    """Of 80 % of past forecasts; None with too few of them."""
+    high: Decimal | None
+    error: float | None
+    """Mean absolute error of past forecasts, 0.06 for 6 %."""
+    reached_at: datetime | None
+    """When the limit is reached, within the period."""
+
+
+def profile_of(history: Mapping[date, Decimal], today: date) -> Profile | None:
+    """Return the profile by the whole days before today; None with too few of them.
+
+    A day without an entry, after the first, had no spend.
     """
-    first = min(history, default=day)
-    before = [day - count * DAY for count in range(1, MOST_DAYS + 1)]
-    known = [one for one in before if one >= first]
-    if len(known) < LEAST_DAYS:
-        return None
-    alike = [one for one in known if one.weekday() == day.weekday()]
-    return sum((history.get(one, Decimal(0)) for one in alike), Decimal(0)) / len(alike)
+    first = min(history, default=today)
+    count = min(MOST_DAYS, (today - first).days)
+    days = [today - back * DAY for back in range(count, 0, -1)]
+    return _profile(days, [float(history.get(day, 0)) for day in days])
 
 
 def ahead(
@@ -33,35 +75,122 @@ def ahead(
 ) -> list[tuple[datetime, Decimal]]:
     """Return the cumulative spend expected from now to the end of the period.
 
-    `history` holds the whole days before today, by the calendar of `now`'s zone; `spent` is the
-    period's spend so far. Empty when there is too little history.
+    `history` holds the days before today, by the calendar of `now`'s zone; `spent` is the period's
+    spend so far. Empty when there is too little history.
     """
-    whole = {day: usd for day, usd in history.items() if day < now.date()}
+    profile = profile_of(history, now.date())
     points = [(now, spent)]
     moment = now
     end = period.end.astimezone(now.tzinfo)
-    while moment < end:
+    while profile is not None and moment < end:
         midnight = datetime.combine(moment.date() + DAY, datetime.min.time(), tzinfo=now.tzinfo)
         following = min(midnight, end)
-        usual_day = moment.date() if moment.date() == now.date() else _same_weekday(moment, now)
-        expected = expected_day(whole, usual_day)
-        if expected is None:
-            return []
-        part = Decimal((following - moment) / DAY)
-        points.append((following, points[-1][1] + expected * min(part, Decimal(1))))
+        part = min((following - moment) / DAY, 1.0)
+        usd = Decimal(profile.expected(moment.date()) * part).quantize(SHOWN_TO)
+        points.append((following, points[-1][1] + usd))
         moment = following
-    return points
+    return points if profile is not None else []
 
 
-def _same_weekday(moment: datetime, now: datetime) -> date:
-    """Return the day within a week from today that has the moment's weekday."""
-    days = (moment.date() - now.date()).days % 7
-    return now.date() + days * DAY
+def forecast_of(
+    history: Mapping[date, Decimal],
+    spent: Decimal,
+    now: datetime,
+    period: Period,
+    limit: Decimal | None = None,
+) -> Forecast | None:
+    """Return the forecast with how far past ones like it were off; see `ahead`."""
+    points = ahead(history, spent, now, period)
+    if not points:
+        return None
+    total = points[-1][1]
+    gone = (now.date() - period.start.astimezone(now.tzinfo).date()).days
+    left = (period.end.astimezone(now.tzinfo).date() - now.date()).days
+    errors = past_errors(history, now.date(), gone, left)
+    low = high = None
+    if len(errors) >= LEAST_PAST_FORECASTS:
+        tenths = quantiles(errors, n=10, method="inclusive")
+        low, high = (max(spent, _times(total, 1 + error)) for error in (tenths[0], tenths[-1]))
+    return Forecast(
+        total=total,
+        low=low,
+        high=high,
+        error=fmean(map(abs, errors)) if errors else None,
+        reached_at=None if limit is None else reached_at(points, limit),
+    )
 
 
-def reached_at(points: list[tuple[datetime, Decimal]], limit: Decimal) -> datetime | None:
+def past_errors(history: Mapping[date, Decimal], today: date, gone: int, left: int) -> list[float]:
+    """Return the relative errors of forecasts of past weeks, as far into a period as today is.
+
+    Each is as of a day, one week before the other: `gone` days were over and `left` were ahead.
+    """
+    if not history:
+        return []
+    first = min(history)
+    days = [first + count * DAY for count in range((today - first).days)]
+    usd = [float(history.get(day, 0)) for day in days]
+    errors: list[float] = []
+    at = len(days) - left
+    while at - gone >= 0 and at >= LEAST_DAYS_OF_PROFILE and len(errors) < MOST_PAST_FORECASTS:
+        profile = _profile(days[max(0, at - MOST_DAYS) : at], usd[max(0, at - MOST_DAYS) : at])
+        if profile is not None:
+            before = sum(usd[at - gone : at])
+            told = before + sum(profile.expected(day) for day in days[at : at + left])
+            if told > 0:
+                errors.append((before + sum(usd[at : at + left])) / told - 1)
+        at -= WEEK
+    return errors
+
+
+def reached_at(points: Sequence[tuple[datetime, Decimal]], limit: Decimal) -> datetime | None:
     """Return when a cumulative line first reaches a limit, on a straight line between points."""
     for (before, low), (after, high) in pairwise(points):
         if low < limit <= high:
             return before + (after - before) * float((limit - low) / (high - low))
     return None
+
+
+def _profile(days: Sequence[date], usd: Sequence[float]) -> Profile | None:
+    if len(days) < LEAST_DAYS:
+        return None
+    if len(days) < LEAST_DAYS_OF_PROFILE:
+        return Profile(fmean(usd[-MEAN_OF_DAYS:]), (1.0,) * WEEK)
+    factors = _factors(days, usd)
+    usual = [
+        one / factors[day.weekday()]
+        for day, one in zip(days, usd, strict=True)
+        if factors[day.weekday()] > SMALLEST_FACTOR
+    ]
+    return Profile(_level(usual), factors)
+
+
+def _factors(days: Sequence[date], usd: Sequence[float]) -> tuple[float, ...]:
+    """Return what each weekday costs against the mean of the week around it."""
+    ratios: list[list[float]] = [[] for _ in range(WEEK)]
+    for place in range(WEEK // 2, len(days) - WEEK // 2):
+        around = fmean(usd[place - WEEK // 2 : place + WEEK // 2 + 1])
+        if around > 0:
+            ratios[days[place].weekday()].append(usd[place] / around)
+    factors = [median(some) if some else 1.0 for some in ratios]
+    mean = fmean(factors)
+    return tuple(factor / mean for factor in factors) if mean > 0 else (1.0,) * WEEK
+
+
+def _level(usual: Sequence[float]) -> float:
+    level = fmean(usual[:WEEK])
+    distances: list[float] = []
+    for one in usual:
+        difference = one - level
+        if len(distances) >= WEEK:
+            farthest = FARTHEST_MADS * NORMAL * median(distances[-MEAN_OF_DAYS:])
+            # A level that never moved says nothing about how far is far.
+            if farthest > 0:
+                difference = max(-farthest, min(farthest, difference))
+        distances.append(abs(one - level))
+        level += FOLLOWS * difference
+    return level
+
+
+def _times(total: Decimal, factor: float) -> Decimal:
+    return (total * Decimal(factor)).quantize(SHOWN_TO)

@@ -204,7 +204,7 @@ def test_a_link_needs_no_sign_in_and_everything_else_does(
 
 
 def test_a_test_brings_a_mended_channel_back(
-    client: TestClient, state: State, channels: Channels, receiver: Receiver
+    client: TestClient, state: State, receiver: Receiver
 ) -> None:
     state.channels.is_gone("slack", "Slack refuses this address: 404", datetime.now(UTC))
     assert "The channel slack takes no messages" in client.get("/alerts").text
@@ -219,7 +219,7 @@ def test_a_test_brings_a_mended_channel_back(
     assert client.post("/api/channels/nothing/test").status_code == 404
 
 
-def test_silences_are_made_listed_and_ended(client: TestClient, state: State) -> None:
+def test_silences_are_made_listed_and_ended(client: TestClient) -> None:
     until = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
     wanted = {"budget": "search", "until": until, "reason": "load test"}
 

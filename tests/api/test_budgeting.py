@@ -78,9 +78,9 @@ def test_a_budget_is_made_changed_paused_and_deleted_and_each_revision_says_by_w
 
     assert names(client) == []
     assert [(one["revision"], one["made_by"], one["changes"]) for one in told] == [
-        (5, "api", "deleted"),
-        (4, "api", "paused: true → default"),
-        (3, "api", "paused: default → true"),
+        (5, "somebody", "deleted"),
+        (4, "somebody", "paused: true → default"),
+        (3, "somebody", "paused: default → true"),
         (2, "ada", "amount: 100 → 150.5"),
         (1, "ada", "new"),
     ]

@@ -1,0 +1,125 @@
+"""Forecasts and spikes judged on made-up spend, with seeds that no choice was made by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from statistics import fmean
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from analysis.regimes import DAYS, HOUR, JUDGING, REGIMES, START, moment, series, spikes_of
+from taximeter_alerts.periods import month_at
+from taximeter_analysis.forecast import ahead
+from taximeter_analysis.spikes import unusual
+
+UTC_ZONE = ZoneInfo("UTC")
+FIRST = moment(100 * 24)
+DAYS_OF_MONTH = (3, 7, 10, 15, 20, 25)
+HOURS_OF_A_MONTH = 730
+HOURS_OF_SPIKES = range(7 * 7 * 24, 330 * 24)
+DOLLARS = Decimal("0.01")
+
+
+def by_day(dollars: list[float]) -> dict[date, Decimal]:
+    return {
+        moment(day * 24).date(): Decimal(sum(dollars[day * 24 : day * 24 + 24])).quantize(DOLLARS)
+        for day in range(DAYS)
+    }
+
+
+def errors_of(days: dict[date, Decimal]) -> Iterator[float]:
+    """Yield the relative errors of the forecasts of whole months."""
+    last = max(days)
+    for day in days:
+        now = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        month = month_at(now, UTC_ZONE)
+        if now < FIRST or day.day not in DAYS_OF_MONTH or month.end.date() > last:
+            continue
+        of_month = {
+            one: usd for one, usd in days.items() if month.start.date() <= one < month.end.date()
+        }
+        spent = sum((usd for one, usd in of_month.items() if one < day), Decimal(0))
+        # Only what the forecast may know: eight weeks before, and nothing of today.
+        history = {one: usd for one, usd in days.items() if day - timedelta(days=60) < one < day}
+        total = ahead(history, spent, now, month)[-1][1]
+        yield float(abs(total / sum(of_month.values()) - 1))
+
+
+@pytest.mark.parametrize("name", REGIMES)
+def test_a_months_forecast_is_within_8_percent_on_average(name: str) -> None:
+    errors = [
+        error for seed in JUDGING[:8] for error in errors_of(by_day(series(REGIMES[name], seed)))
+    ]
+
+    assert len(errors) > 400
+    assert fmean(errors) <= 0.08
+
+
+@pytest.fixture(scope="module")
+def judged() -> dict[str, tuple[int, int, int, float]]:
+    """Return, by regime: spikes found, spikes there were, false alarms, months watched."""
+    return {name: judge(name) for name in REGIMES}
+
+
+def judge(name: str) -> tuple[int, int, int, float]:
+    found, there, false, months = 0, 0, 0, 0.0
+    for seed in JUDGING[:3]:
+        spikes = [one for one in spikes_of(seed) if one.begin + one.hours < HOURS_OF_SPIKES.stop]
+        dollars = series(REGIMES[name], seed, spikes)
+        by_hour = {moment(hour): Decimal(usd) for hour, usd in enumerate(dollars)}
+        floor = Decimal(REGIMES[name].level_usd / 2)
+        alarms = [
+            hour
+            for hour in HOURS_OF_SPIKES
+            if unusual(by_hour, START, moment(hour), floor) is not None
+        ]
+        of_spikes = [
+            {hour for hour in alarms if one.begin <= hour < one.begin + one.hours} for one in spikes
+        ]
+        found += sum(map(bool, of_spikes))
+        there += len(spikes)
+        rest = sorted(set(alarms) - set().union(*of_spikes))
+        # Alarms less than a day apart are one to who is woken by them.
+        false += sum(hour - before > 24 for before, hour in zip([-99, *rest], rest, strict=False))
+        months += len(HOURS_OF_SPIKES) / HOURS_OF_A_MONTH
+    return found, there, false, months
+
+
+def test_spikes_are_found(judged: dict[str, tuple[int, int, int, float]]) -> None:
+    found = sum(one[0] for one in judged.values())
+    there = sum(one[1] for one in judged.values())
+
+    assert there > 300
+    assert found / there >= 0.85
+
+
+def test_false_alarms_are_rare(judged: dict[str, tuple[int, int, int, float]]) -> None:
+    rates = {name: false / months for name, (_, _, false, months) in judged.items()}
+
+    assert fmean(rates.values()) <= 1
+    assert max(rates.values()) <= 2
+
+
+def test_an_hour_is_compared_with_the_same_hours_of_the_weeks_before() -> None:
+    start = moment(0)
+    by_hour = {start + hour * HOUR: Decimal(10 if hour % 24 == 9 else 1) for hour in range(7 * 168)}
+    nine, ten = start + timedelta(days=42, hours=9), start + timedelta(days=42, hours=12)
+
+    assert unusual(by_hour, start, nine, Decimal(1)) is None
+    by_hour[ten] = Decimal(10)
+    found = unusual(by_hour, start, ten, Decimal(1))
+    assert found is not None
+    assert (found.cost, found.usual, found.more) == (Decimal(10), Decimal(1), Decimal(9))
+    assert unusual(by_hour, start, ten, Decimal("9.01")) is None
+
+
+def test_with_under_three_weeks_no_hour_is_unusual() -> None:
+    start = moment(0)
+    by_hour = {start + hour * HOUR: Decimal(1) for hour in range(3 * 168)}
+    last = start + timedelta(days=20)
+    by_hour[last] = Decimal(1000)
+
+    assert unusual(by_hour, start, last, Decimal(1)) is None
