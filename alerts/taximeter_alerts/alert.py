@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
+from taximeter_analysis.drivers import Causes, Driver
+from taximeter_analysis.findings import Finding
+from taximeter_analysis.forecast import Forecast
+from taximeter_analysis.spikes import Unusual
 from taximeter_collector.store import Period
+
+MOST_SINGLY: Final = 5
+"""More at once for one channel are told in one message, without what drives each: no storm."""
 
 
 class Kind(StrEnum):
@@ -45,6 +53,28 @@ class AlertKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What there is to tell beside the figures; money in US dollars, absent where unknown."""
+
+    pace: Decimal | None = None
+    """Spend against that of an even burn, 1.1 for 10 % more."""
+    burn: Decimal | None = None
+    """Rate of the last hour against an even burn."""
+    last_24_hours: Decimal | None = None
+    usual_24_hours: Decimal | None = None
+    """The same 24 hours a week before."""
+    forecast: Forecast | None = None
+    unusual: Unusual | None = None
+    compared_with: Period | None = None
+    causes: Causes | None = None
+    """Of the change against `compared_with`."""
+    drivers: tuple[Driver, ...] = ()
+    savings: tuple[Finding, ...] = ()
+    course: tuple[tuple[datetime, Decimal], ...] = ()
+    """Cumulative spend of the period."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """The facts of what a budget's spend did, as they were when it was noticed."""
 
@@ -67,6 +97,7 @@ class Alert:
     """Digest of the budget's definition."""
     taken_by: str = ""
     """Who takes care, of an acknowledgement."""
+    story: Story = Story()
 
     @property
     def is_over(self) -> bool:

@@ -87,6 +87,12 @@ class Budget:
         AfterValidator(_ascending),
     ] = (50, 75, 90, 100)
     channels: Annotated[tuple[ChannelName, ...], AfterValidator(_each_once)] = ("slack",)
+    forecast: bool = True
+    """Whether a period on course to pass the amount is told."""
+    pace: bool = False
+    """Whether a burn of several times the even rate is told at once."""
+    spikes: Usd | None = None
+    """From how many dollars beyond the usual an unusual hour of a feature is told; none: never."""
     owner: Annotated[str, Field(max_length=80)] = ""
     paused: bool = False
     raised: Raise | None = None

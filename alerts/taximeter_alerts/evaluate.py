@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Set
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from taximeter_alerts.alert import Alert, AlertKey, Kind
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.spending import Spending
+
+CORRECTED_BY: Final = 5
+"""Percentage points that spend must fall under a threshold before its alert is taken back."""
 
 
 def crossed(budget: Budget, spend: Decimal) -> list[int]:
@@ -36,6 +40,19 @@ def due(one: Spending, raised: Set[AlertKey], now: datetime) -> Alert | None:
         also_passed=tuple(percent for percent in new if percent < highest),
         next_threshold=min(later, default=None),
     )
+
+
+def correction(one: Spending, raised: Set[AlertKey], now: datetime) -> Alert | None:
+    """Return what is told when spend fell well below a threshold that was told; once for each."""
+    budget = one.budget
+    told = [percent for percent in budget.thresholds if key_of(one, percent) in raised]
+    if not told or budget.period.rolling_days:
+        return None
+    highest = max(told)
+    key = key_of(one, highest, Kind.CORRECTION)
+    if key in raised or one.spent.cost * 100 > budget.amount * (highest - CORRECTED_BY):
+        return None
+    return alert_of(one, key, now)
 
 
 def alert_of(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from taximeter_alerts.alert import Alert, AlertKey, Kind, Notice, Outgoing, Told
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Notice, Outgoing, Story, Told
 from taximeter_alerts.periods import month_at, name_of
+from taximeter_alerts.story_words import short, usd, words_of
 from taximeter_alerts.voice import PLAIN, Voice
 from taximeter_alerts.wording import rendered
+from taximeter_analysis.drivers import Causes, Driver
+from taximeter_analysis.findings import Confidence, Finding
+from taximeter_analysis.forecast import Forecast
+from taximeter_analysis.spikes import Unusual
 
-LONGEST_NAME: Final = 60
 SQUARES: Final = 10
 DIGESTED: Final = 20
 NAMES_IN_A_LINE: Final = 3
@@ -82,9 +86,42 @@ def samples() -> dict[str, list[dict[str, Any]]]:
     )
     notice = Notice(key=key, title="A title", text="A text", at=at, channels=())
     plain = replace(alert, top_features=(), also_passed=(), owner="", unpriced_calls=0)
+    alert = replace(alert, story=_sample_story(alert))
     of_alerts = [facts_of(alert), facts_of(plain)]
     kinds: dict[str, list[dict[str, Any]]] = dict.fromkeys(Kind, of_alerts)
     return kinds | {"digest": [_digest([alert, plain])[1]], Kind.NOTICE: [_one(notice)[1]]}
+
+
+def _sample_story(alert: Alert) -> Story:
+    cents = Decimal("0.01")
+    return Story(
+        pace=Decimal("1.2"),
+        burn=Decimal(5),
+        last_24_hours=Decimal(2),
+        usual_24_hours=Decimal(1),
+        forecast=Forecast(
+            total=Decimal(12),
+            low=Decimal(11),
+            high=Decimal(13),
+            error=0.06,
+            reached_at=alert.at + timedelta(days=9),
+        ),
+        unusual=Unusual(alert.at, Decimal(3), Decimal(1)),
+        compared_with=alert.period,
+        causes=Causes(volume=cents, mix=cents, new=cents, use=cents, price=cents),
+        drivers=(Driver(dimension="feature", name="chat", now=cents, before=cents, why="new"),),
+        savings=(
+            Finding(
+                kind="batch",
+                feature="chat",
+                model="gpt-4o",
+                advice="an advice",
+                evidence="an evidence",
+                usd_a_month=Decimal(5),
+                confidence=Confidence.LOW,
+            ),
+        ),
+    )
 
 
 def _in_one_line(text: str) -> str:
@@ -155,29 +192,23 @@ def facts_of(alert: Alert) -> dict[str, Any]:
         "safe_daily": usd(left / days_left) if left and days_left >= 1 else "",
         "unpriced": calls if alert.unpriced_calls else "",
         "features": [
-            {"rank": rank, "name": _short(name or "(none)"), "spent": usd(cost)}
+            {"rank": rank, "name": short(name or "(none)"), "spent": usd(cost)}
             for rank, (name, cost) in enumerate(alert.top_features, 1)
         ],
         "also_passed": ", ".join(f"{percent}%" for percent in alert.also_passed),
         "next": alert.next_threshold or 0,
         "moment": f"{local:%d %b %H:%M} {alert.zone}",
-        "owner": _short(alert.owner),
+        "owner": short(alert.owner),
         "revision": alert.revision,
-        "taken_by": _short(alert.taken_by),
+        "taken_by": short(alert.taken_by),
+        **words_of(alert),
     }
 
 
 def subject(alert: Alert) -> str:
     """Return whose spend it is: the budget, and the value of one for each user or the like."""
-    name = _short(alert.key.budget)
-    return f"{name}: {_short(alert.key.value)}" if alert.key.value else name
-
-
-def usd(amount: Decimal) -> str:
-    cents = amount.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
-    if amount and abs(cents) < 1:
-        return f"${amount.quantize(Decimal('0.000001')).normalize():f}"
-    return f"${cents:,}"
+    name = short(alert.key.budget)
+    return f"{name}: {short(alert.key.value)}" if alert.key.value else name
 
 
 def _bar(alert: Alert) -> str:
@@ -206,7 +237,3 @@ def _unit(alert: Alert) -> str:
 
 def _sign(percent: int) -> str:
     return "🔴" if percent >= 100 else "🟠" if percent >= 75 else "🟡"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

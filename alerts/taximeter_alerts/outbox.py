@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from taximeter_alerts.alert import AlertKey, Kind, Links, Notice, Outgoing
+from taximeter_alerts.alert import MOST_SINGLY, AlertKey, Kind, Links, Notice, Outgoing
 from taximeter_alerts.answering import Signer
 from taximeter_alerts.channels import Channel, ChannelGone, Channels, DeliveryError
 from taximeter_alerts.state import (
@@ -26,8 +26,6 @@ from taximeter_alerts.state import (
 
 log = logging.getLogger(__name__)
 
-MOST_SINGLY: Final = 5
-"""More due at once for one channel are told in one message: no storm."""
 FIRST_RETRY_S: Final = 2.0
 LAST_RETRY_S: Final = 600.0
 MAYBE_SENT_TRIES: Final = 3

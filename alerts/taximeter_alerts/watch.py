@@ -5,24 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from taximeter_alerts.alert import Alert, AlertKey
+from taximeter_alerts.alert import MOST_SINGLY, Alert, AlertKey
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import due
+from taximeter_alerts.evaluate import correction, due
 from taximeter_alerts.register import Register
 from taximeter_alerts.spending import Spending, spending_of, spending_of_each
 from taximeter_alerts.state import State
+from taximeter_alerts.story import story_of
+from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Dimension, Period, Store
 
 log = logging.getLogger(__name__)
 
 FEATURES_SHOWN = 3
-TOLD_IN_FULL: Final = 20
-"""Of more alerts at once only the dearest are told with what drives them."""
 LARGEST_LOAD: Final = 0.1
 """The part of a core that budgets for each user, or the like, may cost."""
 
@@ -30,23 +30,40 @@ LARGEST_LOAD: Final = 0.1
 class Watch:
     """Evaluates the budgets at every tick, those for each value as often as their cost allows."""
 
-    def __init__(self, store: Store, state: State, register: Register) -> None:
+    def __init__(
+        self, store: Store, state: State, register: Register, book: Callable[[], PriceBook]
+    ) -> None:
         self._store = store
         self._state = state
         self._register = register
+        self._book = book
         self._each_again_at: datetime | None = None
 
     def tick(self, now: datetime) -> None:
         budgets = self._register.in_force(now)
-        evaluate(self._store, self._state, [one for one in budgets if one.each is None], now)
+        self._evaluate([one for one in budgets if one.each is None], now)
         if self._each_again_at is None or now >= self._each_again_at:
             began = time.monotonic()
-            evaluate(self._store, self._state, [one for one in budgets if one.each], now)
+            self._evaluate([one for one in budgets if one.each], now)
             took = timedelta(seconds=time.monotonic() - began)
             self._each_again_at = now + took / LARGEST_LOAD
 
+    def _evaluate(self, budgets: Sequence[Budget], now: datetime) -> None:
+        evaluate(self._store, self._state, budgets, now, self._book())
 
-def evaluate(store: Store, state: State, budgets: Sequence[Budget], now: datetime) -> list[Alert]:
+
+def current(budgets: Sequence[Budget], now: datetime) -> list[tuple[Budget, Period]]:
+    """Pair each budget with its current period."""
+    return [(budget, budget.period_at(now)) for budget in budgets]
+
+
+def evaluate(
+    store: Store,
+    state: State,
+    budgets: Sequence[Budget],
+    now: datetime,
+    book: PriceBook = PriceBook.shipped(),  # noqa: B008
+) -> list[Alert]:
     """Raise the alerts that are due; return the new ones."""
     watched = list(_watched(state, budgets, now))
     spending = [
@@ -57,12 +74,14 @@ def evaluate(store: Store, state: State, budgets: Sequence[Budget], now: datetim
     alerts = [
         (alert, one)
         for one in spending
-        if (alert := due(one, told[one.budget.name, one.value], now)) is not None
+        for raised in [told[one.budget.name, one.value]]
+        if (alert := due(one, raised, now) or correction(one, raised, now)) is not None
     ]
     alerts.sort(key=lambda pair: -pair[0].spent)
     new = []
-    for place, (alert, one) in enumerate(alerts):
-        full = _with_features(store, alert, one) if place < TOLD_IN_FULL else alert
+    in_full = len(alerts) <= MOST_SINGLY
+    for alert, one in alerts:
+        full = _in_full(store, alert, one, now, book) if in_full else alert
         if state.add(full):
             log.info(
                 "a budget's threshold was crossed",
@@ -98,6 +117,15 @@ def _told(
     return told
 
 
-def _with_features(store: Store, alert: Alert, one: Spending) -> Alert:
-    features = store.spend(one.period, [Dimension.FEATURE], one.scope)[:FEATURES_SHOWN]
-    return replace(alert, top_features=tuple((row.key[0], row.cost) for row in features))
+def _in_full(store: Store, alert: Alert, one: Spending, now: datetime, book: PriceBook) -> Alert:
+    """Return the alert with its story; without one rather than not at all."""
+    try:
+        features = store.spend(one.period, [Dimension.FEATURE], one.scope)[:FEATURES_SHOWN]
+        return replace(
+            alert,
+            top_features=tuple((row.key[0], row.cost) for row in features),
+            story=story_of(store, one, now, book),
+        )
+    except Exception:
+        log.exception("an alert is told without its story", extra={"budget": alert.key.budget})
+        return alert

@@ -13,11 +13,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from taximeter_alerts import heartbeat as heartbeats
+from taximeter_alerts import outlook as outlooks
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.channels import Channel, SlackWebhook, Webhook, read_channels
 from taximeter_alerts.heartbeat import Heartbeat
 from taximeter_alerts.message import samples
 from taximeter_alerts.outbox import Outbox
+from taximeter_alerts.outlook import Outlook
 from taximeter_alerts.register import KeptElsewhere, Register, Unknown
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State, StateUnavailable
@@ -74,13 +76,15 @@ class Service:
         )
         self._repricer = Repricer(self._store, prices.current)
         register = Register(budgets, self._state)
-        watch = Watch(self._store, self._state, register)
+        watch = Watch(self._store, self._state, register, prices.current)
+        outlook = Outlook(self._store, self._state, register)
         tick = timedelta(seconds=settings.tick_seconds)
         snapshots = Snapshots(
             self._store, self._state, register.in_force, prices.current, fresh_for=tick
         )
         self._schedule = Schedule()
         self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
+        self._schedule.every(outlooks.EVERY_S, "outlook", outlook.tick)
         self._schedule.every(
             settings.tick_seconds,
             "deliveries",

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from taximeter_alerts.alert import Kind
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import MONTH, month_at, name_of
 from taximeter_alerts.spending import Spending, now_spent
@@ -197,7 +198,8 @@ def _by_hour(store: Store, start: datetime, now: datetime) -> dict[datetime, Dec
 
 def _marks(state: State, budget: Budget | None, month: Period) -> Iterable[AlertMark]:
     for alert in state.alerts_of(budget.name, month) if budget else ():
-        yield AlertMark(at=alert.at, percent=alert.key.percent, spent=alert.spent)
+        if alert.key.kind == Kind.THRESHOLD:
+            yield AlertMark(at=alert.at, percent=alert.key.percent, spent=alert.spent)
 
 
 def _spend_by_day(

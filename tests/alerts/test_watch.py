@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 
 import pytest
 
@@ -12,10 +13,12 @@ from taximeter_alerts.watch import evaluate
 from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Scope, Store
 
+TOKENS = count()
+
 
 def add(store: Store, *rows: object) -> None:
     typed: Rows = rows  # type: ignore[assignment]
-    store.add(typed, token=str(id(rows)), book_version="b1", now=NOON)
+    store.add(typed, token=f"watch-{next(TOKENS)}", book_version="b1", now=NOON)
 
 
 def test_spend_that_crosses_a_threshold_raises_one_alert_with_its_facts(

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from builders import NOON, budget, call
 from stores import empty
+from taximeter_alerts.alert import Alert
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
 from taximeter_api.repricing import Repricer, repricing_api, told
@@ -222,22 +223,26 @@ def test_over_http_a_job_is_started_watched_and_never_doubled(store: Store) -> N
     assert "filter='modle': give some of feature, team" in wrong[2].json()["detail"]
 
 
+def raised_by(alerts: list[Alert]) -> list[str]:
+    return [f"{one.key.kind} {one.key.percent}" for one in alerts]
+
+
 def test_budgets_see_the_new_figure_and_say_nothing_twice(store: Store, tmp_path: Path) -> None:
     # 1,000,000 in at 2.50: $2.50 of a budget of $4 is past 50 %
     add(store, call(input_tokens=1_000_000, output_tokens=0))
     with closing(State(f"sqlite:///{tmp_path / 'state.db'}")) as state:
         budgets = [budget("4")]
-        raised = [[alert.key.percent for alert in evaluate(store, state, budgets, NOON)]]
+        raised = [raised_by(evaluate(store, state, budgets, NOON))]
         for prices in (
             HALF,
             SHIPPED,
             book("rates: [{model: gpt-4o, usd_per_million_tokens: {input: 3.2}}]"),
         ):
             reprice(store, prices)
-            raised.append([alert.key.percent for alert in evaluate(store, state, budgets, NOON)])
+            raised.append(raised_by(evaluate(store, state, budgets, NOON)))
 
     # $1.25, $2.50 again, then $3.20
-    assert raised == [[50], [], [], [75]]
+    assert raised == [["threshold 50"], ["correction 50"], [], ["threshold 75"]]
 
 
 CRASHES = {

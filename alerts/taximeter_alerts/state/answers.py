@@ -10,7 +10,14 @@ import sqlalchemy as sa
 
 from taximeter_alerts.alert import AlertKey
 from taximeter_alerts.state.database import Database, moment_of, text_of
-from taximeter_alerts.state.tables import acknowledgements, channels, secrets, silences, threads
+from taximeter_alerts.state.tables import (
+    acknowledgements,
+    channels,
+    conditions,
+    secrets,
+    silences,
+    threads,
+)
 
 NEVER = ""
 
@@ -148,6 +155,29 @@ class Threads:
         row = {"channel": channel, "subject": subject, "message": message}
         with self._database.writing() as connection:
             connection.execute(self._database.insert_new(threads, row))
+
+
+class Conditions:
+    """How often in a row something held, as all replicas see it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def again(self, subject: str, kind: str, now: datetime) -> int:
+        """Note that it holds; return how often in a row it did."""
+        is_it = (conditions.c.subject == subject) & (conditions.c.kind == kind)
+        row = {"subject": subject, "kind": kind, "streak": 0, "since": text_of(now)}
+        with self._database.writing() as connection:
+            connection.execute(self._database.insert_new(conditions, row))
+            streak = conditions.c.streak + 1
+            connection.execute(sa.update(conditions).where(is_it).values(streak=streak))
+            question = sa.select(conditions.c.streak).where(is_it)
+            return int(connection.execute(question).scalar_one())
+
+    def end(self, subject: str, kind: str) -> None:
+        is_it = (conditions.c.subject == subject) & (conditions.c.kind == kind)
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(conditions).where(is_it))
 
 
 def secret_of(database: Database, name: str) -> str:

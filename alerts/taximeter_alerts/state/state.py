@@ -14,6 +14,7 @@ from taximeter_alerts.alert import Alert, AlertKey, Told
 from taximeter_alerts.state.answers import (
     Acknowledgements,
     ChannelHealth,
+    Conditions,
     Silences,
     Threads,
     secret_of,
@@ -40,6 +41,7 @@ class State:
         self.acknowledgements = Acknowledgements(self._database)
         self.channels = ChannelHealth(self._database)
         self.threads = Threads(self._database)
+        self.conditions = Conditions(self._database)
 
     def raised(self, period_starts: Sequence[datetime]) -> set[AlertKey]:
         """Return the alerts raised so far for periods that began at these moments."""

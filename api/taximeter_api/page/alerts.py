@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from taximeter_alerts.alert import Notice, Told
-from taximeter_alerts.message import subject, usd
+from taximeter_alerts.message import subject
 from taximeter_alerts.state import Delivery, DeliveryState, Silence
+from taximeter_alerts.story_words import usd
 from taximeter_api.page.environment import template
 
 STATES = {

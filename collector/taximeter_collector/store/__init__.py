@@ -6,6 +6,7 @@ speak through the same client.
 
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 from taximeter_collector.store.focus import Format
+from taximeter_collector.store.habits import Habit
 from taximeter_collector.store.keeping import Retention
 from taximeter_collector.store.lookup import Clue, FoundCall
 from taximeter_collector.store.quality import Quality
@@ -39,6 +40,7 @@ __all__ = [
     "Format",
     "FoundCall",
     "Gap",
+    "Habit",
     "OwnUse",
     "Period",
     "Quality",

@@ -22,6 +22,7 @@ from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.copying import Copied, copy
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
 from taximeter_collector.store.focus import Format, focus
+from taximeter_collector.store.habits import Habit, habits
 from taximeter_collector.store.keeping import Retention
 from taximeter_collector.store.lookup import Clue, FoundCall, find
 from taximeter_collector.store.numbers import Numbers
@@ -159,6 +160,10 @@ class Store:
 
     def p95_ms_by_feature(self, period: Period) -> dict[str, float]:
         return p95_ms_by_feature(self._connection, period)
+
+    def habits(self, period: Period, scope: Scope = Scope()) -> list[Habit]:  # noqa: B008
+        """Return how the dearest features call their models."""
+        return list(habits(self._connection, period, scope))
 
     def distinct_users(self, period: Period) -> int:
         """Return how many users called on whole UTC days, to about 1 %."""

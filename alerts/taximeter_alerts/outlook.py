@@ -1,0 +1,160 @@
+"""What is coming: months on course to pass their budget, a burn too fast, unusual hours."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from taximeter_alerts.alert import Alert, AlertKey, Kind
+from taximeter_alerts.budgets import Budget
+from taximeter_alerts.evaluate import alert_of, key_of
+from taximeter_alerts.periods import Recurrence
+from taximeter_alerts.register import Register
+from taximeter_alerts.spending import Spending, spending_of
+from taximeter_alerts.state import State
+from taximeter_alerts.story import by_hour_of, forecast_for, pace_of
+from taximeter_alerts.watch import current
+from taximeter_analysis.forecast import Forecast
+from taximeter_analysis.spikes import WEEKS, Unusual, unusual
+from taximeter_collector.store import Dimension, Period, Store
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 60
+LARGEST_LOAD: Final = 0.1
+FORECAST_EVERY: Final = timedelta(minutes=15)
+FORECASTS_IN_A_ROW: Final = 2
+ON_COURSE: Final = 100
+"""Percent of the limit from which a forecast counts."""
+OFF_COURSE: Final = 95
+SHORTEST: Final = timedelta(days=7)
+"""Period that a forecast is told of; a day is over before it helps."""
+HOUR: Final = timedelta(hours=1)
+BURN: Final = ((HOUR, Decimal(4)), (6 * HOUR, Decimal("2.5")))
+"""Both must burn so many times the even rate: the short one ends soon, the long one is no blip."""
+DAILY: Final = Recurrence("day")
+
+
+class Outlook:
+    """Looks at every budget that asks for it, as often as its cost allows."""
+
+    def __init__(self, store: Store, state: State, register: Register) -> None:
+        self._store = store
+        self._state = state
+        self._register = register
+        self._again_at: datetime | None = None
+        self._forecast_at: datetime | None = None
+
+    def tick(self, now: datetime) -> None:
+        if self._again_at is not None and now < self._again_at:
+            return
+        began = time.monotonic()
+        budgets = [one for one in self._register.in_force(now) if one.each is None]
+        self.look(budgets, now)
+        took = timedelta(seconds=time.monotonic() - began)
+        self._again_at = now + took / LARGEST_LOAD
+
+    def look(self, budgets: Sequence[Budget], now: datetime) -> list[Alert]:
+        """Raise what is due; return the new alerts."""
+        due = [*self._fast(budgets, now), *self._spikes(budgets, now)]
+        if self._forecast_at is None or now - self._forecast_at >= FORECAST_EVERY:
+            self._forecast_at = now
+            due += self._on_course(budgets, now)
+        new = [alert for alert in due if self._state.add(alert)]
+        for alert in new:
+            fields = {"budget": alert.key.budget, "kind": alert.key.kind}
+            log.info("a budget's outlook is told", extra=fields)
+        return new
+
+    def _on_course(self, budgets: Sequence[Budget], now: datetime) -> Iterator[Alert]:
+        watched = [
+            (budget, period)
+            for budget, period in current(budgets, now)
+            if budget.forecast and budget.amount > 0 and period.end - period.start >= SHORTEST
+        ]
+        for one in spending_of(self._store, watched):
+            if one.spent.cost >= one.budget.amount:
+                continue
+            forecast = forecast_for(one, by_hour_of(self._store, one, now), now)
+            if forecast is not None and self._holds(one, forecast, now):
+                key = key_of(one, ON_COURSE, Kind.FORECAST)
+                alert = alert_of(one, key, now)
+                story = replace(alert.story, forecast=forecast, pace=pace_of(one, now))
+                yield replace(alert, story=story)
+
+    def _holds(self, one: Spending, forecast: Forecast, now: datetime) -> bool:
+        """Tell whether the forecast has been over the limit often enough."""
+        subject = f"{one.budget.name}\n{one.period.start.isoformat()}\n{one.budget.amount}"
+        percent = forecast.total * 100 / one.budget.amount
+        conditions = self._state.conditions
+        if percent >= ON_COURSE:
+            return conditions.again(subject, Kind.FORECAST, now) >= FORECASTS_IN_A_ROW
+        if percent < OFF_COURSE:
+            conditions.end(subject, Kind.FORECAST)
+        return False
+
+    def _fast(self, budgets: Sequence[Budget], now: datetime) -> Iterator[Alert]:
+        watched = [
+            (budget, period)
+            for budget, period in current(budgets, now)
+            if budget.pace and budget.amount > 0
+        ]
+        if not watched:
+            return
+        scopes = {budget.name: budget.scope for budget, _ in watched}
+        windows = [
+            (self._store.spent(Period(now - some, now), scopes), some, most) for some, most in BURN
+        ]
+        for one in spending_of(self._store, watched):
+            hours = Decimal((one.period.end - one.period.start) / HOUR)
+            even = one.budget.amount / hours
+            rates = [
+                (spent[one.budget.name].cost / Decimal(some / HOUR) / even, most)
+                for spent, some, most in windows
+            ]
+            if all(rate > most for rate, most in rates):
+                # Told once a day while it lasts.
+                key = replace(
+                    key_of(one, 0, Kind.PACE), period_start=DAILY.at(now, one.budget.zone).start
+                )
+                alert = alert_of(one, key, now)
+                yield replace(alert, story=replace(alert.story, burn=rates[0][0]))
+
+    def _spikes(self, budgets: Sequence[Budget], now: datetime) -> Iterator[Alert]:
+        for budget in budgets:
+            if budget.spikes is None:
+                continue
+            period = budget.period_at(now)
+            (one,) = spending_of(self._store, [(budget, period)])
+            for feature, found in self._unusual(budget, budget.spikes, now):
+                day = DAILY.at(found.hour, budget.zone).start
+                key = AlertKey(budget.name, day, Kind.SPIKE, 0, Decimal(0), feature)
+                alert = alert_of(one, key, now)
+                yield replace(alert, story=replace(alert.story, unusual=found))
+
+    def _unusual(
+        self, budget: Budget, floor_usd: Decimal, now: datetime
+    ) -> Iterator[tuple[str, Unusual]]:
+        """Yield the features whose last hour or the one before was unusual."""
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        since = hour - timedelta(weeks=WEEKS + 1)
+        by_feature: dict[str, dict[datetime, Decimal]] = defaultdict(dict)
+        rows = self._store.spend(
+            Period(since, now), [Dimension.HOUR, Dimension.FEATURE], budget.scope
+        )
+        for row in rows:
+            if row.at is not None:
+                by_feature[row.key[0]][row.at] = row.cost
+        for feature, by_hour in by_feature.items():
+            first = max(since, min(by_hour))
+            # The hour that runs counts, too: it can only become dearer.
+            for some in (hour, hour - HOUR):
+                if found := unusual(by_hour, first, some, floor_usd):
+                    yield feature, found
+                    break

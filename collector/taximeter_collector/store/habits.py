@@ -1,0 +1,104 @@
+"""How features call their models: what findings about savings are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.spend import Period, Scope, scope_condition
+
+MOST_ROWS: Final = 200
+
+PATIENT: Final = """
+    not stream and user_id = '' and not batch and service_tier in ('', 'default')
+    and endpoint in ('chat.completions', 'responses', 'embeddings')
+"""
+SIMPLE: Final = """
+    operation = 'chat' and not batch and reasoning_tokens = 0 and finish_reason != 'tool_calls'
+    and input_tokens <= 2000 and output_tokens <= 150 and output_tokens > 0
+    and audio_input_tokens + audio_output_tokens + image_input_tokens = 0
+"""
+UNCAPPED: Final = """
+    operation = 'chat' and output_tokens > 0
+    and ifNull(max_output_tokens > 4 * typical.p99, true)
+"""
+
+HABITS: Final = """
+with
+    priced as (
+        select * from taximeter.calls final
+        where ts >= {start:DateTime64(3, 'UTC')} and ts < {end:DateTime64(3, 'UTC')}
+            and toStartOfHour(ts) >= toStartOfHour({start:DateTime64(3, 'UTC')})
+            and cost > 0 and error_type = '' and SCOPE
+    ),
+    typical as (
+        select feature, model, toUInt64(quantile(0.99)(output_tokens)) as p99
+        from priced group by feature, model
+    )
+select
+    priced.feature,
+    priced.model,
+    count() as calls,
+    countIf(PATIENT),
+    sumIf(assumeNotNull(cost), PATIENT),
+    countIf(SIMPLE),
+    sumIf(assumeNotNull(cost), SIMPLE),
+    sumIf(input_tokens, SIMPLE),
+    sumIf(cached_input_tokens, SIMPLE),
+    sumIf(output_tokens, SIMPLE),
+    countIf(UNCAPPED),
+    sumIf(
+        toDecimal128(output_tokens - typical.p99, 0) * ifNull(price_output, toDecimal64(0, 12)),
+        output_tokens > typical.p99 and (UNCAPPED)
+    ),
+    any(typical.p99),
+    max(output_tokens)
+from priced inner join typical on typical.feature = priced.feature and typical.model = priced.model
+group by priced.feature, priced.model
+order by sum(cost) desc
+limit {limit:UInt32}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habit:
+    """The priced calls of a feature with a model over some days; money in US dollars."""
+
+    feature: str
+    model: str
+    days: Decimal
+    calls: int
+    patient_calls: int
+    """Those that nobody seems to wait for: no user, not streamed."""
+    patient_cost: Decimal
+    simple_calls: int
+    """Short in and out, without reasoning and tools."""
+    simple_cost: Decimal
+    simple_input_tokens: int
+    simple_cached_input_tokens: int
+    simple_output_tokens: int
+    uncapped_calls: int
+    """Without a limit of the output, or with one of over four times the 99th percentile."""
+    tail_cost: Decimal
+    """Of their output beyond the 99th percentile."""
+    p99_output_tokens: int
+    most_output_tokens: int
+
+
+NUMBERS: Final = tuple(Habit.__dataclass_fields__)[3:]
+
+
+def habits(connection: Connection, period: Period, scope: Scope) -> Iterator[Habit]:
+    """Yield the habits of the dearest features and models."""
+    condition, bound = scope_condition(scope)
+    sql = HABITS.replace("SCOPE", condition)
+    for name, text in (("PATIENT", PATIENT), ("SIMPLE", SIMPLE), ("UNCAPPED", UNCAPPED)):
+        sql = sql.replace(name, text)
+    bound |= {"start": period.start, "end": period.end, "limit": MOST_ROWS}
+    days = Decimal((period.end - period.start).total_seconds()) / 86400
+    for feature, model, *numbers in connection.read(sql, bound).result_rows:
+        named = dict(zip(NUMBERS, numbers, strict=True))
+        yield Habit(feature=feature, model=model, days=days, **named)
