@@ -11,6 +11,8 @@ from taximeter_alerts.alert import Alert, AlertKey, Kind
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.spending import Spending
 
+OVER: Final = 100
+"""Percent of the limit from which a budget is over."""
 CORRECTED_BY: Final = 5
 """Percentage points that spend must fall under a threshold before its alert is taken back."""
 

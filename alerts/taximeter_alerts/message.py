@@ -23,6 +23,13 @@ from taximeter_analysis.spikes import Unusual
 SQUARES: Final = 10
 DIGESTED: Final = 20
 NAMES_IN_A_LINE: Final = 3
+MARKS: Final = {
+    Kind.FORECAST: "on course to pass it",
+    Kind.PACE: "burns too fast",
+    Kind.SPIKE: "unusual hour",
+    Kind.CORRECTION: "corrected",
+    Kind.ACKNOWLEDGED: "taken",
+}
 REPEATED: Final = "This may be a repeat: nobody knows whether the first attempt arrived."
 
 
@@ -149,7 +156,7 @@ def _digest(told: Sequence[Told]) -> tuple[str, dict[str, Any]]:
     lines = [
         {
             "sign": _sign(one.key.percent),
-            "mark": f"{one.key.percent}%",
+            "mark": MARKS.get(Kind(one.key.kind), f"{one.key.percent}%"),
             "budget": subject(one),
             "figures": f"{_spent(one)} of {usd(one.limit)} · {_period(one)}",
         }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from taximeter_alerts.alert import MOST_SINGLY, Alert, AlertKey
+from taximeter_alerts.alert import MOST_SINGLY, Alert, AlertKey, Kind
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import correction, due
+from taximeter_alerts.evaluate import OVER, correction, due, key_of
 from taximeter_alerts.register import Register
 from taximeter_alerts.spending import Spending, spending_of, spending_of_each
 from taximeter_alerts.state import State
@@ -78,11 +78,14 @@ def evaluate(
         if (alert := due(one, raised, now) or correction(one, raised, now)) is not None
     ]
     alerts.sort(key=lambda pair: -pair[0].spent)
+    over = [one for one in spending if _was_over(one, told[one.budget.name, one.value])]
     new = []
     in_full = len(alerts) <= MOST_SINGLY
     for alert, one in alerts:
         full = _in_full(store, alert, one, now, book) if in_full else alert
-        if state.add(full):
+        if state.add(full, _inhibited(one, over)):
+            if alert.key.kind == Kind.THRESHOLD and alert.is_over:
+                over.append(one)
             log.info(
                 "a budget's threshold was crossed",
                 extra={"budget": one.budget.name, "percent": alert.key.percent},
@@ -115,6 +118,25 @@ def _told(
         for start in alike[key.budget].get(key.period_start, ()):
             told[key.budget, key.value].add(replace(key, period_start=start))
     return told
+
+
+def _was_over(one: Spending, raised: Set[AlertKey]) -> bool:
+    return any(
+        percent >= OVER and key_of(one, percent) in raised for percent in one.budget.thresholds
+    )
+
+
+def _inhibited(one: Spending, over: Sequence[Spending]) -> set[str]:
+    """Return the channels that were told that a budget which holds this one is over its limit."""
+    holding = [
+        other
+        for other in over
+        if other.budget.name != one.budget.name
+        and other.period == one.period
+        and other.scope.holds(one.scope)
+        and not one.scope.holds(other.scope)
+    ]
+    return {channel for other in holding for channel in other.budget.channels}
 
 
 def _in_full(store: Store, alert: Alert, one: Spending, now: datetime, book: PriceBook) -> Alert:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,21 +14,21 @@ from fastapi.responses import JSONResponse
 
 from taximeter_alerts import heartbeat as heartbeats
 from taximeter_alerts import outlook as outlooks
+from taximeter_alerts import own_alerts
 from taximeter_alerts.budgets import Budget, read_budgets
-from taximeter_alerts.channels import Channel, SlackWebhook, Webhook, read_channels
 from taximeter_alerts.heartbeat import Heartbeat
-from taximeter_alerts.message import samples
 from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.outlook import Outlook
+from taximeter_alerts.own_alerts import OwnAlerts
 from taximeter_alerts.register import KeptElsewhere, Register, Unknown
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import Watch
-from taximeter_alerts.wording import BadTemplate, check_templates
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
 from taximeter_api.backup import backup_api
 from taximeter_api.budgeting import budgets_api
+from taximeter_api.channels import channels_of_settings, notice_channels
 from taximeter_api.export import export_api
 from taximeter_api.forgetting import forgetting_api
 from taximeter_api.lookup import lookup_api
@@ -85,6 +85,13 @@ class Service:
         self._schedule = Schedule()
         self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
         self._schedule.every(outlooks.EVERY_S, "outlook", outlook.tick)
+        own = OwnAlerts(
+            self._store,
+            self._state,
+            lambda: self._journal.oldest_s,
+            notice_channels(settings, channels),
+        )
+        self._schedule.every(own_alerts.EVERY_S, "own alerts", own.tick)
         self._schedule.every(
             settings.tick_seconds,
             "deliveries",
@@ -182,34 +189,6 @@ def refusals(app: FastAPI) -> None:
         app.add_exception_handler(unavailable, _come_back_later)
     app.add_exception_handler(Unknown, _answer_with(404))
     app.add_exception_handler(KeptElsewhere, _answer_with(409))
-
-
-def channels_of_settings(
-    settings: Settings, environment: Mapping[str, str], state: State
-) -> dict[str, Channel]:
-    """Return the channels of settings and file by their names; raises SettingsError or Mistake."""
-    templates = settings.templates
-    if templates is not None:
-        try:
-            check_templates(templates, samples())
-        except BadTemplate as error:
-            raise SettingsError(f"{PREFIX}TEMPLATES={templates}: {error}") from None
-    of_file = read_channels(settings.channels, environment, state, templates)
-    channels: dict[str, Channel] = {}
-    if settings.slack_webhook_url:
-        url = settings.slack_webhook_url.get_secret_value()
-        channels["slack"] = Channel(sender=SlackWebhook(url=url, templates=templates))
-    if settings.webhook_url:
-        if not settings.webhook_secret:
-            raise SettingsError(f"{PREFIX}WEBHOOK_SECRET is not set: messages are signed")
-        url, secret = (
-            one.get_secret_value() for one in (settings.webhook_url, settings.webhook_secret)
-        )
-        try:
-            channels["webhook"] = Channel(sender=Webhook(url=url, secret=secret))
-        except ValueError as error:
-            raise SettingsError(f"{PREFIX}WEBHOOK_SECRET=(secret): {error}") from None
-    return channels | of_file
 
 
 def _make_folder(settings: Settings) -> None:

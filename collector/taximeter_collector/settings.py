@@ -56,6 +56,8 @@ class Settings(BaseModel):
     """Where alerts go, beside the two channels below; a missing file means nowhere else."""
     templates: Path | None = None
     """A folder with the team's own texts of messages."""
+    notices: str = ""
+    """Channels that are told of trouble with the meter itself, by commas; empty: the first one."""
     prices: Path = Path("prices.yaml")
     """The team's own prices and discounts; a missing file means none."""
     public_url: str = ""

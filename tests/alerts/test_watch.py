@@ -8,7 +8,7 @@ import pytest
 
 from builders import NOON, Rows, budget, costing, unpriced
 from taximeter_alerts.periods import Recurrence, name_of
-from taximeter_alerts.state import State
+from taximeter_alerts.state import DeliveryState, State
 from taximeter_alerts.watch import evaluate
 from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Scope, Store
@@ -186,3 +186,46 @@ def test_a_scope_may_name_tags(store: Store, state: State) -> None:
     raised = evaluate(store, state, budgets, NOON)
 
     assert {one.key.budget: one.spent for one in raised} == {"pro": 6, "not pro": Decimal("5.5")}
+
+
+def test_a_budget_that_is_over_covers_those_it_holds_on_its_channels(
+    store: Store, state: State
+) -> None:
+    parent = budget("10", name="all")
+    child = budget("8", name="chat", scope={"feature": "chat"}, channels=("slack", "mail"))
+    other = budget("1", name="daily", period=Recurrence.parse("day"))
+    add(store, costing("9", feature="chat"), costing("2", feature="search"))
+
+    evaluate(store, state, [parent, child, other], NOON)
+
+    became = {(one.alert.key.budget, one.channel): one.state for one in state.deliveries.all()}
+    assert became == {
+        ("all", "slack"): DeliveryState.PENDING,
+        ("chat", "slack"): DeliveryState.INHIBITED,
+        ("chat", "mail"): DeliveryState.PENDING,
+        ("daily", "slack"): DeliveryState.PENDING,
+    }
+    later = budget("5", name="search", scope={"feature": "search"}, thresholds=(40,))
+    evaluate(store, state, [parent, later], NOON)
+    assert state.deliveries.all()[-1].state is DeliveryState.INHIBITED
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "holds"),
+    [
+        ({}, {"feature": "a"}, True),
+        ({"feature": ["a", "b"]}, {"feature": "a", "team": "t"}, True),
+        ({"feature": "a"}, {"feature": ["a", "b"]}, False),
+        ({"feature": "a"}, {}, False),
+        ({"team": {"not": "x"}}, {"team": "y"}, True),
+        ({"team": {"not": "x"}}, {"team": ["x", "y"]}, False),
+        ({"team": {"not": "x"}}, {"team": {"not": ["x", "y"]}}, True),
+        ({"team": {"not": "x"}}, {}, False),
+        ({"tags": {"t": "a"}}, {"tags": {"t": "a"}, "feature": "f"}, True),
+        ({"tags": {"t": "a"}}, {"feature": "f"}, False),
+    ],
+)
+def test_a_scope_holds_another_when_all_its_calls_are_in_it(
+    outer: dict[str, object], inner: dict[str, object], *, holds: bool
+) -> None:
+    assert budget(scope=outer).scope.holds(budget(scope=inner).scope) is holds

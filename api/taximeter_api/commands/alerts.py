@@ -11,7 +11,7 @@ import typer
 from taximeter_alerts.channels import ChannelGone, DeliveryError
 from taximeter_alerts.state import State
 from taximeter_api.alerting import try_out
-from taximeter_api.app import channels_of_settings
+from taximeter_api.channels import channels_of_settings
 from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_collector.settings import Settings, read_settings
 

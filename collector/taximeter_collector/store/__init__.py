@@ -23,7 +23,8 @@ from taximeter_collector.store.reconciliations import (
     Reconciliation,
 )
 from taximeter_collector.store.repricing import RepricedModel, Repricing, Span, Step, summed
-from taximeter_collector.store.spend import MEASURES, Dimension, Period, Scope, SpendRow
+from taximeter_collector.store.scope import Dimension, Period, Scope
+from taximeter_collector.store.spend import MEASURES, SpendRow
 from taximeter_collector.store.store import Store
 
 __all__ = [

@@ -7,7 +7,8 @@ from importlib.resources import files
 from typing import IO, Final, Literal
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.spend import Period, Scope, scope_condition
+from taximeter_collector.store.scope import Period, Scope
+from taximeter_collector.store.spend import scope_condition
 
 Format = Literal["csv", "parquet"]
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Final
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.spend import Period, Scope, scope_condition
+from taximeter_collector.store.scope import Period, Scope
+from taximeter_collector.store.spend import scope_condition
 
 MOST_ROWS: Final = 200
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from taximeter_collector.calls import Loss
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.spend import Period
+from taximeter_collector.store.scope import Period
 
 LOST_SPANS = """
 select service, sum(spans)

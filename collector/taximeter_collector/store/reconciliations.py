@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.spend import Period
+from taximeter_collector.store.scope import Period
 
 TOKEN_ITEMS = ("input", "cached input", "cache write", "output")
 TOOL_ITEMS = ("web search", "file search", "container")

@@ -12,7 +12,8 @@ from typing import Any, Final
 from taximeter_collector.calls import Call, Priced
 from taximeter_collector.store.columns import READ_COLUMNS, as_stored, call_and_price
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.spend import HOUR, Period, Scope, scope_condition
+from taximeter_collector.store.scope import HOUR, Period, Scope
+from taximeter_collector.store.spend import scope_condition
 
 CALLS_A_STEP: Final = 20_000
 NO_MONEY: Final = Decimal(0)

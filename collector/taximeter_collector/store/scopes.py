@@ -9,7 +9,8 @@ from math import prod
 from typing import Final
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.spend import MEASURES, Dimension, Period, Scope, SpendRow, spend
+from taximeter_collector.store.scope import Dimension, Period, Scope
+from taximeter_collector.store.spend import MEASURES, SpendRow, spend
 
 NOTHING: Final = SpendRow.nothing()
 MOST_BOUND_VALUES: Final = 2_000

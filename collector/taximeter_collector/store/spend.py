@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from taximeter_collector.store.connection import Connection
-
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from taximeter_collector.store.scope import DAY, HOUR, Dimension, Period, Scope, ceiling, floor
 
 MEASURES = (
     "cost",
@@ -32,84 +28,6 @@ MEASURES = (
     "output_tokens",
     "reasoning_tokens",
 )
-
-
-class Dimension(StrEnum):
-    """What spend can be divided by or narrowed to; the value is the column."""
-
-    FEATURE = "feature"
-    TEAM = "team"
-    USER = "user_id"
-    MODEL = "model"
-    ENVIRONMENT = "environment"
-    SERVICE = "service"
-    PROVIDER = "provider"
-    SERVICE_TIER = "service_tier"
-    OPERATION = "operation"
-    API_KEY = "api_key_id"
-    PROMPT_NAME = "prompt_name"
-    PROMPT_VERSION = "prompt_version"
-    HOUR = "hour"
-    DAY = "day"
-
-    @property
-    def outside_name(self) -> str:
-        """What people call it, like `user` or `api_key`."""
-        return self.name.lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Half-open, in UTC: start <= t < end."""
-
-    start: datetime
-    end: datetime
-
-    def __post_init__(self) -> None:
-        if not self.start.tzinfo == self.end.tzinfo == UTC:
-            raise ValueError(f"a period is in UTC, not from {self.start!r} to {self.end!r}")
-
-    def whole_hours(self) -> Period:
-        """Return the period of all hours that this one touches."""
-        return Period(_floor(self.start, HOUR), _ceiling(self.end, HOUR))
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Calls that have one of the values, and none of the others, of each named dimension.
-
-    A scope that names nothing is all calls.
-    """
-
-    values: Mapping[Dimension, tuple[str, ...]] = field(default_factory=dict)
-    without: Mapping[Dimension, tuple[str, ...]] = field(default_factory=dict)
-    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """An app's own tags, which are asked of the rows of calls: slower than dimensions."""
-    without_tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def dimensions(self) -> tuple[Dimension, ...]:
-        return tuple(sorted({*self.values, *self.without}))
-
-    @property
-    def has_tags(self) -> bool:
-        return bool(self.tags or self.without_tags)
-
-    @property
-    def is_everything(self) -> bool:
-        return not (self.dimensions or self.has_tags)
-
-    def has(self, dimension: Dimension, value: str) -> bool:
-        """Tell whether calls with this value may be in the scope."""
-        wanted = self.values.get(dimension)
-        return (wanted is None or value in wanted) and value not in self.without.get(dimension, ())
-
-    def narrowed(self, dimension: Dimension, value: str) -> Scope:
-        return replace(self, values={**self.values, dimension: (value,)})
-
-    @classmethod
-    def of(cls, columns: Mapping[str, Iterable[str]]) -> Scope:
-        return cls({Dimension(name): tuple(values) for name, values in columns.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +125,7 @@ class _Question:
         rollup = self._rollup(period)
         if rollup is None or self.scope.has_tags:
             return self._rows(period)
-        first, last = _ceiling(period.start, rollup.grain), _floor(period.end, rollup.grain)
+        first, last = ceiling(period.start, rollup.grain), floor(period.end, rollup.grain)
         if first >= last:
             return self._rows(period)
         parts = [self._rolled_up(rollup, Period(first, last))]
@@ -221,7 +139,7 @@ class _Question:
         """Return the coarsest rollup that knows the dimensions."""
         if Dimension.USER in self.dimensions:
             return USERS_BY_DAY if self.dimensions <= KNOWN_OF_USERS else None
-        whole_days = all(_floor(end, DAY) == end for end in (period.start, period.end))
+        whole_days = all(floor(end, DAY) == end for end in (period.start, period.end))
         return BY_DAY if whole_days and not self.dimensions & FINER_THAN_A_DAY else BY_HOUR
 
     def _rolled_up(self, rollup: Rollup, period: Period) -> str:
@@ -236,7 +154,7 @@ class _Question:
         """  # noqa: S608 as above
 
     def _rows(self, period: Period) -> str:
-        hours = (_floor(period.start, HOUR), _ceiling(period.end, HOUR))
+        hours = (floor(period.start, HOUR), ceiling(period.end, HOUR))
         first, last = (self.bind(hour, "DateTime('UTC')") for hour in hours)
         start, end = (
             self.bind(moment, "DateTime64(3, 'UTC')") for moment in (period.start, period.end)
@@ -291,11 +209,3 @@ def _rows(by: Sequence[Dimension], rows: Iterable[Sequence[Any]]) -> Iterator[Sp
             at=at and datetime(at.year, at.month, at.day, getattr(at, "hour", 0), tzinfo=UTC),
             **dict(zip(MEASURES, values[len(by) :], strict=True)),
         )
-
-
-def _floor(moment: datetime, grain: timedelta) -> datetime:
-    return moment - (moment - EPOCH) % grain
-
-
-def _ceiling(moment: datetime, grain: timedelta) -> datetime:
-    return moment + (EPOCH - moment) % grain

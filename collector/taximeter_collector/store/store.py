@@ -55,8 +55,9 @@ from taximeter_collector.store.rollups import (
     settled_hours,
 )
 from taximeter_collector.store.schema import migrate
+from taximeter_collector.store.scope import Dimension, Period, Scope
 from taximeter_collector.store.scopes import spent
-from taximeter_collector.store.spend import Dimension, Period, Scope, SpendRow, spend
+from taximeter_collector.store.spend import SpendRow, spend
 from taximeter_collector.store.staging import PricedKey, PriceKey, Staging
 from taximeter_collector.store.traffic import (
     Traffic,

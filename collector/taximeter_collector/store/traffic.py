@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from math import isnan
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.spend import Period
+from taximeter_collector.store.scope import Period
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
