@@ -21,13 +21,18 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider
 
 import taximeter
+from taximeter.answer import Answer
+from taximeter.attribution import Attribution
+from taximeter.call import Call
 from taximeter.courier import Plan
 from taximeter.delivery import Delivery
 from taximeter.sender import Taken
+from taximeter.settings import Settings
 from taximeter.spans import OwnTracer
+from taximeter.stop import Stops
 
 ROUNDS = 41
 CALLS = 60
@@ -106,7 +111,35 @@ def main() -> None:
         print(
             f"  its usage hidden       bare {bare_unasked:6.1f} us  added {added_unasked:6.2f} us"
         )
+    print(f"one budget's stop asked    {judging_us():.2f} us")
     print(f"import + instrument()      added {added_start_ms():.0f} CPU-ms over `import openai`")
+
+
+def judging_us() -> float:
+    """Give the CPU microseconds in which a call learns that a budget lets it pass."""
+    rule = {
+        "budget": "Search",
+        "scope": {"taximeter.feature": ["search"]},
+        "not": {},
+        "each": "",
+        "limit": "10",
+        "stops_at": "1e12",
+        "spent": {"": "1"},
+        "usd_a_call": "0.01",
+        "resets_at": "",
+        "action": "block",
+        "model": "",
+        "when_unsure": "allow",
+    }
+    stops = Stops(lambda _etag: ([rule], "etag"))
+    stops.poll()
+    with taximeter.tag(feature="search", user="ada"):
+        attribution = Attribution(Settings(), {}, INVALID_SPAN)
+    call = Call(None, Answer("chat.completions", {}), attribution, {}, None)
+    stops.judge(call.tag)
+    rounds = [cpu_us(lambda: [stops.judge(call.tag) for _ in range(CHUNKS)]) for _ in range(ROUNDS)]
+    stops.close()
+    return statistics.median(rounds) / CHUNKS
 
 
 def discarding() -> BatchSpanProcessor:

@@ -69,6 +69,35 @@ class Raise:
     until: AwareDatetime
 
 
+STOP_DIMENSIONS: Final = {
+    Dimension.FEATURE: "taximeter.feature",
+    Dimension.TEAM: "taximeter.team",
+    Dimension.USER: "user.id",
+    Dimension.MODEL: "gen_ai.request.model",
+    Dimension.API_KEY: "taximeter.api_key",
+    Dimension.PROMPT_NAME: "taximeter.prompt.name",
+    Dimension.PROMPT_VERSION: "taximeter.prompt.version",
+}
+"""What an app knows of a call before it is made, by its names on a span."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
+class Stop:
+    """What apps that ask for it do when the budget is used up."""
+
+    at: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Percent of the amount."""
+    action: Literal["block", "downgrade_model"] = "block"
+    model: str = ""
+    """The model to use instead."""
+    when_unsure: Literal["allow", "block"] = "allow"
+    """What to do after a minute without news from the service."""
+
+    def __post_init__(self) -> None:
+        if (self.action == "downgrade_model") != bool(self.model):
+            raise ValueError("give a model with action downgrade_model, and only then")
+
+
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Budget:
     """A ceiling in US dollars for each period of a zone's calendar."""
@@ -96,6 +125,17 @@ class Budget:
     owner: Annotated[str, Field(max_length=80)] = ""
     paused: bool = False
     raised: Raise | None = None
+    stop: Stop | None = None
+
+    def __post_init__(self) -> None:
+        named = {*self.scope.dimensions, *([self.each] if self.each else [])}
+        unknown = sorted(one.outside_name for one in named - STOP_DIMENSIONS.keys())
+        if self.stop and unknown:
+            known = ", ".join(one.outside_name for one in STOP_DIMENSIONS)
+            raise ValueError(
+                f"stop: an app does not know {', '.join(unknown)} of a call before it is made; "
+                f"give a scope of {known} and tags"
+            )
 
     def in_force(self, now: datetime) -> Budget:
         """Return it with the amount that counts now."""
@@ -156,6 +196,8 @@ def _plain(value: Any) -> Any:
         return value.outside_name
     if isinstance(value, Raise):
         return {"to": _plain(value.to), "until": value.until.astimezone(UTC).isoformat()}
+    if isinstance(value, Stop):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
     return list(value) if isinstance(value, tuple) else value
 
 

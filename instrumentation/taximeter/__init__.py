@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taximeter.exceeded import BudgetExceededError
 from taximeter.propagation import headers, tags_from
 from taximeter.tags import tag
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 __all__ = [
+    "BudgetExceededError",
     "__version__",
     "flush",
     "headers",

@@ -9,7 +9,7 @@ from opentelemetry.trace import INVALID_SPAN, Span
 
 from taximeter.answer import AttributeValue
 from taximeter.guard import never_raise
-from taximeter.labels import make_readable
+from taximeter.labels import make_readable, readable
 from taximeter.origin import calling_function, global_provider, request_served, server_around, watch
 from taximeter.settings import Settings
 from taximeter.tags import FEATURE, NAMES, attributes_of, current_tags
@@ -46,6 +46,13 @@ class Attribution:
             self._tags[FEATURE] = feature
         self._altered += make_readable(self._tags)
         return {**self._tags, ALTERED: self._altered} if self._altered else self._tags
+
+    def value(self, name: str) -> str:
+        """Give a tag as far as it is known when the call starts, as the store will have it."""
+        value = self._of_call.get(name) or self._tags.get(name)
+        if value is None and name == FEATURE:
+            value = self._served() or self._caller
+        return readable(value) if value else ""
 
     def _find(self, parent: Span) -> None:
         if parent is not INVALID_SPAN:

@@ -43,6 +43,7 @@ _COUNTS = {
     "taximeter.ratelimit.remaining_tokens",
 }
 _SUCCESS = {200, 201}
+_BUDGETED = {"gen_ai.request.model", "taximeter.api_key"}
 _NONE: Mapping[str, AttributeValue] = MappingProxyType({})
 
 going_on: Bounded[str, Call] = Bounded(4096)
@@ -104,6 +105,12 @@ class Call:
     @property
     def api_type(self) -> str:
         return self.answer.api_type
+
+    def tag(self, name: str) -> str:
+        """Give what a budget may be about, as far as it is known before the request is sent."""
+        if name in _BUDGETED:
+            return str(self._request.get(name, ""))
+        return self.attribution.value(name) if self.attribution else ""
 
     @property
     def host(self) -> str:

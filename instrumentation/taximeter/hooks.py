@@ -17,14 +17,16 @@ from taximeter.call import Call
 from taximeter.call_headers import taken_from_options, taken_from_request
 from taximeter.current import Metering, current_call, entered
 from taximeter.estimate import prompt_of
+from taximeter.exceeded import BudgetExceededError
 from taximeter.guard import never_raise, warn_once
 from taximeter.handover import hand_over, take_back
 from taximeter.httpx import Httpx
-from taximeter.inject import asking_for_usage, note_refusal
+from taximeter.inject import asking_for_usage, note_refusal, with_model
 from taximeter.looks import look
 from taximeter.metrics import Metrics
 from taximeter.origin import follow, global_provider, unfollow
 from taximeter.settings import Settings, settings_in
+from taximeter.stop import Stops, fetching_from
 from taximeter.streams import observe, read_whole
 from taximeter.tracing import Tracing
 from taximeter.websockets import CONNECTIONS, Websockets
@@ -42,6 +44,7 @@ _tracing: Tracing | None = None
 _settings = Settings()
 _hooked: list[tuple[type, str, Any, Any]] = []
 _metrics: Metrics | None = None
+_stops: Stops | None = None
 _awaited: set[str] = set()
 
 
@@ -49,7 +52,7 @@ def install(
     tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None = None
 ) -> None:
     """Set the hooks now, or as soon as what they belong to is imported."""
-    global _tracing, _metrics, _settings
+    global _tracing, _metrics, _settings, _stops
     settings, complaints = settings_in(os.environ)
     for complaint in complaints:
         warn_once(complaint, "%s", complaint)
@@ -59,6 +62,7 @@ def install(
         _settings = settings
         _tracing = Tracing(tracer_provider, settings)
         _metrics = Metrics(meter_provider)
+        _stops = Stops(fetching_from(settings)) if settings.budget_stop else None
         modules = _HOOKS.keys() - _awaited
         _awaited.update(modules)
     follow(tracer_provider, global_provider())
@@ -68,9 +72,10 @@ def install(
 
 def remove() -> None:
     """Put the SDK's own functions back, end what is open and flush."""
-    global _tracing
+    global _tracing, _stops
     with _lock:
         tracing, _tracing = _tracing, None
+        stops, _stops = _stops, None
         while _hooked:
             owner, name, original, wrapper = _hooked.pop()
             # Somebody who wrapped after us keeps our wrapper, which is inert from now on.
@@ -81,6 +86,8 @@ def remove() -> None:
             else:
                 setattr(owner, name, original)
     unfollow()
+    if stops is not None:
+        stops.close()
     if tracing is not None:
         tracing.close()
 
@@ -126,6 +133,7 @@ def _request(request: Callable[..., Any]) -> Callable[..., Any]:
             return request(client, *args, **kwargs)
         try:
             with entered(call):
+                args, kwargs = _judged(call, args, kwargs)
                 result = request(client, *args, **kwargs)
         except BaseException as error:
             _failed(call, error)
@@ -145,6 +153,7 @@ def _async_request(request: Callable[..., Any]) -> Callable[..., Any]:
             return await request(client, *args, **kwargs)
         try:
             with entered(call):
+                args, kwargs = _judged(call, args, kwargs)
                 result = await request(client, *args, **kwargs)
         except BaseException as error:
             _failed(call, error)
@@ -215,6 +224,23 @@ def _begun(client: Any, args: Any, kwargs: Any) -> tuple[Call | None, Any, Any]:
                 args, kwargs = asking_for_usage(call, _settings, args, kwargs)
         return call, args, kwargs
     return None, args, kwargs
+
+
+def _judged(call: Call | None, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Give the arguments as budgets want them; raises BudgetExceededError."""
+    stops = _stops
+    if stops is None or call is None or call.free:
+        return args, kwargs
+    refused = None
+    with never_raise("asking the budgets"):
+        try:
+            if model := stops.judge(call.tag):
+                return with_model(model, args, kwargs)
+        except BudgetExceededError as error:
+            refused = error
+    if refused is not None:
+        raise refused
+    return args, kwargs
 
 
 def _failed(call: Call | None, error: BaseException) -> None:

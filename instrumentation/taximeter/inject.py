@@ -27,10 +27,27 @@ def asking_for_usage(
         asking = _asking(options)
         if asking is not None:
             call.asked_usage = True
-            if len(args) > 1:
-                return (args[0], asking, *args[2:]), kwargs
-            return args, {**kwargs, "options": asking}
+            return _with_options(asking, args, kwargs)
     return args, kwargs
+
+
+def with_model(
+    model: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of the SDK's `request` for another model, in copies of the app's."""
+    options = args[1] if len(args) > 1 else kwargs["options"]
+    if not isinstance(options.json_data, Mapping) or "model" not in options.json_data:
+        return args, kwargs
+    body = {**options.json_data, "model": model}
+    return _with_options(_updated(options, "json_data", body), args, kwargs)
+
+
+def _with_options(
+    options: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if len(args) > 1:
+        return (args[0], options, *args[2:]), kwargs
+    return args, {**kwargs, "options": options}
 
 
 def note_refusal(call: Call, error: BaseException) -> None:
@@ -59,6 +76,10 @@ def _asking(options: Any) -> Any | None:
     if not isinstance(chosen, Mapping) or "include_usage" in chosen:
         return None
     asked = {**holder, "stream_options": {**chosen, "include_usage": True}}
+    return _updated(options, name, asked)
+
+
+def _updated(options: Any, name: str, value: Mapping[str, Any]) -> Any:
     # Pydantic 1, which the SDK still supports, has only `copy`.
     copied = getattr(options, "model_copy", None) or options.copy
-    return copied(update={name: asked})
+    return copied(update={name: value})

@@ -24,6 +24,10 @@ def make_readable(tags: dict[str, str]) -> int:
     return altered
 
 
+def readable(value: str) -> str:
+    return value if _PLAIN(value) else label(value)
+
+
 def label(value: str) -> str:
     """Return the value in NFC, controls, quotes and backslash percent-encoded, cut with a hash."""
     raw = value.encode("utf-8", "replace")

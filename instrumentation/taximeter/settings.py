@@ -31,6 +31,8 @@ class Settings:
     enabled: bool = True
     prompt_sizes: bool = False
     """Count the tokens of a prompt's parts, where `taximeter[estimate]` is installed."""
+    budget_stop: bool = False
+    """Ask the service which budgets stop calls, and do as they say."""
     inject_usage: bool = True
     inject_usage_hosts: str = ""
     """Hosts to ask for the usage of streams beside api.openai.com, by commas; "*" for all."""
@@ -94,7 +96,7 @@ def _is_header_text(text: str) -> bool:
 
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_SWITCHES = {"enabled", "inject_usage", "prompt_sizes"}
+_SWITCHES = {"budget_stop", "enabled", "inject_usage", "prompt_sizes"}
 _BOUNDS = {"export_delay_ms": ("milliseconds", 600_000), "spool_mb": ("megabytes", 1_000_000)}
 _HOSTS_OR_ALL = "host names without scheme and port, separated by commas, or *"
 _HOSTS = ("names of hosts, without ports, separated by commas", _are_host_names)
