@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest browser postgres lock prices dashboards
+.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest chaos-alerts browser postgres lock prices dashboards
 
 demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
 	$(BIN)/taximeter demo $(if $(ONCE),--once)
@@ -66,6 +66,9 @@ bench-store: $(READY)  ## bytes a call and the time of questions at CALLS=100000
 
 chaos-ingest: $(READY)  ## kill the service under load (ROUNDS=200) and count what was lost
 	$(BIN)/python benchmarks/chaos.py
+
+chaos-alerts: $(READY)  ## kill the service while it alerts (ROUNDS=500) and count what arrived
+	$(BIN)/python benchmarks/chaos_alerts.py
 
 bench-peers: $(READY)  ## our instrumentation beside eight others, each in its own environment
 	$(BIN)/python benchmarks/peers

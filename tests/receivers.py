@@ -107,6 +107,13 @@ class SlackApi(Receiver):
         return {"messages": newest[begin:end], "response_metadata": {"next_cursor": following}}
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a sender that was killed leaves its connection broken."""
+
+
 @contextmanager
 def listening(receiver: Receiver) -> Iterator[Receiver]:
     """Serve a receiver on a port of loopback."""
@@ -137,8 +144,7 @@ def listening(receiver: Receiver) -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     receiver.url = f"http://127.0.0.1:{server.server_port}"
@@ -173,8 +179,8 @@ class Mailbox:
 
 
 @contextmanager
-def mail_server() -> Iterator[Mailbox]:
-    mailbox = Mailbox()
+def mail_server(mailbox: Mailbox | None = None) -> Iterator[Mailbox]:
+    mailbox = mailbox or Mailbox()
     controller = Controller(mailbox, hostname="127.0.0.1", port=0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
