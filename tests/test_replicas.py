@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from receivers import Receiver, listening
 from spans import request, span
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.demo.slack import fake_slack
 from test_end_to_end import Service, eventually, free_port
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MANY = 5
 BUDGETS = "budgets:\n" + "".join(
     f"  - {{name: B{number}, amount: 0.5, zone: UTC, thresholds: [100]}}\n"
@@ -36,25 +39,36 @@ def messages() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def services(
-    tmp_path: Path,
-    clickhouse: tuple[subprocess.Popen[bytes], str],
-    postgres_url: str,
-    messages: list[dict[str, Any]],
+def shared(clickhouse: tuple[subprocess.Popen[bytes], str], postgres_url: str) -> dict[str, str]:
+    """Give the settings that replicas share."""
+    return {"STORE": clickhouse[1], "STATE": postgres_url, "REFRESH_SECONDS": "0.5"}
+
+
+@contextmanager
+def running(
+    count: int, budgets: str, slack_url: str, folder: Path, more: dict[str, str]
 ) -> Iterator[list[Service]]:
     started = []
-    more = {"STORE": clickhouse[1], "STATE": postgres_url, "REFRESH_SECONDS": "0.5"}
-    with serving(fake_slack(messages)) as slack_url:
-        for name in ("one", "two"):
-            folder = tmp_path / name
-            folder.mkdir()
-            (folder / "budgets.yaml").write_text(BUDGETS)
-            slack = f"{slack_url}/services/T/B/x"
-            started.append(Service(folder, slack, free_port(), free_port(), more))
-            started[-1].start()
+    for number in range(count):
+        place = folder / str(number)
+        place.mkdir()
+        (place / "budgets.yaml").write_text(budgets)
+        started.append(Service(place, slack_url, free_port(), free_port(), more))
+        started[-1].start()
+    yield started
+    for one in started:
+        assert one.stop() == 0, (one.folder / "service.log").read_text()
+
+
+@pytest.fixture
+def services(
+    tmp_path: Path, shared: dict[str, str], messages: list[dict[str, Any]]
+) -> Iterator[list[Service]]:
+    with (
+        serving(fake_slack(messages)) as slack_url,
+        running(2, BUDGETS, f"{slack_url}/services/T/B/x", tmp_path, shared) as started,
+    ):
         yield started
-        for one in started:
-            assert one.stop() == 0, (one.folder / "service.log").read_text()
 
 
 def body(number: int) -> bytes:
@@ -109,3 +123,31 @@ def test_both_answer_with_every_call_once_and_each_alert_is_sent_once(
     last = [message["text"] for message in messages if message["text"].startswith("100%")]
     assert len(last) == len(set(last)) == MANY
     assert len({message["text"] for message in messages}) == len(messages)
+
+
+A_THOUSAND = 1_000
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_a_thousand_budgets_that_cross_at_once_are_told_once_each_by_any_number_of_replicas(
+    tmp_path: Path, shared: dict[str, str], replicas: int
+) -> None:
+    budgets = "budgets:\n" + "".join(
+        f"  - {{name: B{number}, amount: 0.1, thresholds: [100], channels: [webhook]}}\n"
+        for number in range(A_THOUSAND)
+    )
+    with listening(Receiver()) as receiver:
+        more = shared | {"WEBHOOK_URL": f"{receiver.url}/hook", "WEBHOOK_SECRET": SECRET}
+
+        def told() -> list[str]:
+            contents = [one.content for one in receiver.arrived]
+            several = [one["data"].get("alerts", [one["data"]]) for one in contents]
+            return [alert["budget"] for alerts in several for alert in alerts]
+
+        with running(replicas, budgets, f"{receiver.url}/none", tmp_path, more) as started:
+            send(started[0], body(0))
+            eventually("every alert", lambda: len(told()) >= A_THOUSAND)
+            time.sleep(SEVERAL_TICKS_S)
+            assert sorted(told()) == sorted(f"B{number}" for number in range(A_THOUSAND))
+            log = started[-1].http.request("GET", f"{started[-1].page_url}/api/alerts").json()
+            assert {one["state"] for one in log["deliveries"]} == {"sent"}
