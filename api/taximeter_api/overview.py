@@ -110,6 +110,8 @@ class Overview:
     """Above 0, `spent` and everything drawn from it is at least what is shown."""
     estimated_cost: Decimal
     calls: int
+    gone_channels: Mapping[str, str] = field(default_factory=dict)
+    """By name: why a channel takes no messages."""
     lost_spans: Mapping[str, int] = field(default_factory=dict)
     """By service: calls of this month that it could not deliver, so that no sum holds them."""
     yesterday: Decimal

@@ -111,6 +111,7 @@ def overview(
         unpriced_calls=total.unpriced_calls,
         estimated_cost=total.estimated_cost,
         calls=total.calls,
+        gone_channels=state.channels.gone(),
         lost_spans=store.lost_spans(so_far),
         yesterday=yesterday.cost,
         yesterday_unpriced_calls=yesterday.unpriced_calls,

@@ -11,13 +11,14 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from slack_sdk.models.blocks import Block
 
 from builders import NOON, alert, outgoing
 from receivers import Answer, Mailbox, Receiver, SlackApi, listening, mail_server
-from taximeter_alerts.alert import Alert, AlertKey, Kind, Notice
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Notice, Story
 from taximeter_alerts.answering import acknowledged
 from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError, Sender, read_channels
 from taximeter_alerts.channels.apprise import AppriseChannel
@@ -191,6 +192,20 @@ def test_a_mail_says_it_in_text_and_in_html(mailbox: Mailbox) -> None:
     assert "1. chat · $4.00" in plain
     assert "<strong>$6.00</strong> of <strong>$10.00</strong>" in html
     assert mail["Message-ID"] == f"<{alert().key.digest}@taximeter>"
+
+
+def test_a_mail_shows_the_course_of_the_spend(mailbox: Mailbox) -> None:
+    days = [NOON - timedelta(days=day) for day in (15, 10, 5, 0)]
+    course = tuple((day, Decimal(2 * place)) for place, day in enumerate(days))
+    email(mailbox).send(outgoing(alert(story=Story(course=course))))
+
+    mail, _, html = parts(mailbox)
+    (image,) = [part for part in mail.walk() if part.get_content_type() == "image/svg+xml"]
+    drawn = image.get_payload(decode=True)
+    assert isinstance(drawn, bytes)
+    ElementTree.fromstring(drawn)
+    assert image["Content-ID"] == "<course@taximeter>"
+    assert 'src="cid:course@taximeter"' in html
 
 
 def test_a_mail_that_may_be_a_repeat_says_so(mailbox: Mailbox) -> None:

@@ -284,7 +284,7 @@ def test_a_page_asks_for_nothing_and_runs_nothing(name: str) -> None:
     assert "style" not in attributes
     assert "src" not in attributes
     assert "<script" not in html
-    own_pages = {"/", "/reconciliation"}
+    own_pages = {"/", "/alerts", "/reconciliation"}
     assert all(link in own_pages or link.startswith("data:image/svg+xml,") for link in links)
     assert not re.findall(r"https?://(?!127\.0\.0\.1)", html)
     assert "url(" not in html

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Final, Literal
 import aiosmtplib
 from pydantic import Field
 
-from taximeter_alerts.alert import Outgoing
+from taximeter_alerts.alert import Alert, Outgoing
 from taximeter_alerts.channels.channel import ChannelGone, DeliveryError, Port, Words, checked
+from taximeter_alerts.course_image import course_image
 from taximeter_alerts.message import Message, message_of
 from taximeter_alerts.voice import HTML, PLAIN
 
@@ -20,6 +21,7 @@ Address = Annotated[str, Field(pattern=r"^[^\r\n]*[^@\s]@[^@\s]+>?$")]
 
 TIMEOUT_S: Final = 20
 LONGEST_SUBJECT: Final = 200
+IMAGE: Final = "course@taximeter"
 
 
 class Email:
@@ -81,9 +83,13 @@ class Email:
         email["Message-ID"] = f"<{outgoing.id}@taximeter>"
         email["Auto-Submitted"] = "auto-generated"
         email.set_content(plain_text(plain))
-        email.add_alternative(
-            html_text(message_of(outgoing, HTML, self._templates)), subtype="html"
-        )
+        image = _image(outgoing)
+        html_message = message_of(outgoing, HTML, self._templates)
+        email.add_alternative(html_text(html_message, with_image=bool(image)), subtype="html")
+        if image:
+            _, part = email.iter_parts()
+            assert isinstance(part, EmailMessage)  # noqa: S101 for the type checker
+            part.add_related(image.encode(), "image", "svg+xml", cid=f"<{IMAGE}>")
         return email
 
 
@@ -100,7 +106,7 @@ def plain_text(message: Message) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def html_text(message: Message) -> str:
+def html_text(message: Message, *, with_image: bool = False) -> str:
     facts = "".join(
         f'<tr><td style="color:#666;padding:2px 16px 2px 0">{label}</td><td>{value}</td></tr>'
         for label, value in message.facts
@@ -109,12 +115,18 @@ def html_text(message: Message) -> str:
         f'<a href="{html.escape(url)}">{html.escape(label)}</a>' for label, url in message.links
     )
     texts = "".join(f"<p>{_lines(text)}</p>" for text in message.paragraphs)
+    image = f'<p><img src="cid:{IMAGE}" alt="Spend against the budget"></p>' if with_image else ""
     return (
         '<!doctype html><html><body style="font-family:sans-serif;font-size:14px;color:#222">'
         f"<h2>{html.escape(message.title)}</h2><p>{_lines(message.summary)}</p>"
-        f"<table>{facts}</table>{texts}<p>{links}</p>"
+        f"{image}<table>{facts}</table>{texts}<p>{links}</p>"
         f'<p style="color:#666;font-size:12px">{message.footer}</p></body></html>'
     )
+
+
+def _image(outgoing: Outgoing) -> str:
+    (first, *others) = outgoing.told
+    return course_image(first) if isinstance(first, Alert) and not others else ""
 
 
 def _lines(text: str) -> str:

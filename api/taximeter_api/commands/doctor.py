@@ -97,6 +97,10 @@ def _service(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("service", f"takes and stores calls at {settings.otlp_url}")
     yield from _calls(settings)
+    for channel in ask(settings, "GET", "/api/channels")["channels"]:
+        name, problem = channel["name"], channel["problem"]
+        advice = f"mend it, then taximeter alerts test {name}" if problem else ""
+        yield Finding(f"channel {name}", problem or "in use", advice)
 
 
 def _calls(settings: Settings) -> Iterator[Finding]:

@@ -116,11 +116,12 @@ def _span(moment: datetime, traffic: Traffic, chance: random.Random) -> Span:
         "server.address": "api.openai.com",
         "taximeter.feature": traffic.feature,
         "taximeter.team": traffic.team,
-        "user.id": "svc-batch" if traffic.nightly else f"u{user:04d}",
         "taximeter.attempts": 1,
         "taximeter.api_key": "demo",
         "taximeter.openai.project": "proj_demo",
     }
+    if not traffic.nightly:
+        values["user.id"] = f"u{user:04d}"
     if failed:
         status = chance.choice([429, 429, 500, 400])
         error = {429: "RateLimitError", 500: "InternalServerError", 400: "BadRequestError"}[status]
