@@ -122,7 +122,7 @@ class Budget:
     """Whether a burn of several times the even rate is told at once."""
     spikes: Usd | None = None
     """From how many dollars beyond the usual an unusual hour of a feature is told; none: never."""
-    owner: Annotated[str, Field(max_length=80)] = ""
+    owner: Annotated[str, Field(max_length=80, pattern=r"^[^\x00-\x1f]*$")] = ""
     paused: bool = False
     raised: Raise | None = None
     stop: Stop | None = None

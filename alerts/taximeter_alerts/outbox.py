@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -21,6 +22,7 @@ from taximeter_alerts.state import (
     DeliveryState,
     Silence,
     State,
+    StateUnavailable,
     is_of_now,
 )
 
@@ -42,7 +44,11 @@ class Outbox:
         clock: Callable[[], datetime],
         *,
         page_url: str,
+        threads: Executor | None = None,
     ) -> None:
+        """Send from `threads`, so that a slow channel holds up no other; else one by one."""
+        self._threads = threads
+        self._busy: set[str] = set()
         self._state = state
         self._channels = channels
         self._clock = clock
@@ -62,10 +68,23 @@ class Outbox:
         for name, waiting in by_channel.items():
             if name in gone:
                 self._give_up(waiting, gone[name])
-            elif not now < held.get(name, now) <= now + LONGEST_WAIT:
-                for together in _messages(self._not_quiet(name, waiting, now)):
-                    if not self._attempt(name, together):
-                        break
+            elif name not in self._busy and not now < held.get(name, now) <= now + LONGEST_WAIT:
+                self._busy.add(name)
+                messages = list(_messages(self._not_quiet(name, waiting, now)))
+                if self._threads is None:
+                    self._send_all(name, messages)
+                else:
+                    self._threads.submit(self._send_all, name, messages)
+
+    def _send_all(self, name: str, messages: Sequence[Sequence[Delivery]]) -> None:
+        try:
+            for together in messages:
+                if not self._attempt(name, together):
+                    return
+        except StateUnavailable:
+            log.warning("the state does not answer; sending goes on later")
+        finally:
+            self._busy.discard(name)
 
     def _not_silenced(self, due: Sequence[Delivery], now: datetime) -> list[Delivery]:
         """Return what nobody silenced; the rest waits for the silence's end, or for nothing."""

@@ -12,6 +12,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 log = logging.getLogger(__name__)
 
+THREADS = 8
+"""A job that takes long holds up none of the others."""
+
 Job = Callable[[datetime], object]
 
 
@@ -21,7 +24,7 @@ class Schedule:
     def __init__(self) -> None:
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(4)},
+            executors={"default": ThreadPoolExecutor(THREADS)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         # It warns whenever a job takes longer than its interval, which max_instances handles.

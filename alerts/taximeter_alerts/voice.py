@@ -14,6 +14,10 @@ class Marked(str):
     __slots__ = ()
 
 
+TURNING: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
+"""Signs that change the direction of what follows them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     name: str
@@ -30,7 +34,10 @@ class Voice:
         return Marked(begin + self.said(text).replace("`", "'") + end)
 
     def said(self, value: object) -> str:
-        return value if isinstance(value, Marked) else self.escape(str(value))
+        if isinstance(value, Marked):
+            return value
+        # A name must not turn the text around it.
+        return self.escape(str(value).translate(TURNING))
 
 
 def _for_slack(text: str) -> str:

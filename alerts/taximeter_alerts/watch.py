@@ -62,7 +62,7 @@ def evaluate(
     state: State,
     budgets: Sequence[Budget],
     now: datetime,
-    book: PriceBook = PriceBook.shipped(),  # noqa: B008
+    book: PriceBook | None = None,
 ) -> list[Alert]:
     """Raise the alerts that are due; return the new ones."""
     watched = list(_watched(state, budgets, now))
@@ -82,7 +82,7 @@ def evaluate(
     new = []
     in_full = len(alerts) <= MOST_SINGLY
     for alert, one in alerts:
-        full = _in_full(store, alert, one, now, book) if in_full else alert
+        full = _in_full(store, alert, one, now, book or PriceBook.shipped()) if in_full else alert
         if state.add(full, _inhibited(one, over)):
             if alert.key.kind == Kind.THRESHOLD and alert.is_over:
                 over.append(one)

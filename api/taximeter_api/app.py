@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLEAR_EVERY_S = 3600
+SENDERS = 8
+"""Channels that are sent to at once."""
 
 
 class Service:
@@ -67,8 +70,13 @@ class Service:
         self._grpc = _grpc_receiver(settings)
         self._state = State(settings.state_url)
         channels = channels_of_settings(settings, os.environ, self._state)
+        self._sending = ThreadPoolExecutor(SENDERS, "sending")
         sending = Outbox(
-            self._state, channels, lambda: datetime.now(UTC), page_url=settings.page_url
+            self._state,
+            channels,
+            lambda: datetime.now(UTC),
+            page_url=settings.page_url,
+            threads=self._sending,
         )
         self._store = Store(settings.store_url, settings.cluster)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
@@ -155,6 +163,7 @@ class Service:
         if self._grpc:
             self._grpc.close()
         self._schedule.close()
+        self._sending.shutdown(wait=True)
         self._repricer.close()
         self._journal.close()
         self._writer.close()

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from time import monotonic, sleep
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -598,3 +599,30 @@ def test_a_single_alert_can_be_answered_and_a_digest_can_not(state: State) -> No
 
     assert cut.got[0].links.answer.startswith("http://127.0.0.1:8787/a/")
     assert cut.got[-1].links.answer == ""
+
+
+def test_a_slow_channel_holds_up_no_other_and_is_sent_to_once(
+    state: State, slack: FakeSlack
+) -> None:
+    released = threading.Event()
+
+    class Slow(Cut):
+        def send(self, outgoing: Outgoing) -> None:
+            self.got.append(outgoing)
+            released.wait(10)
+
+    slow = Slow(knows_repeats=True)
+    both = {"slow": Channel(sender=slow), **channels(slack)}
+    state.add(alert(channels=("slow", "slack")))
+    with ThreadPoolExecutor(2) as threads:
+        outbox = Outbox(state, both, at(NOON), page_url="http://x", threads=threads)
+        for _ in range(3):
+            outbox.tick()
+        deadline = monotonic() + 10
+        while not slack.texts and monotonic() < deadline:
+            sleep(0.01)
+        told = list(slack.texts)
+        released.set()
+
+    assert len(told) == len(slow.got) == 1
+    assert states(state) == [DeliveryState.SENT, DeliveryState.SENT]
