@@ -122,7 +122,11 @@ def listening(receiver: Receiver) -> Iterator[Receiver]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            length = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:  # the sender died; nobody takes half a message
+                self.close_connection = True
+                return
             if "urlencoded" in self.headers.get("content-type", ""):
                 body = json.dumps(dict(parse_qsl(body.decode()))).encode()
             posted = Posted(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
