@@ -28,10 +28,14 @@ from taximeter_alerts.watch import Watch
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
 from taximeter_api.backup import backup_api
+from taximeter_api.budget_pages import budget_pages
 from taximeter_api.budgeting import budgets_api
+from taximeter_api.call_pages import call_pages
 from taximeter_api.channels import channels_of_settings, notice_channels
+from taximeter_api.explore import explore_pages
 from taximeter_api.export import export_api
 from taximeter_api.forgetting import forgetting_api
+from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.lookup import lookup_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.repricing import Repricer, repricing_api
@@ -127,6 +131,13 @@ class Service:
         self.app.include_router(alerts_api(self._state, channels, settings.page_url))
         self.app.include_router(alerts_page(self._state, channels, settings.page_url))
         self.app.include_router(answers_page(self._state, channels))
+        self.app.include_router(explore_pages(self._store))
+        self.app.include_router(call_pages(self._store))
+        self.app.include_router(budget_pages(self._store, self._state, register, channels))
+        self.app.include_router(findings_pages(self._store, prices.current))
+        self.app.include_router(
+            health_page(self._store, self._state, self._journal, settings, self._trouble)
+        )
         self.app.include_router(export_api(self._store))
         self.app.include_router(backup_api(self._store, settings))
         self.app.include_router(forgetting_api(self._store))

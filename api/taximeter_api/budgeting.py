@@ -39,7 +39,7 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
         request: Request, budgets: list[dict[str, Any]], *, dry_run: bool = False
     ) -> dict[str, Any]:
         """Make these the budgets that are kept in a file elsewhere; those left out are deleted."""
-        read = [_budget(one) for one in budgets]
+        read = [budget_of(one) for one in budgets]
         if len({one.name for one in read}) < len(read):
             raise BadQuestion("budgets: give each a name of its own")
         changes = register.apply(read, who(request.headers), datetime.now(UTC), dry=dry_run)
@@ -53,7 +53,7 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
     @router.put("/{name:path}")
     def put(request: Request, name: str, definition: dict[str, Any]) -> dict[str, Any]:
         """Make a budget, or replace one that was made here."""
-        return _changed(request, _budget({**definition, "name": name}))
+        return _changed(request, budget_of({**definition, "name": name}))
 
     @router.patch("/{name:path}")
     def change(
@@ -67,7 +67,7 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
         before = register.find(name)
         merged = {**(before.definition.definition if before.definition else {}), **fields}
         named = {field: value for field, value in merged.items() if value is not None}
-        return _changed(request, _budget({**named, "name": name}))
+        return _changed(request, budget_of({**named, "name": name}))
 
     @router.delete("/{name:path}")
     def delete(request: Request, name: str) -> dict[str, Any]:
@@ -81,7 +81,8 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
     return router
 
 
-def _budget(definition: dict[str, Any]) -> Budget:
+def budget_of(definition: dict[str, Any]) -> Budget:
+    """Read a definition; raises BadQuestion."""
     try:
         return _BUDGET.validate_python(definition)
     except ValidationError as error:

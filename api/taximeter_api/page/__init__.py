@@ -42,7 +42,7 @@ CENT = Decimal("0.01")
 def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0.1:4318") -> str:
     """Return the page's HTML; `endpoint` is what an app that is not metered yet is told to use."""
     if overview.last_call_at is None:
-        return _first_run.render(overview=overview, now=now, endpoint=endpoint)
+        return _first_run.render(overview=overview, now=now, endpoint=endpoint, path="/")
     zone = ZoneInfo(overview.zone)
     course = sentences.course(overview, zone)
     colours = _colours(overview)
@@ -64,6 +64,7 @@ def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0
         rows=rows,
         legend=_legend(overview, colours),
         lines=LINES,
+        path="/",
     )
 
 
@@ -72,7 +73,13 @@ def render_reconciliation(
 ) -> str:
     """Return the HTML of the page that puts OpenAI's bill beside our meter."""
     return _reconciliation.render(
-        one=one, revised=revised, now=now, words=sentences.CAUSES, rows=BILL_ROWS, cent=CENT
+        one=one,
+        revised=revised,
+        now=now,
+        words=sentences.CAUSES,
+        rows=BILL_ROWS,
+        cent=CENT,
+        path="/reconciliation",
     )
 
 

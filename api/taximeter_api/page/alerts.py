@@ -40,6 +40,7 @@ def render_alerts(
         tested=tested,
         now=now,
         words=in_words,
+        path="/alerts",
         states=STATES,
     )
 
@@ -49,7 +50,7 @@ def render_answer(
 ) -> str:
     """Return the HTML of what a link in a message opens: a question, or what was `done`."""
     return template("answer.html").render(
-        words=in_words(told), taken=taken, snoozes=snoozes or {}, done=done, at=told.at
+        words=in_words(told), taken=taken, snoozes=snoozes or {}, done=done, at=told.at, path=""
     )
 
 

@@ -4,6 +4,7 @@
 speak through the same client.
 """
 
+from taximeter_collector.store.calls import CallDetail
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 from taximeter_collector.store.focus import Format
 from taximeter_collector.store.habits import Habit
@@ -34,6 +35,7 @@ __all__ = [
     "TOOL_ITEMS",
     "BilledDay",
     "BilledLine",
+    "CallDetail",
     "Cause",
     "CauseKind",
     "Clue",

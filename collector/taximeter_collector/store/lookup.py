@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from taximeter_collector.store.connection import Connection
 
@@ -78,9 +79,14 @@ def find(connection: Connection, clue: Clue, value: str, limit: int) -> list[Fou
         """,  # noqa: S608 names of ours
         {"value": value, "rows": limit + NOT_MERGED},
     ).result_rows
+    return newest_revisions(rows)[:limit]
+
+
+def newest_revisions(rows: Iterable[Sequence[Any]]) -> list[FoundCall]:
+    """Return each call once, from rows of a revision and the columns."""
     newest: dict[str, tuple[int, FoundCall]] = {}
     for revision, ts, *others in rows:
         call = FoundCall(ts.replace(tzinfo=UTC), *others)
         if revision >= newest.get(call.call_id, (0, call))[0]:
             newest[call.call_id] = revision, call
-    return [call for _, call in newest.values()][:limit]
+    return [call for _, call in newest.values()]

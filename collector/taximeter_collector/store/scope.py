@@ -89,8 +89,8 @@ class Scope:
             self.tags, self.without_tags, other.tags, other.without_tags
         )
 
-    def narrowed(self, dimension: Dimension, value: str) -> Scope:
-        return replace(self, values={**self.values, dimension: (value,)})
+    def narrowed(self, dimension: Dimension, *values: str) -> Scope:
+        return replace(self, values={**self.values, dimension: values})
 
     @classmethod
     def of(cls, columns: Mapping[str, Iterable[str]]) -> Scope:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 from taximeter_collector.calls import Call, Loss, Priced
@@ -21,18 +19,14 @@ from taximeter_collector.store.columns import Row, by_week, columns_of
 from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.copying import Copied, copy
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
-from taximeter_collector.store.focus import Format, focus
-from taximeter_collector.store.habits import Habit, habits
 from taximeter_collector.store.keeping import Retention
-from taximeter_collector.store.lookup import Clue, FoundCall, find
 from taximeter_collector.store.numbers import Numbers
-from taximeter_collector.store.quality import Quality, add_losses, lost_spans, quality
+from taximeter_collector.store.quality import add_losses
+from taximeter_collector.store.questions import Questions
 from taximeter_collector.store.reconciliations import (
-    OwnUse,
     Reconciliation,
     keep_reconciliation,
     kept,
-    openai_use,
 )
 from taximeter_collector.store.repricing import (
     Repricing,
@@ -55,24 +49,15 @@ from taximeter_collector.store.rollups import (
     settled_hours,
 )
 from taximeter_collector.store.schema import migrate
-from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.scopes import spent
-from taximeter_collector.store.spend import SpendRow, spend
+from taximeter_collector.store.scope import Period, Scope
 from taximeter_collector.store.staging import PricedKey, PriceKey, Staging
-from taximeter_collector.store.traffic import (
-    Traffic,
-    distinct_users,
-    last_call_at,
-    p95_ms_by_feature,
-    traffic,
-)
 
 Price = Callable[[Call], Priced]
 
 HOURS_A_REFRESH = 200
 
 
-class Store:
+class Store(Questions):
     """Calls and what they cost. Safe to share between threads; a server also between processes."""
 
     def __init__(self, url: str, cluster: str = "") -> None:
@@ -84,7 +69,7 @@ class Store:
         parts = urlsplit(url)
         if parts.scheme == "chdb":
             Path(parts.path).mkdir(parents=True, exist_ok=True)
-        self._connection = Connection(url, cluster)
+        super().__init__(Connection(url, cluster))
         migrate(self._connection)
         self._numbers = Numbers(last_number(self._connection))
         self._writer = secrets.token_hex(8)
@@ -143,45 +128,6 @@ class Store:
             refresh_days(self._connection, self._numbers)
             observe(self._connection, len(hours))
         return len(hours)
-
-    def spend(
-        self,
-        period: Period,
-        by: Sequence[Dimension] = (),
-        scope: Scope = Scope(),  # noqa: B008
-        limit: int | None = None,
-        least: Decimal | None = None,
-    ) -> list[SpendRow]:
-        """Return the spend of a period by some dimensions, the dearest first, from `least` on."""
-        return spend(self._connection, period, by, scope, limit, least)
-
-    def spent(self, period: Period, scopes: Mapping[str, Scope]) -> dict[str, SpendRow]:
-        """Return the spend of each named scope over one period."""
-        return spent(self._connection, period, scopes) if scopes else {}
-
-    def p95_ms_by_feature(self, period: Period) -> dict[str, float]:
-        return p95_ms_by_feature(self._connection, period)
-
-    def habits(self, period: Period, scope: Scope = Scope()) -> list[Habit]:  # noqa: B008
-        """Return how the dearest features call their models."""
-        return list(habits(self._connection, period, scope))
-
-    def distinct_users(self, period: Period) -> int:
-        """Return how many users called on whole UTC days, to about 1 %."""
-        return distinct_users(self._connection, period)
-
-    def traffic(self, period: Period) -> Traffic:
-        return traffic(self._connection, period)
-
-    def focus(
-        self, period: Period, scope: Scope, form: Format
-    ) -> AbstractContextManager[IO[bytes]]:
-        """Give a file of the spend of whole days in FOCUS 1.2, without the unpriced calls."""
-        return focus(self._connection, period, scope, form)
-
-    def openai_use(self, period: Period) -> list[OwnUse]:
-        """Return what OpenAI was used for, by what its bill tells apart."""
-        return list(openai_use(self._connection, period))
 
     def keep_reconciliation(self, reconciliation: Reconciliation) -> None:
         keep_reconciliation(self._connection, reconciliation)
@@ -251,10 +197,6 @@ class Store:
         read_tables(self._connection, folder)
         self._numbers = Numbers(last_number(self._connection))
 
-    def find(self, clue: Clue, value: str, limit: int) -> list[FoundCall]:
-        """Return the calls that have this id or user, the newest first."""
-        return find(self._connection, clue, value, limit)
-
     def copy_to(self, target: Store) -> Iterator[Copied]:
         """Copy into a store that is empty, or has a part of this one; yield what both have."""
         for hours, copied in copy(self._connection, target._connection):
@@ -262,15 +204,6 @@ class Store:
                 with target._changing(hours):
                     pass
             yield copied
-
-    def lost_spans(self, period: Period) -> dict[str, int]:
-        return lost_spans(self._connection, period)
-
-    def quality(self, period: Period) -> Quality:
-        return quality(self._connection, period)
-
-    def last_call_at(self) -> datetime | None:
-        return last_call_at(self._connection)
 
     def answers(self) -> bool:
         """Tell whether the engine can be asked now; raises StoreUnavailable when it can't."""

@@ -1,0 +1,49 @@
+"""Pages of calls: the newest of a scope, those with an id, and one with its whole story."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse
+
+from taximeter_api.asked import asked
+from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.page.explore import render_call, render_calls
+from taximeter_collector.store import Clue, FoundCall, Store
+
+ROWS: Final = 100
+CLUES: Final = (Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID, Clue.USER)
+
+
+def call_pages(store: Store) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/calls")
+    def calls(request: Request, q: str = "") -> HTMLResponse:
+        now = datetime.now(UTC)
+        wanted = asked(request, now)
+        searched = q.strip()
+        found = with_clue(store, searched) if searched else None
+        if found is None:
+            found = store.calls(wanted.period, wanted.scope, ROWS)
+        html = render_calls(wanted, found, searched, limit=ROWS, now=now)
+        return HTMLResponse(html, headers=PAGE_HEADERS)
+
+    @router.get("/calls/{call_id:path}")
+    def one(call_id: str) -> HTMLResponse:
+        detail = store.call(call_id)
+        if detail is None:
+            raise HTTPException(404, f"no call has the response id {call_id!r}")
+        return HTMLResponse(render_call(detail, now=datetime.now(UTC)), headers=PAGE_HEADERS)
+
+    return router
+
+
+def with_clue(store: Store, text: str) -> list[FoundCall]:
+    """Return the calls that have this id of any kind, or are of this user."""
+    for clue in CLUES:
+        if found := store.find(clue, text, ROWS):
+            return found
+    return []

@@ -1,0 +1,129 @@
+"""Pages of spend by one dimension: features, models, users, prompts and the like."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from taximeter_api.asked import Asked, asked
+from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.page.explore import render_spend
+from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store
+
+ROWS: Final = 100
+DAY: Final = timedelta(days=1)
+DRAWN: Final = 40
+"""Rows that get a line of their days."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page of spend by a dimension."""
+
+    path: str
+    title: str
+    one: str
+    """What a row is."""
+    by: Dimension
+    inside: str
+    """The path of the page that a row's name leads to."""
+
+
+VIEWS: Final = (
+    View("/features", "Features", "Feature", Dimension.FEATURE, "/models"),
+    View("/models", "Models", "Model", Dimension.MODEL, "/features"),
+    View("/users", "Users", "User", Dimension.USER, "/features"),
+    View("/prompts", "Prompts", "Prompt", Dimension.PROMPT_NAME, "/prompt-versions"),
+    View("/prompt-versions", "Prompt versions", "Version", Dimension.PROMPT_VERSION, "/models"),
+    View("/teams", "Teams", "Team", Dimension.TEAM, "/features"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A row of the page; money in US dollars."""
+
+    name: str
+    now: SpendRow
+    before: Decimal
+    days: tuple[Decimal, ...]
+
+    def share(self, total: SpendRow) -> float:
+        return float(self.now.cost / total.cost) if total.cost else 0.0
+
+    @property
+    def change(self) -> float | None:
+        """Against as long a time before, 0.14 for +14 %; None when there was nothing."""
+        return float(self.now.cost / self.before - 1) if self.before else None
+
+
+def explore_pages(store: Store) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    def page_of(view: View) -> None:
+        @router.get(view.path)
+        def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
+            now = datetime.now(UTC)
+            wanted = asked(request, now)
+            if format == "csv":
+                rows = store.spend(wanted.period, [view.by], wanted.scope)
+                return csv_of(view.by.outside_name, rows)
+            lines = lines_of(store, view, wanted)
+            total = store.spend(wanted.period, [], wanted.scope)[0]
+            html = render_spend(view, VIEWS, wanted, lines, total, now=now)
+            return HTMLResponse(html, headers=PAGE_HEADERS)
+
+    for view in VIEWS:
+        page_of(view)
+    return router
+
+
+def lines_of(store: Store, view: View, wanted: Asked) -> list[Line]:
+    """Ask the store for the dearest rows of a page."""
+    rows = store.spend(wanted.period, [view.by], wanted.scope, ROWS)
+    names = [row.key[0] for row in rows]
+    known = wanted.scope.narrowed(view.by, *names)
+    before = {row.key[0]: row.cost for row in store.spend(wanted.before, [view.by], known)}
+    drawn = wanted.scope.narrowed(view.by, *names[:DRAWN])
+    by_day: dict[str, dict[date, Decimal]] = defaultdict(dict)
+    for row in store.spend(wanted.period, [Dimension.DAY, view.by], drawn) if names else ():
+        if row.at is not None:
+            by_day[row.key[0]][row.at.date()] = row.cost
+    first = wanted.period.start.date()
+    last = (wanted.period.end - timedelta(microseconds=1)).date()
+    days = [first + count * DAY for count in range((last - first).days + 1)]
+    return [
+        Line(
+            name=row.key[0],
+            now=row,
+            before=before.get(row.key[0], Decimal(0)),
+            days=_series(by_day.get(row.key[0], {}), days),
+        )
+        for row in rows
+    ]
+
+
+def csv_of(name: str, rows: Sequence[SpendRow]) -> Response:
+    """Return a table of all rows, with every digit of money."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow([name, *MEASURES])
+    for row in rows:
+        # A spreadsheet would run a name that begins like a formula.
+        shown = f"'{row.key[0]}" if row.key[0][:1] in ("=", "+", "-", "@") else row.key[0]
+        table.writerow([shown, *(f"{getattr(row, measure)}" for measure in MEASURES)])
+    headers = {"Content-Disposition": f'attachment; filename="taximeter-{name}.csv"'}
+    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _series(by_day: Mapping[date, Decimal], days: Sequence[date]) -> tuple[Decimal, ...]:
+    return tuple(by_day.get(day, Decimal(0)) for day in days) if by_day else ()

@@ -1,0 +1,105 @@
+"""Pages of findings and of the service's own health."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from taximeter_alerts.state import State
+from taximeter_analysis.findings import Finding, findings
+from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.page.insights import HealthFacts, render_findings, render_health
+from taximeter_collector.journal import Journal
+from taximeter_collector.prices import PriceBook
+from taximeter_collector.settings import Settings
+from taximeter_collector.store import Period, Store
+
+HABITS_OF: Final = timedelta(days=14)
+FRESH_FOR: Final = timedelta(minutes=10)
+DAY: Final = timedelta(days=1)
+PARTS: Final = ("taximeter-server", "chdb", "clickhouse-connect", "fastapi")
+
+
+class Findings:
+    """The findings of the last two weeks, looked for now and then: they read every call."""
+
+    def __init__(self, store: Store, book: Callable[[], PriceBook]) -> None:
+        self._store = store
+        self._book = book
+        self._looking = threading.Lock()
+        self._found: Sequence[Finding] = ()
+        self._looked_at: datetime | None = None
+
+    def at(self, now: datetime) -> tuple[Sequence[Finding], datetime]:
+        """Return the findings and when they were looked for."""
+        with self._looking:
+            if self._looked_at is None or now - self._looked_at >= FRESH_FOR:
+                habits = self._store.habits(Period(now - HABITS_OF, now))
+                self._found, self._looked_at = findings(habits, self._book(), now), now
+            return self._found, self._looked_at
+
+
+def findings_pages(store: Store, book: Callable[[], PriceBook]) -> APIRouter:
+    router = APIRouter()
+    found = Findings(store, book)
+
+    @router.get("/findings", include_in_schema=False)
+    def page() -> HTMLResponse:
+        now = datetime.now(UTC)
+        html = render_findings(*found.at(now), now=now)
+        return HTMLResponse(html, headers=PAGE_HEADERS)
+
+    @router.get("/api/findings", tags=["findings"])
+    def told() -> dict[str, object]:
+        """List what would save money, in US dollars a month from the last two weeks' calls."""
+        some, looked_at = found.at(datetime.now(UTC))
+        return {
+            "looked_at": looked_at.isoformat(),
+            "findings": [
+                {
+                    "kind": one.kind,
+                    "feature": one.feature,
+                    "model": one.model,
+                    "advice": one.advice,
+                    "evidence": one.evidence,
+                    "usd_a_month": f"{one.usd_a_month:.2f}",
+                    "confidence": one.confidence,
+                }
+                for one in some
+            ],
+        }
+
+    return router
+
+
+def health_page(
+    store: Store, state: State, journal: Journal, settings: Settings, trouble: Callable[[], str]
+) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/health")
+    def page() -> HTMLResponse:
+        now = datetime.now(UTC)
+        facts = HealthFacts(
+            trouble=trouble(),
+            last_call_at=store.last_call_at(),
+            journal_bytes=journal.size,
+            journal_age_s=journal.oldest_s,
+            store_bytes=store.size(),
+            free_bytes=shutil.disk_usage(settings.data_dir).free,
+            quality=store.quality(Period(now - DAY, now).whole_hours()),
+            gone_channels=state.channels.gone(),
+            versions={"Python": platform.python_version()}
+            | {name: version(name) for name in PARTS},
+        )
+        return HTMLResponse(render_health(facts, now=now), headers=PAGE_HEADERS)
+
+    return router

@@ -1,0 +1,107 @@
+"""Calls as people read them: the newest of a scope, and one with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.lookup import (
+    COLUMNS,
+    NOT_MERGED,
+    Clue,
+    FoundCall,
+    find,
+    newest_revisions,
+)
+from taximeter_collector.store.scope import Period, Scope
+from taximeter_collector.store.spend import scope_condition
+
+DETAILS = (
+    "endpoint",
+    "server_address",
+    "request_model",
+    "request_service_tier",
+    "provider",
+    "project",
+    "organization",
+    "api_key_id",
+    "session_id",
+    "prompt_name",
+    "prompt_version",
+    "stream",
+    "batch",
+    "attempt_statuses",
+    "attempt_waits_ms",
+    "max_output_tokens",
+    "timeout_set",
+    "cache_write_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
+    "meters",
+    "price_input",
+    "price_cached_input",
+    "price_cache_write",
+    "price_output",
+    "cost_input",
+    "cost_cached_input",
+    "cost_cache_write",
+    "cost_output",
+    "rate_card",
+    "book_version",
+    "revision",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallDetail:
+    """A call and whatever else its row holds, by the names of its columns."""
+
+    call: FoundCall
+    more: Mapping[str, object]
+    other_cost: Decimal | None
+    """Cost of what is not a token of text."""
+
+
+def calls(connection: Connection, period: Period, scope: Scope, limit: int) -> list[FoundCall]:
+    """Return calls of a scope, the newest first."""
+    condition, bound = scope_condition(scope)
+    rows = connection.read(
+        f"""
+        select revision, {", ".join(COLUMNS)}
+        from taximeter.calls
+        where toStartOfHour(ts) >= toStartOfHour({{start:DateTime64(3, 'UTC')}})
+            and ts >= {{start:DateTime64(3, 'UTC')}} and ts < {{end:DateTime64(3, 'UTC')}}
+            and {condition}
+        order by toStartOfHour(ts) desc, ts desc
+        limit {{rows:UInt32}}
+        """,  # noqa: S608 names of ours, values are bound
+        bound | {"start": period.start, "end": period.end, "rows": limit + NOT_MERGED},
+    ).result_rows
+    return newest_revisions(rows)[:limit]
+
+
+def call(connection: Connection, call_id: str) -> CallDetail | None:
+    """Return all that is known of a call; None when there is none."""
+    found = find(connection, Clue.RESPONSE_ID, call_id, 1)
+    if not found:
+        return None
+    rows = connection.read(
+        f"""
+        select {", ".join(DETAILS)}
+        from taximeter.calls
+        where call_id = {{id:String}}
+            and toStartOfHour(ts) = toStartOfHour({{ts:DateTime64(3, 'UTC')}})
+        order by revision desc
+        limit 1
+        """,  # noqa: S608 names of ours
+        {"id": call_id, "ts": found[0].ts},
+    ).result_rows
+    more = dict(zip(DETAILS, rows[0], strict=True))
+    parts = [more[name] for name in DETAILS if name.startswith("cost_")]
+    known = sum((part for part in parts if isinstance(part, Decimal)), Decimal(0))
+    cost = found[0].cost
+    return CallDetail(found[0], more, None if cost is None else cost - known)

@@ -1,0 +1,318 @@
+"""The pages beside the overview: what each is for, in a browser, and that no data breaks them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from api.test_page import Document
+from builders import Rows, costing, unpriced
+from taximeter_alerts.budgets import read_budgets
+from taximeter_alerts.channels import Channels
+from taximeter_alerts.register import Register
+from taximeter_alerts.state import State
+from taximeter_api.app import refusals
+from taximeter_api.budget_pages import budget_pages
+from taximeter_api.call_pages import call_pages
+from taximeter_api.explore import VIEWS, explore_pages
+from taximeter_api.insight_pages import findings_pages, health_page
+from taximeter_collector.calls import Priced
+from taximeter_collector.journal import Journal
+from taximeter_collector.labels import label
+from taximeter_collector.live_file import LiveFile
+from taximeter_collector.prices import PriceBook
+from taximeter_collector.settings import Settings
+from taximeter_collector.store import Store
+
+TOKENS = count()
+NO_CHANNELS: Channels = {}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = Journal(tmp_path / "journal", max_bytes=1_000_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def register(tmp_path: Path, state: State) -> Register:
+    return Register(LiveFile(tmp_path / "budgets.yaml", read_budgets), state)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    opened = State(f"sqlite:///{tmp_path / 'state.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(
+    store: Store, state: State, register: Register, journal: Journal, tmp_path: Path
+) -> TestClient:
+    app = FastAPI()
+    refusals(app)
+    app.include_router(explore_pages(store))
+    app.include_router(call_pages(store))
+    app.include_router(budget_pages(store, state, register, NO_CHANNELS))
+    app.include_router(findings_pages(store, PriceBook.shipped))
+    settings = Settings(data_dir=tmp_path)
+    app.include_router(health_page(store, state, journal, settings, lambda: ""))
+    return TestClient(app)
+
+
+def add(store: Store, *rows: Any) -> None:
+    typed: Rows = rows
+    now = datetime.now(UTC)
+    store.add(typed, token=f"pages-{next(TOKENS)}", book_version="b1", now=now)
+
+
+def ago(hours: float) -> datetime:
+    return datetime.now(UTC) - timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.path)
+def test_every_page_of_spend_has_its_rows(client: TestClient, store: Store, view: Any) -> None:
+    column = view.by.value
+    add(store, costing("6", ts=ago(1), **{column: "dear"}))
+    add(store, costing("2", ts=ago(1), **{column: "cheap"}))
+
+    page = client.get(f"{view.path}?span=7d")
+
+    assert page.status_code == 200
+    assert page.text.index("dear") < page.text.index("cheap")
+    assert "$6.00" in page.text
+    assert "75 %" in page.text
+    name = view.by.outside_name
+    assert f'href="/calls?span=7d&amp;{name}=dear"' in page.text
+
+
+def test_filters_and_period_narrow_a_page_and_stay_in_its_links(
+    client: TestClient, store: Store
+) -> None:
+    add(store, costing("6", ts=ago(1), feature="chat", model="gpt-4o"))
+    add(store, costing("3", ts=ago(1), feature="search", model="gpt-5"))
+    add(store, costing("9", ts=ago(24 * 20), feature="chat", model="gpt-4.1"))
+
+    page = client.get("/models?feature=chat&span=7d").text
+    longer = client.get("/models?feature=chat&span=30d").text
+
+    assert "gpt-4o" in page
+    assert "gpt-5" not in page
+    assert "gpt-4.1" not in page
+    assert "gpt-4.1" in longer
+    assert 'href="/models?span=7d" title="Take this filter away"' in page
+
+
+def test_a_change_is_against_as_long_a_time_before(client: TestClient, store: Store) -> None:
+    add(store, costing("3", ts=ago(24 * 8 + 1), feature="chat"))
+    add(store, costing("6", ts=ago(1), feature="chat"), costing("1", ts=ago(1), feature="new"))
+
+    page = client.get("/features?span=7d").text
+
+    assert "+100 %" in page
+    assert "nothing before" in page
+
+
+def test_a_table_is_a_csv_with_every_digit_and_no_formula(client: TestClient, store: Store) -> None:
+    add(store, costing("0.000000000001", ts=ago(1), feature="=1+1"))
+
+    answer = client.get("/features?span=7d&format=csv")
+
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    (row,) = csv.DictReader(answer.text.splitlines())
+    assert row["feature"] == "'=1+1"
+    assert Decimal(row["cost"]) == Decimal("0.000000000001")
+
+
+@pytest.mark.parametrize("words", ["span=1d", "from=x", "from=2026-02-01&to=2026-01-01"])
+def test_words_that_are_not_understood_are_refused(client: TestClient, words: str) -> None:
+    assert client.get(f"/features?{words}").status_code == 422
+
+
+def test_spend_without_a_price_is_at_least_or_unknown(client: TestClient, store: Store) -> None:
+    add(store, unpriced(ts=ago(1), feature="only"), unpriced(ts=ago(1), feature="some"))
+    add(store, costing("2", ts=ago(1), feature="some"))
+
+    page = client.get("/features?span=7d").text
+
+    assert "at least $2.00" in page
+    assert "unknown" in page
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "' onmouseover=x",
+    "x" * 3000,
+    "🙂" * 200,
+    "../../etc",
+    "%s",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_breaks_a_page(client: TestClient, store: Store, name: str) -> None:
+    stored = label(name)
+    fields = {"feature": stored, "user_id": stored, "model": stored, "tags": {"a": stored}}
+    add(store, costing("6", ts=ago(1), call_id=f"id-{next(TOKENS)}", **fields))
+
+    pages = [client.get(f"{path}?span=7d") for path in ("/features", "/models", "/users", "/calls")]
+    pages.append(client.get("/features", params={"span": "7d", "user": stored}))
+
+    for page in pages:
+        assert page.status_code == 200
+        assert "<script" not in page.text
+        attributes = {name for _, attrs in Document(page.text).tags for name in attrs}
+        assert not {name for name in attributes if name.startswith("on") or name == "style"}
+        assert len(page.content) < 100_000
+
+
+def test_calls_are_found_by_scope_and_by_any_id(client: TestClient, store: Store) -> None:
+    add(
+        store,
+        costing("1", ts=ago(1), call_id="chatcmpl-1", request_id="req_1", feature="chat"),
+        costing("2", ts=ago(1), call_id="chatcmpl-2", trace_id="f" * 32, user_id="ada"),
+    )
+
+    by_scope = client.get("/calls?feature=chat&span=7d").text
+    found = {q: client.get(f"/calls?q={q}").text for q in ("req_1", "f" * 32, "ada", "chatcmpl-1")}
+
+    assert "chatcmpl-1" in by_scope
+    assert "chatcmpl-2" not in by_scope
+    assert "chatcmpl-1" in found["req_1"]
+    assert "chatcmpl-2" in found["f" * 32]
+    assert "chatcmpl-2" in found["ada"]
+    assert "chatcmpl-1" in found["chatcmpl-1"]
+    assert "No call has the id nothing" in client.get("/calls?q=nothing").text
+
+
+def test_one_call_tells_its_whole_story(client: TestClient, store: Store) -> None:
+    one = costing(
+        "0.0035",
+        ts=ago(1),
+        call_id="chatcmpl-story",
+        feature="chat",
+        tags={"tier": "pro"},
+        attempts=2,
+        attempt_statuses=(429, 200),
+        attempt_waits_ms=(500,),
+        max_output_tokens=800,
+    )[0]
+    add(store, (one, PriceBook.shipped().price("gpt-4o", one.ts, one.usage)))
+
+    page = client.get("/calls/chatcmpl-story").text
+
+    # 1,000 in at $2.50 and 100 out at $10 a million.
+    for said in ("$0.002500", "$0.001000", "$0.003500", "429", "500 ms", "tier", "pro", "800"):
+        assert said in page
+    assert client.get("/calls/nothing").status_code == 404
+
+
+def test_a_failed_call_without_a_price_is_unknown_and_not_zero(
+    client: TestClient, store: Store
+) -> None:
+    add(store, unpriced(ts=ago(1), call_id="chatcmpl-unknown"))
+
+    page = client.get("/calls/chatcmpl-unknown").text
+
+    assert "unknown cost" in page
+    assert "no price for model mystery-1" in page
+
+
+def test_a_budget_is_made_raised_paused_and_deleted_on_the_page(
+    client: TestClient, store: Store, register: Register
+) -> None:
+    add(store, costing("6", ts=ago(0.1), feature="chat"))
+    form = {"name": "Chat", "amount": "10", "period": "day", "zone": "UTC", "feature": "chat, x"}
+
+    made = client.post("/budgets", data=form | {"channels": "slack, mail"})
+    assert "Chat is watched from now on." in made.text
+    budget = register.find("Chat").definition
+    assert budget is not None
+    assert budget.definition == {
+        "name": "Chat",
+        "amount": "10",
+        "period": "day",
+        "scope": {"feature": ["chat", "x"]},
+        "channels": ["slack", "mail"],
+    }
+    until = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    for change in (
+        {"do": "raise", "amount": "30", "until": until},
+        {"do": "pause"},
+        {"do": "resume"},
+        {"do": "amount", "amount": "12"},
+    ):
+        answer = client.post("/budgets/change", data={"name": "Chat", **change})
+        assert "Chat is changed." in answer.text
+    (in_force,) = register.in_force(datetime.now(UTC))
+    assert in_force.amount == 30
+    client.post("/budgets/change", data={"name": "Chat", "do": "delete"})
+    assert register.kept() == []
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ({"name": "A", "amount": "ten"}, "amount="),
+        ({"name": "A", "amount": "1", "period": "fortnight"}, "give day, week"),
+        ({"name": "", "amount": "1"}, "name"),
+        ({"name": "Kept", "amount": "1"}, "is taken"),
+    ],
+)
+def test_a_budget_that_is_not_understood_says_why(
+    client: TestClient, register: Register, tmp_path: Path, form: dict[str, str], says: str
+) -> None:
+    (tmp_path / "budgets.yaml").write_text("budgets:\n  - {name: Kept, amount: 10}\n")
+
+    answer = client.post("/budgets", data=form)
+
+    assert "Not done:" in answer.text
+    assert says in answer.text
+    assert [one.budget for one in register.kept()] == ["Kept"]
+
+
+def test_a_budget_of_the_file_is_not_changed_on_the_page(
+    client: TestClient, tmp_path: Path
+) -> None:
+    (tmp_path / "budgets.yaml").write_text("budgets:\n  - {name: Kept, amount: 10}\n")
+
+    answer = client.post("/budgets/change", data={"name": "Kept", "do": "delete"})
+
+    assert "edit that file" in answer.text
+    assert 'value="delete"' not in answer.text
+
+
+def test_findings_are_told_in_dollars_a_month(client: TestClient, store: Store) -> None:
+    calls = [
+        costing("2.501", ts=ago(24), feature="nightly", input_tokens=1_000_000) for _ in range(30)
+    ]
+    add(store, *((one, Priced(status=priced.status, usd=priced.usd)) for one, priced in calls))
+
+    page = client.get("/findings").text
+    told = client.get("/api/findings").json()
+
+    assert "Batch API" in page
+    assert "nightly" in page
+    assert [one["kind"] for one in told["findings"]] == ["batch"]
+    assert Decimal(told["findings"][0]["usd_a_month"]) > 50
+
+
+def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:
+    add(store, costing("1", ts=ago(1)), unpriced(ts=ago(1)))
+
+    page = client.get("/health").text
+
+    assert "All is well" in page
+    assert "1: no price for model mystery-1" in page
+    assert "taximeter-server" in page
