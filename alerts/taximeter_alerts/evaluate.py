@@ -79,6 +79,11 @@ def alert_of(
         owner=one.budget.owner,
         rolling_days=one.budget.period.rolling_days,
         revision=one.budget.digest,
+        about=tuple(
+            (dimension.outside_name, values[0])
+            for dimension, values in one.scope.values.items()
+            if len(values) == 1
+        ),
     )
 
 

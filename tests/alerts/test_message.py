@@ -41,6 +41,7 @@ def test_the_message_says_how_much_of_what_and_who_drives_it() -> None:
         "*Safe daily rate to stay in budget*\n$28.96 / day",
         "*What drives it* (this month, by feature)\n1. `chat` · $300.50\n2. `(none)` · $0.0042",
         "[Open Taximeter]",
+        "[Its calls]",
         "Also passed since the last message: 25%. Next: 75%. "
         "Budget `search` · 16 Nov 12:00 UTC · owner @web",
     ]

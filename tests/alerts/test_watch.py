@@ -6,9 +6,11 @@ from itertools import count
 
 import pytest
 
-from builders import NOON, Rows, budget, costing, unpriced
+from builders import NOON, Rows, budget, costing, outgoing, unpriced
+from taximeter_alerts.message import message_of
 from taximeter_alerts.periods import Recurrence, name_of
 from taximeter_alerts.state import DeliveryState, State
+from taximeter_alerts.voice import SLACK
 from taximeter_alerts.watch import evaluate
 from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Scope, Store
@@ -168,6 +170,8 @@ def test_a_budget_for_each_user_tells_of_those_who_reached_it(store: Store, stat
     add(store, costing("5", user_id="ada", feature="chat"))
     (again,) = evaluate(store, state, [each], NOON)
     assert (again.key.value, again.key.percent, again.also_passed) == ("ada", 100, (75, 90))
+    links = dict(message_of(outgoing(again), SLACK).links)
+    assert links["Its calls"] == "http://127.0.0.1:8787/calls?feature=chat&user=ada"
 
 
 def test_a_scope_may_name_tags(store: Store, state: State) -> None:
