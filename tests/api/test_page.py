@@ -32,9 +32,8 @@ class Document(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "link", "img", "input"} and not self.get_starttag_text().endswith(
-            "/>"
-        ):  # type: ignore[union-attr]
+        closed = (self.get_starttag_text() or "").endswith("/>")
+        if tag not in {"meta", "link", "img", "input"} and not closed:
             self._inside.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
