@@ -97,7 +97,14 @@ def _service(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("service", f"takes and stores calls at {settings.otlp_url}")
     yield from _calls(settings)
-    for channel in ask(settings, "GET", "/api/channels")["channels"]:
+    channels = ask(settings, "GET", "/api/channels")["channels"]
+    known = {channel["name"] for channel in channels}
+    for budget in ask(settings, "GET", "/api/budgets")["budgets"]:
+        for name in set(budget["channels"]) - known:
+            state = f"its channel {name} is not set up: its alerts wait"
+            advice = f"add {name} to {settings.channels}, or name another"
+            yield Finding(f"budget {budget['name']}", state, advice)
+    for channel in channels:
         name, problem = channel["name"], channel["problem"]
         advice = f"mend it, then taximeter alerts test {name}" if problem else ""
         yield Finding(f"channel {name}", problem or "in use", advice)

@@ -71,6 +71,13 @@ def _answer(
     except urllib3.exceptions.HTTPError:
         raise ServiceAway(f"no service answers at {settings.local_url}") from None
     if answer.status not in (200, 202):
-        reason = answer.data.decode(errors="replace").strip()
-        raise ServiceRefused(f"the service answered {answer.status}: {reason}")
+        raise ServiceRefused(f"the service answered {answer.status}: {_reason(answer)}")
     return answer
+
+
+def _reason(answer: BaseHTTPResponse) -> str:
+    """Return what the service says of a refusal, out of its JSON where it is some."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.data.decode(errors="replace").strip()
