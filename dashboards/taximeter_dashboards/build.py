@@ -13,13 +13,15 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from taximeter_dashboards import overview
+from taximeter_dashboards.details import DETAILS
 
 FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 
 def dashboards() -> Mapping[str, Dashboard]:
     """Return each dashboard by the name of its file."""
-    return {"spend-overview.json": overview.dashboard()}
+    details = {name: board() for name, board in DETAILS.items()}
+    return {"spend-overview.json": overview.dashboard(), **details}
 
 
 def text_of(dashboard: Dashboard) -> str:

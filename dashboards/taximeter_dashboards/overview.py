@@ -4,52 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, QueryVariable
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUnit, Short
 
 from taximeter_dashboards import questions
-from taximeter_dashboards.clickhouse import DATASOURCE
+from taximeter_dashboards.board import AT_LEAST, WHOLE_DAYS, board_of
 from taximeter_dashboards.panels import Column, Frame, bars, figure, lines, row, rows
 
 UID: Final = "taximeter-overview"
 
-AT_LEAST: Final = "Calls without a known price are not in it: it is at least this much."
-WHOLE_DAYS: Final = "Whole UTC days, those of the range's ends included."
-
 
 def dashboard() -> model.Dashboard:
-    board = (
-        Dashboard("Taximeter: spend overview")
-        .uid(UID)
-        .description("What the OpenAI API costs, by feature, model and user.")
-        .tags(["taximeter"])
-        .timezone("utc")
-        .time("now-29d/d", "now")
-        .refresh("1m")
-        .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .variables([_variable(name) for name in questions.VARIABLES])
+    board = board_of(
+        UID, "spend overview", "What the OpenAI API costs, by feature, model and user."
     )
     _money(board)
     _where_it_goes(board)
     _how_it_went(board)
     return board.build()
-
-
-def _variable(column: str) -> QueryVariable:
-    sql = questions.values_of(column)
-    return (
-        QueryVariable(column)
-        .label(column.capitalize())
-        .description(f"Only calls of these values of {column}.")
-        .datasource(DATASOURCE)
-        .query({"refId": column, "queryType": "sql", "rawSql": sql})
-        .definition(sql)
-        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .multi(multi=True)
-        .include_all(include_all=True)
-        .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
-    )
 
 
 def _money(board: Dashboard) -> None:

@@ -360,7 +360,8 @@ def test_a_stale_file_fails_the_check_and_is_named(
     )
 
     assert stale.returncode == 1
-    assert stale.stderr == "stale: spend-overview.json; run python -m taximeter_dashboards.build\n"
+    names = ", ".join(dashboards())
+    assert stale.stderr == f"stale: {names}; run python -m taximeter_dashboards.build\n"
     assert list(tmp_path.iterdir()) == []
 
 
