@@ -22,6 +22,9 @@ TABLES = (
     "lost_spans",
     "repricings",
     "repricing_steps",
+    "budget_lines",
+    "alert_log",
+    "finding_lines",
 )
 
 

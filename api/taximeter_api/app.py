@@ -14,10 +14,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from taximeter_alerts import heartbeat as heartbeats
+from taximeter_alerts import mirroring, own_alerts
 from taximeter_alerts import outlook as outlooks
-from taximeter_alerts import own_alerts
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.heartbeat import Heartbeat
+from taximeter_alerts.mirroring import Mirroring
 from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.outlook import Outlook
 from taximeter_alerts.own_alerts import OwnAlerts
@@ -104,6 +105,8 @@ class Service:
             lambda: self._journal.oldest_s,
             notice_channels(settings, channels),
         )
+        copying = Mirroring(self._store, self._state, register, prices.current)
+        self._schedule.every(mirroring.EVERY_S, "mirror", copying.tick)
         self._schedule.every(own_alerts.EVERY_S, "own alerts", own.tick)
         self._schedule.every(
             settings.tick_seconds,

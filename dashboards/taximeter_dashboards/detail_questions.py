@@ -332,3 +332,94 @@ group by month
 order by month desc
 limit 12
 """
+
+BUDGETS: Final = """\
+select
+    concat(budget, if(value = '', '', concat(': ', value))) as "Budget",
+    toFloat64(spent) / nullIf(toFloat64(amount), 0) as "Used",
+    if(unpriced_calls > 0 and spent = 0, null, spent) as "Spend",
+    amount as "Budgeted",
+    forecast as "Forecast",
+    period_end as "Ends",
+    unpriced_calls as "Unpriced"
+from taximeter.budget_lines final
+where period_end > $__fromTime and period_start <= $__toTime
+order by "Used" desc nulls last, "Budget"
+limit 200
+"""
+
+BUDGETS_OVER: Final = """\
+select count() as "Over their limit"
+from taximeter.budget_lines final
+where period_end > $__toTime and period_start <= $__toTime
+    and spent > 0 and spent >= amount
+"""
+
+BUDGETS_ON_COURSE: Final = """\
+select count() as "On course to pass it"
+from taximeter.budget_lines final
+where period_end > $__toTime and period_start <= $__toTime
+    and spent < amount and forecast >= amount
+"""
+
+DAYS_LEFT: Final = """\
+select
+    budget as "Budget",
+    dateDiff('second', $__toTime, period_end) / 86400 as "Days left",
+    greatest(amount - spent, toDecimal128(0, 12)) as "Left",
+    toFloat64(greatest(amount - spent, toDecimal128(0, 12)))
+        / greatest(1, dateDiff('second', $__toTime, period_end) / 86400) as "Safe a day"
+from taximeter.budget_lines final
+where period_end > $__toTime and period_start <= $__toTime and value = ''
+order by "Left", "Budget"
+limit 100
+"""
+
+ALERT_LOG: Final = """\
+select
+    formatDateTime(at, '%Y-%m-%d %H:%i:%S', 'UTC') as "When",
+    concat(budget, if(value = '', '', concat(': ', value))) as "Budget",
+    kind as "Kind",
+    percent as "Percent",
+    spent as "Spend",
+    amount as "Budgeted",
+    channel as "Channel",
+    state as "Delivery",
+    attempts as "Attempts",
+    error as "Error"
+from taximeter.alert_log final
+where at >= toStartOfDay($__fromTime, 'UTC')
+    and at < toStartOfDay($__toTime, 'UTC') + interval 1 day
+order by at desc, "Budget", "Channel"
+limit 200
+"""
+
+NOT_DELIVERED: Final = """\
+select countIf(state not in ('sent', 'inhibited', 'silenced')) as "Not delivered"
+from taximeter.alert_log final
+where at >= toStartOfDay($__fromTime, 'UTC')
+    and at < toStartOfDay($__toTime, 'UTC') + interval 1 day
+"""
+
+FINDINGS: Final = f"""\
+select
+    kind as "Finding",
+    {named("feature")} as "Feature",
+    {named("model")} as "Model",
+    advice as "Advice",
+    evidence as "Evidence",
+    usd_a_month as "A month",
+    confidence as "Confidence"
+from taximeter.finding_lines
+where taken_at = (select max(taken_at) from taximeter.finding_lines)
+    and {chosen("feature", "model")}
+order by "A month" desc, "Finding", "Feature"
+limit 100
+"""
+
+FINDINGS_TOTAL: Final = f"""\
+select sum(usd_a_month) as "Could be saved a month"
+from taximeter.finding_lines
+where taken_at = (select max(taken_at) from taximeter.finding_lines)
+    and {chosen("feature", "model")}
+"""

@@ -297,10 +297,89 @@ def trust() -> model.Dashboard:
     return board.build()
 
 
+def budgets() -> model.Dashboard:
+    board = board_of("taximeter-budgets", "budgets", "Which budgets are in danger?")
+    board.with_row(row(100, "Which are in danger?"))
+    red = [(None, "green"), (1, "red")]
+    for frame, sql in (
+        (small(101, "Over their limit", "How many are used up?", 8), asking.BUDGETS_OVER),
+        (small(102, "On course to pass it", "How many will be?", 8), asking.BUDGETS_ON_COURSE),
+        (small(103, "Not delivered", "Which alerts reached nobody?", 8), asking.NOT_DELIVERED),
+    ):
+        board.with_panel(figure(frame, sql, unit=Short, levels=red))
+    board.with_panel(
+        rows(
+            large(104, "Budgets", f"How much is used, and where will it end? {AT_LEAST}", 14),
+            asking.BUDGETS,
+            [
+                text("Budget"),
+                Column(name="Used", unit=PercentUnit, decimals=1, bar=True),
+                *(SPEND, *dollars("Budgeted", "Forecast")),
+                Column(name="Ends", unit="dateTimeAsIso"),
+                UNPRICED,
+            ],
+            sorted_by="Used",
+        )
+    )
+    board.with_panel(
+        rows(
+            large(105, "What is left", f"How much a day is safe until the end? {AT_LEAST}", 10),
+            asking.DAYS_LEFT,
+            [
+                text("Budget"),
+                Column(name="Days left", unit=Short, decimals=1),
+                *dollars("Left", "Safe a day"),
+            ],
+            sorted_by="Left",
+        )
+    )
+    board.with_row(row(200, "What was told?"))
+    board.with_panel(
+        rows(
+            large(201, "Alert log", f"Who was told what, and did it arrive? {AT_LEAST}", 24),
+            asking.ALERT_LOG,
+            [
+                *(text("When"), text("Budget"), text("Kind"), *counts("Percent")),
+                *(SPEND, *dollars("Budgeted"), text("Channel"), text("Delivery")),
+                *(*counts("Attempts"), text("Error")),
+            ],
+            sorted_by="When",
+        )
+    )
+    return board.build()
+
+
+def savings() -> model.Dashboard:
+    board = board_of("taximeter-savings", "savings", "What would save money? Of all environments.")
+    board.with_row(row(100, "What would save money?"))
+    about = "From the calls with a known price of the last 14 days; findings may overlap."
+    board.with_panel(
+        figure(
+            small(101, "Could be saved a month", f"How much is on the table? {about}", 24),
+            asking.FINDINGS_TOTAL,
+            unit=Dollars,
+        )
+    )
+    board.with_panel(
+        rows(
+            large(102, "Findings", f"What to change, and why? {about}", 24),
+            asking.FINDINGS,
+            [
+                *(text("Finding"), text("Feature"), text("Model"), text("Advice")),
+                *(text("Evidence"), *dollars("A month"), text("Confidence")),
+            ],
+            sorted_by="A month",
+        )
+    )
+    return board.build()
+
+
 DETAILS: Final[dict[str, Callable[[], model.Dashboard]]] = {
+    "budgets.json": budgets,
     "feature.json": feature,
     "models.json": models,
     "users.json": users,
     "reliability.json": reliability,
+    "savings.json": savings,
     "trust.json": trust,
 }

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import clickhouse_connect
@@ -17,8 +20,15 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from builders import NOON, costing, unpriced
 from grafana import View
 from stores import empty
+from taximeter_alerts.budgets import read_budgets
+from taximeter_alerts.mirroring import Mirroring
+from taximeter_alerts.register import Register
+from taximeter_alerts.state import State
+from taximeter_alerts.watch import evaluate
 from taximeter_collector.calls import Loss
-from taximeter_collector.store import Store
+from taximeter_collector.live_file import LiveFile
+from taximeter_collector.prices import PriceBook
+from taximeter_collector.store import FindingLine, Mirror, Store
 from taximeter_dashboards.build import dashboards, text_of
 from taximeter_dashboards.details import DETAILS
 
@@ -32,7 +42,9 @@ PANELS: dict[str, Any] = {
     for panel in spec["panels"]
     if panel["type"] != "row"
 }
-WITHOUT_FEATURE = {"trust: OpenAI's bill", "trust: Lost on the way"}
+WITHOUT_FEATURE = {"trust: OpenAI's bill", "trust: Lost on the way"} | {
+    name for name in PANELS if name.startswith("budgets: ")
+}
 """Panels about what has no feature."""
 
 FIELDS: dict[str, Any] = {"environment": "prod", "prompt_name": "answer", "duration_ms": 1000}
@@ -82,6 +94,32 @@ values ('2026-11-01', '2026-11-15 12:00:00', 9, 9), ('2026-11-01', '2026-11-16 1
 """
 
 
+def watch(store: Store) -> None:
+    """Let the watch say something, and dashboards know it."""
+    with TemporaryDirectory() as folder, closing(State(f"sqlite:///{folder}/s.db")) as state:
+        path = Path(folder) / "budgets.yaml"
+        path.write_text(
+            "budgets:\n  - {name: All, amount: 9, thresholds: [50]}\n"
+            "  - {name: Small, amount: 4}\n  - {name: Users, amount: 5, each: user}\n"
+        )
+        register = Register(LiveFile(path, read_budgets), state)
+        evaluate(store, state, [one for one in register.in_force(NOON) if not one.each], NOON)
+        copying = Mirroring(store, state, register, PriceBook.shipped)
+        copying.copy(NOON - HOUR)
+        copying.copy(NOON)
+    finding = FindingLine(
+        taken_at=NOON + HOUR,
+        kind="batch",
+        feature="search",
+        model="gpt-4o",
+        advice="an advice",
+        evidence="an evidence",
+        usd_a_month=Decimal(12),
+        confidence="medium",
+    )
+    store.keep_mirror(Mirror.FINDINGS, [finding])
+
+
 @pytest.fixture(scope="module")
 def engine(opened_store: Store, store_path: Any) -> Iterator[Client]:
     """Seed the store, some hours closed and some open, and hand out a reader beside it."""
@@ -93,6 +131,7 @@ def engine(opened_store: Store, store_path: Any) -> Iterator[Client]:
         [Loss(told_at=NOON, told_by="a", service="web", environment="prod", spans=7)]
     )
     opened_store._connection.command(BILLED)
+    watch(opened_store)
     reader = clickhouse_connect.get_client(interface="chdb", path=str(store_path))
     yield reader
     reader.close()
@@ -171,6 +210,17 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "trust: Altered tags": [(1,)],
     "trust: Without a price": [("mystery-1", "no price for model mystery-1", 1)],
     "trust: Lost on the way": [("web", 7)],
+    "budgets: Over their limit": [(1,)],
+    "budgets: On course to pass it": [(0,)],
+    "budgets: Not delivered": [(2,)],
+    "budgets: What is left": [
+        ("Small", 14.5, usd("0"), 0.0),
+        ("All", 14.5, usd("4.5"), 4.5 / 14.5),
+    ],
+    "savings: Could be saved a month": [(usd("12"),)],
+    "savings: Findings": [
+        ("batch", "search", "gpt-4o", "an advice", "an evidence", usd("12"), "medium")
+    ],
     "trust: OpenAI's bill": [(date(2026, 11, 1), usd("10"), usd("9.5"), usd("0.5"))],
 }
 
@@ -257,3 +307,18 @@ def test_the_uids_are_the_dashboards_own() -> None:
     uids = [json.loads(text_of(board))["uid"] for board in dashboards().values()]
 
     assert len(uids) == len(set(uids))
+
+
+def test_budgets_and_alerts_are_mirrored_once_each(engine: Client) -> None:
+    budgets = [row[:4] for row in shown(engine, "budgets: Budgets")]
+    log = [(row[1], *row[2:4], row[6], row[7]) for row in shown(engine, "budgets: Alert log")]
+
+    assert [(name, round(used, 3), spent, amount) for name, used, spent, amount in budgets] == [
+        ("Small", 1.125, usd("4.5"), usd("4")),
+        ("Users: ada", 0.7, usd("3.5"), usd("5")),
+        ("All", 0.5, usd("4.5"), usd("9")),
+    ]
+    assert log == [
+        ("All", "threshold", 50, "slack", "pending"),
+        ("Small", "threshold", 100, "slack", "pending"),
+    ]

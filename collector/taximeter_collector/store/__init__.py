@@ -10,6 +10,7 @@ from taximeter_collector.store.focus import Format
 from taximeter_collector.store.habits import Habit
 from taximeter_collector.store.keeping import Retention
 from taximeter_collector.store.lookup import Clue, FoundCall
+from taximeter_collector.store.mirror import AlertLine, BudgetLine, FindingLine, Mirror
 from taximeter_collector.store.quality import Quality
 from taximeter_collector.store.reconciliations import (
     ITEMS,
@@ -33,17 +34,21 @@ __all__ = [
     "MEASURES",
     "TOKEN_ITEMS",
     "TOOL_ITEMS",
+    "AlertLine",
     "BilledDay",
     "BilledLine",
+    "BudgetLine",
     "CallDetail",
     "Cause",
     "CauseKind",
     "Clue",
     "Dimension",
+    "FindingLine",
     "Format",
     "FoundCall",
     "Gap",
     "Habit",
+    "Mirror",
     "OwnUse",
     "Period",
     "Quality",

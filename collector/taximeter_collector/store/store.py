@@ -20,6 +20,8 @@ from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.copying import Copied, copy
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
 from taximeter_collector.store.keeping import Retention
+from taximeter_collector.store.mirror import Line, Mirror
+from taximeter_collector.store.mirror import keep as keep_mirror
 from taximeter_collector.store.numbers import Numbers
 from taximeter_collector.store.quality import add_losses
 from taximeter_collector.store.questions import Questions
@@ -159,6 +161,10 @@ class Store(Questions):
             token = f"reprice/{job.id}/{self._numbers.next(beyond=newest)}"
             self.add(changed, token=token, book_version=job.book_version, now=now)
         return step
+
+    def keep_mirror(self, mirror: Mirror, lines: Sequence[Line]) -> None:
+        """Copy what the watch says, for dashboards."""
+        keep_mirror(self._connection, mirror, lines)
 
     def keep_repricing(self, job: Repricing) -> None:
         keep_repricing(self._connection, job)
