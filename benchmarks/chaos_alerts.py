@@ -147,7 +147,7 @@ def add_budget(folder: Path, number: int) -> None:
     with (folder / "budgets.yaml").open("a") as file:
         channels = ", ".join(KINDS)
         file.write(
-            f"  - {{name: B{number:03}, amount: 0.01, thresholds: [100], forecast: false, "
+            f"  - {{name: Budget {number:03}, amount: 0.01, thresholds: [100], forecast: false, "
             f"channels: [{channels}]}}\n"
         )
 
@@ -232,7 +232,7 @@ def serve(step: str, nth: int) -> None:
 
 
 def names() -> list[str]:
-    return [f"B{number:03}" for number in range(ROUNDS)]
+    return [f"Budget {number:03}" for number in range(ROUNDS)]
 
 
 def arrivals(
