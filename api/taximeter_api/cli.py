@@ -24,6 +24,7 @@ from taximeter_api.commands.forget import forget
 from taximeter_api.commands.import_file import import_file
 from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
+from taximeter_api.commands.report import report
 from taximeter_api.commands.reprice import reprice
 from taximeter_api.commands.service import ServiceAway, ServiceRefused
 from taximeter_api.imports.rows import ImportRefused
@@ -66,6 +67,7 @@ app.command()(backup)
 app.command()(restore)
 app.command()(doctor)
 app.command()(copy)
+app.command()(report)
 app.command()(forget)
 app.command("import")(import_file)
 
