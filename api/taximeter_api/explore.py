@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse
 from taximeter_api.asked import Asked, asked
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.explore import render_spend
-from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store
+from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store, total_of
 
 ROWS: Final = 100
 DAY: Final = timedelta(days=1)
@@ -77,8 +77,7 @@ def explore_pages(store: Store) -> APIRouter:
             if format == "csv":
                 rows = store.spend(wanted.period, [view.by], wanted.scope)
                 return csv_of(view.by.outside_name, rows)
-            lines = lines_of(store, view, wanted)
-            total = store.spend(wanted.period, [], wanted.scope)[0]
+            lines, total = lines_of(store, view, wanted)
             html = render_spend(view, VIEWS, wanted, lines, total, now=now)
             return HTMLResponse(html, headers=PAGE_HEADERS)
 
@@ -87,29 +86,47 @@ def explore_pages(store: Store) -> APIRouter:
     return router
 
 
-def lines_of(store: Store, view: View, wanted: Asked) -> list[Line]:
-    """Ask the store for the dearest rows of a page."""
-    rows = store.spend(wanted.period, [view.by], wanted.scope, ROWS)
-    names = [row.key[0] for row in rows]
-    known = wanted.scope.narrowed(view.by, *names)
-    before = {row.key[0]: row.cost for row in store.spend(wanted.before, [view.by], known)}
-    drawn = wanted.scope.narrowed(view.by, *names[:DRAWN])
+def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], SpendRow]:
+    """Ask the store for the dearest rows of a page, and for what all of them sum to."""
+    if view.by is Dimension.USER:
+        rows = store.spend(wanted.period, [view.by], wanted.scope, ROWS)
+        total = store.spend(wanted.period, [], wanted.scope)[0]
+        drawn = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows[:DRAWN]))
+        daily = store.spend(wanted.period, [Dimension.DAY, view.by], drawn) if rows else []
+    else:
+        # Of few values the days say all.
+        daily = store.spend(wanted.period, [Dimension.DAY, view.by], wanted.scope)
+        total = total_of(daily)
+        rows = _by_name(daily)[:ROWS]
+    known = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows))
+    before = store.spend(wanted.before, [view.by], known) if rows else []
+    costs_before = {row.key[0]: row.cost for row in before}
     by_day: dict[str, dict[date, Decimal]] = defaultdict(dict)
-    for row in store.spend(wanted.period, [Dimension.DAY, view.by], drawn) if names else ():
+    for row in daily:
         if row.at is not None:
             by_day[row.key[0]][row.at.date()] = row.cost
     first = wanted.period.start.date()
     last = (wanted.period.end - timedelta(microseconds=1)).date()
-    days = [first + count * DAY for count in range((last - first).days + 1)]
-    return [
+    days = [first + number * DAY for number in range((last - first).days + 1)]
+    lines = [
         Line(
             name=row.key[0],
             now=row,
-            before=before.get(row.key[0], Decimal(0)),
-            days=_series(by_day.get(row.key[0], {}), days),
+            before=costs_before.get(row.key[0], Decimal(0)),
+            days=_series(by_day.get(row.key[0], {}), days) if place < DRAWN else (),
         )
-        for row in rows
+        for place, row in enumerate(rows)
     ]
+    return lines, total
+
+
+def _by_name(daily: Sequence[SpendRow]) -> list[SpendRow]:
+    """Return a row for each name, the dearest first."""
+    named: dict[tuple[str, ...], list[SpendRow]] = defaultdict(list)
+    for row in daily:
+        named[row.key].append(row)
+    rows = [total_of(some, key) for key, some in named.items()]
+    return sorted(rows, key=lambda row: (-row.cost, row.key))
 
 
 def csv_of(name: str, rows: Sequence[SpendRow]) -> Response:

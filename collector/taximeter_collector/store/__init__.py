@@ -26,7 +26,7 @@ from taximeter_collector.store.reconciliations import (
 )
 from taximeter_collector.store.repricing import RepricedModel, Repricing, Span, Step, summed
 from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.spend import MEASURES, SpendRow
+from taximeter_collector.store.spend import MEASURES, SpendRow, total_of
 from taximeter_collector.store.store import Store
 
 __all__ = [
@@ -66,4 +66,5 @@ __all__ = [
     "StoreInUse",
     "StoreUnavailable",
     "summed",
+    "total_of",
 ]

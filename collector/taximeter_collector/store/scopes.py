@@ -10,9 +10,8 @@ from typing import Final
 
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.spend import MEASURES, SpendRow, spend
+from taximeter_collector.store.spend import SpendRow, spend, total_of
 
-NOTHING: Final = SpendRow.nothing()
 MOST_BOUND_VALUES: Final = 2_000
 """A query that would be narrowed to more values reads all: a server limits a request's length."""
 
@@ -31,7 +30,7 @@ def spent(
     for by, sharing in alike.items():
         rows = {row.key: row for row in spend(connection, period, by, _union(by, sharing.values()))}
         for name, scope in sharing.items():
-            found[name] = _total(_inside(scope, by, rows))
+            found[name] = total_of(_inside(scope, by, rows))
     return found
 
 
@@ -53,12 +52,3 @@ def _union(by: Sequence[Dimension], scopes: Collection[Scope]) -> Scope:
         if all(dimension in scope.values for scope in scopes)
     }
     return Scope({name: some for name, some in values.items() if len(some) <= MOST_BOUND_VALUES})
-
-
-def _total(rows: Sequence[SpendRow]) -> SpendRow:
-    return SpendRow(
-        **{
-            measure: sum((getattr(row, measure) for row in rows), getattr(NOTHING, measure))
-            for measure in MEASURES
-        }
-    )

@@ -90,6 +90,16 @@ def spend(
     return list(_rows(by, rows))
 
 
+def total_of(rows: Iterable[SpendRow], key: tuple[str, ...] = ()) -> SpendRow:
+    """Return the sum of rows."""
+    sums: dict[str, Any] = dict.fromkeys(MEASURES, 0)
+    for row in rows:
+        for measure in MEASURES:
+            sums[measure] += getattr(row, measure)
+    money = {name: Decimal(sums[name]) for name in MEASURES if "cost" in name}
+    return SpendRow(key=key, **{**sums, **money})
+
+
 def scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
     """Return the SQL condition of a scope, and the values that are bound in it."""
     question = _Question((), scope)
