@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from urllib.parse import quote
 
 SMALLEST = Decimal("0.0001")
+LONGEST_IN_A_LINK = 60
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -134,6 +136,13 @@ def name(text: str, length: int = 48) -> str:
     """Cut a name from users' data to a length, without what no page may hold."""
     text = _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def query(word: str, value: str) -> str:
+    """Return the query of an address; "" for a value that is too long for a page of many."""
+    if len(value) > LONGEST_IN_A_LINK or _UNFIT.search(value):
+        return ""
+    return f"?{word}={quote(value, safe='')}"
 
 
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
