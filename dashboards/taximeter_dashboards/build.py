@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from taximeter_dashboards import overview
 from taximeter_dashboards.details import DETAILS
 
+PAGE: Final = Path(__file__).parents[2] / "docs" / "dashboards.md"
 FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 
@@ -44,8 +45,25 @@ def main() -> int:
     return 0
 
 
+def questions_of(boards: Iterable[Dashboard]) -> str:
+    """Return the page that lists which panel answers which question."""
+    lines = ["# Dashboards", "", "Which panel answers which question; generated with them."]
+    for board in boards:
+        spec = json.loads(text_of(board))
+        lines += ["", f"## {spec['title'].removeprefix('Taximeter: ').capitalize()}", ""]
+        lines += [spec["description"], "", "| panel | question |", "|---|---|"]
+        lines += [
+            f"| {panel['title']} | {panel['description']} |"
+            for panel in spec["panels"]
+            if panel["type"] != "row"
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def _files() -> dict[Path, str]:
-    return {FOLDER / name: text_of(dashboard) for name, dashboard in dashboards().items()}
+    boards = dashboards()
+    files = {FOLDER / name: text_of(board) for name, board in boards.items()}
+    return files | {PAGE: questions_of(boards.values())}
 
 
 def _holds(path: Path, text: str) -> bool:

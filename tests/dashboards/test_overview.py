@@ -352,7 +352,8 @@ def test_a_stale_file_fails_the_check_and_is_named(
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parents[1]))
     program = (
         "import pathlib, sys; from taximeter_dashboards import build;"
-        f"build.FOLDER = pathlib.Path({str(tmp_path)!r}); sys.exit(build.main())"
+        f"build.FOLDER = pathlib.Path({str(tmp_path)!r}); build.PAGE = build.FOLDER / 'page.md';"
+        "sys.exit(build.main())"
     )
 
     stale = subprocess.run(
@@ -360,7 +361,7 @@ def test_a_stale_file_fails_the_check_and_is_named(
     )
 
     assert stale.returncode == 1
-    names = ", ".join(dashboards())
+    names = ", ".join([*dashboards(), "page.md"])
     assert stale.stderr == f"stale: {names}; run python -m taximeter_dashboards.build\n"
     assert list(tmp_path.iterdir()) == []
 
