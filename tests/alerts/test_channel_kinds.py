@@ -24,7 +24,7 @@ from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError, Send
 from taximeter_alerts.channels.apprise import AppriseChannel
 from taximeter_alerts.channels.email import Email
 from taximeter_alerts.channels.pagerduty import PagerDuty
-from taximeter_alerts.channels.slack import slack_message
+from taximeter_alerts.channels.slack import SlackWebhook, slack_message
 from taximeter_alerts.channels.slack_bot import SlackBot
 from taximeter_alerts.channels.teams import Teams
 from taximeter_alerts.message import REPEATED, message_of
@@ -168,6 +168,21 @@ def test_any_message_is_within_slacks_own_limits(name: str) -> None:
         for block in Block.parse_all(message["blocks"]):
             block.validate_json()
         assert "<!channel>" not in json.dumps(message["blocks"][1:])
+
+
+def test_blocks_that_slack_refuses_are_told_in_a_line(receiver: Receiver) -> None:
+    webhook = SlackWebhook(url=receiver.url)
+    receiver.answers = [Answer(status=400)]
+
+    webhook.send(outgoing(alert()))
+
+    (posted,) = receiver.arrived
+    assert posted.content == {
+        "text": "50% of budget “search / November 2026” used: $6.00 of $10.00."
+    }
+    receiver.answers = [Answer(status=400), Answer(status=400)]
+    with pytest.raises(ChannelGone, match="does not take this message: 400"):
+        webhook.send(outgoing(alert()))
 
 
 # E-mail

@@ -31,6 +31,10 @@ class DeliveryError(Exception):
         """The message left, and no answer came."""
 
 
+class MessageRefused(DeliveryError):
+    """The channel does not take this message; it may take another."""
+
+
 class ChannelGone(Exception):
     """No later attempt can succeed: the channel's owner must act."""
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import urllib3
 
-from taximeter_alerts.channels.channel import ChannelGone, DeliveryError
+from taximeter_alerts.channels.channel import ChannelGone, DeliveryError, MessageRefused
 
 NOT_SENT: Final = (
     urllib3.exceptions.ConnectTimeoutError,
@@ -24,11 +24,17 @@ LONGEST_ANSWER: Final = 2_000_000
 class Post:
     """Posts to one address, a secret that is never shown."""
 
-    def __init__(self, name: str, url: str, *, gone: Collection[int]) -> None:
-        """Set up for a receiver that people call `name`; statuses in `gone` are for good."""
+    def __init__(
+        self, name: str, url: str, *, gone: Collection[int], refuses: Collection[int] = ()
+    ) -> None:
+        """Set up for a receiver that people call `name`.
+
+        Statuses in `gone` are for good, those in `refuses` are about the message.
+        """
         self._name = name
         self._url = url
         self._gone = gone
+        self._refuses = refuses
         # The outbox retries; a retry down here could post twice without anyone knowing.
         self._http = urllib3.PoolManager(retries=False, timeout=TIMEOUT)
 
@@ -76,6 +82,9 @@ class Post:
         if answer.status in self._gone:
             answer.close()
             raise ChannelGone(f"{self._name} refuses this address: {answer.status}")
+        if answer.status in self._refuses:
+            answer.close()
+            raise MessageRefused(f"{self._name} does not take this message: {answer.status}")
         if not 200 <= answer.status < 300:
             answer.close()
             wait_s = _retry_after_s(answer.headers)
