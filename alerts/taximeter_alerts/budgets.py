@@ -48,7 +48,7 @@ def _recurrence(value: Any) -> Recurrence:
 def _dimension(value: Any) -> Dimension | None:
     if value is None or isinstance(value, Dimension):
         return value
-    if value not in DIMENSIONS:
+    if not isinstance(value, str) or value not in DIMENSIONS:
         raise ValueError(f"give one of {', '.join(sorted(DIMENSIONS))}")
     return DIMENSIONS[value]
 

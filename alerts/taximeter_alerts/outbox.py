@@ -18,6 +18,7 @@ from taximeter_alerts.answering import Signer
 from taximeter_alerts.channels import Channel, ChannelGone, Channels, DeliveryError
 from taximeter_alerts.state import (
     LONGEST_WAIT,
+    SILENCED,
     Delivery,
     DeliveryState,
     Silence,
@@ -66,6 +67,8 @@ class Outbox:
         for one in due:
             by_channel[one.channel].append(one)
         for name, waiting in by_channel.items():
+            if name not in self._channels:
+                self._tell_elsewhere(name, waiting, "it is not set up")
             if name in gone:
                 self._give_up(waiting, gone[name])
             elif name not in self._busy and not now < held.get(name, now) <= now + LONGEST_WAIT:
@@ -103,7 +106,7 @@ class Outbox:
         self._state.deliveries.hold(
             [one.id],
             min(silence.until, now + LONGEST_WAIT),
-            f"silenced by {silence.made_by} until {silence.until:%d %b %H:%M} UTC",
+            f"{SILENCED}{silence.made_by} until {silence.until:%d %b %H:%M} UTC",
             DeliveryState.PENDING if matters else DeliveryState.SILENCED,
         )
 
@@ -177,12 +180,18 @@ class Outbox:
         now = self._clock()
         self._state.channels.is_gone(name, reason, now)
         self._state.deliveries.finish(claimed, DeliveryState.DEAD, due_at=now, error=reason)
+        self._tell_elsewhere(name, claimed, reason)
+
+    def _tell_elsewhere(self, name: str, told: Sequence[Delivery], reason: str) -> None:
+        """Send alerts to another channel, too, which is told why, once a day."""
+        now = self._clock()
         if fallback := self._fallback(name):
-            self._state.deliveries.also_to(fallback, claimed, now)
+            day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+            self._state.deliveries.also_to(fallback, told, now)
             self._state.add(
                 Notice(
-                    key=AlertKey(f"channel {name}", now, Kind.NOTICE, 100, Decimal(0)),
-                    title=f"The channel {name} takes no messages any more",
+                    key=AlertKey(f"channel {name}", day, Kind.NOTICE, 100, Decimal(0)),
+                    title=f"The channel {name} takes no messages",
                     text=f"{reason}. Alerts for it come here until it is mended; "
                     f"then: taximeter alerts test {name}",
                     at=now,

@@ -15,7 +15,7 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import OVER, correction, due, key_of
 from taximeter_alerts.register import Register
 from taximeter_alerts.spending import Spending, spending_of, spending_of_each
-from taximeter_alerts.state import State
+from taximeter_alerts.state import Silence, State
 from taximeter_alerts.story import story_of
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Dimension, Period, Store
@@ -79,11 +79,13 @@ def evaluate(
     ]
     alerts.sort(key=lambda pair: -pair[0].spent)
     over = [one for one in spending if _was_over(one, told[one.budget.name, one.value])]
+    silences = state.silences.at(now) if alerts else []
     new = []
     in_full = len(alerts) <= MOST_SINGLY
     for alert, one in alerts:
         full = _in_full(store, alert, one, now, book or PriceBook.shipped()) if in_full else alert
-        if state.add(full, _inhibited(one, over)):
+        heard = [other for other in over if not _is_silenced(other, silences)]
+        if state.add(full, _inhibited(one, heard)):
             if alert.key.kind == Kind.THRESHOLD and alert.is_over:
                 over.append(one)
             log.info(
@@ -124,6 +126,10 @@ def _was_over(one: Spending, raised: Set[AlertKey]) -> bool:
     return any(
         percent >= OVER and key_of(one, percent) in raised for percent in one.budget.thresholds
     )
+
+
+def _is_silenced(one: Spending, silences: Sequence[Silence]) -> bool:
+    return any(silence.covers(key_of(one, OVER)) for silence in silences)
 
 
 def _inhibited(one: Spending, over: Sequence[Spending]) -> set[str]:

@@ -112,7 +112,10 @@ def _template(path: Path, voice: Voice) -> Any:
 
 def _parsed(path: Path) -> None:
     """Raise BadTemplate when the file holds more than a template may."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadTemplate(f"{path}: not UTF-8; give a text file") from None
     if len(text) > LONGEST_SOURCE:
         raise BadTemplate(f"{path}: {len(text):,} characters; give at most {LONGEST_SOURCE:,}")
     try:
@@ -120,6 +123,12 @@ def _parsed(path: Path) -> None:
     except TemplateError as error:
         raise BadTemplate(f"{path}:{getattr(error, 'lineno', 1)}: {error}") from None
     _check(path, tree, loops=0)
+    for node in tree.body:
+        if isinstance(node, nodes.Block) and node.name not in SECTIONS:
+            known = ", ".join(SECTIONS)
+            raise BadTemplate(f"{path}:{node.lineno}: block {node.name}; give one of {known}")
+        if isinstance(node, nodes.Output) and not _is_blank(node):
+            raise BadTemplate(f"{path}:{node.lineno}: put all text into blocks")
 
 
 def _check(path: Path, node: nodes.Node, loops: int) -> None:
@@ -137,6 +146,10 @@ def _check(path: Path, node: nodes.Node, loops: int) -> None:
             )
     for child in node.iter_child_nodes():
         _check(path, child, loops)
+
+
+def _is_blank(node: nodes.Output) -> bool:
+    return all(isinstance(one, nodes.TemplateData) and not one.data.strip() for one in node.nodes)
 
 
 def _is_given(node: nodes.Node) -> bool:

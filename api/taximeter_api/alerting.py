@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, HTTPException, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from taximeter_alerts.alert import Alert, AlertKey, Kind, Links, Outgoing, Told
 from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError, Sender
@@ -21,9 +21,11 @@ LOGGED: Final = 200
 
 
 class WantedSilence(BaseModel):
-    """No messages of a budget until a moment; of all budgets without a name."""
+    """No messages of a budget until a moment; of all budgets with an empty name."""
 
-    budget: str = ""
+    model_config = ConfigDict(extra="forbid")
+
+    budget: str
     value: str = ""
     until: str
     reason: Annotated[str, Field(max_length=200)] = ""
@@ -62,6 +64,9 @@ def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
         until = moment_of("until", wanted.until)
         if until <= now:
             raise BadQuestion(f"until={wanted.until!r}: give a moment to come")
+        known = {one.budget for one in state.budgets.newest()}
+        if wanted.budget and wanted.budget not in known:
+            raise BadQuestion(f'budget={wanted.budget!r}: there is none; give "" for all')
         state.silences.add(
             Silence(
                 budget=wanted.budget,
@@ -76,7 +81,7 @@ def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
 
     @router.delete("/silences/{number}")
     def end(number: int) -> dict[str, Any]:
-        state.silences.end(number, datetime.now(UTC))
+        state.end_silence(number, datetime.now(UTC))
         return list_silences()
 
     return router

@@ -59,7 +59,7 @@ def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
 
     @router.post("/alerts/silences/end")
     def end(form: FormData) -> RedirectResponse:
-        state.silences.end(int(form.get("id", "0")), datetime.now(UTC))
+        state.end_silence(int(form.get("id", "0")), datetime.now(UTC))
         return RedirectResponse("/alerts", 303)
 
     return router

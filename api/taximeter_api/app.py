@@ -43,7 +43,7 @@ from taximeter_api.repricing import Repricer, repricing_api
 from taximeter_api.routes import health, metrics, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
-from taximeter_api.stops import stops_api
+from taximeter_api.stops import Stops, stops_api
 from taximeter_collector.intake import Intake
 from taximeter_collector.journal import Journal
 from taximeter_collector.live_file import LiveFile
@@ -150,7 +150,9 @@ class Service:
         self.app.include_router(reconciliation_page(self._store))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
         may_send = token_check(settings.ingest_token)
-        self.app.include_router(stops_api(self._store, register, may_send))
+        stops = Stops(self._store, register)
+        self._schedule.every(settings.tick_seconds, "stops", stops.tick)
+        self.app.include_router(stops_api(stops, may_send))
         self._intake = Intake(self._journal, settings.retention.how_late)
         self.app.include_router(
             receiver(

@@ -17,11 +17,12 @@ def channels_of_settings(
     """Return the channels of settings and file by their names; raises SettingsError or Mistake."""
     templates = settings.templates
     if templates is not None:
+        if not templates.is_dir():
+            raise SettingsError(f"{PREFIX}TEMPLATES={templates}: no such folder")
         try:
             check_templates(templates, samples())
         except BadTemplate as error:
             raise SettingsError(f"{PREFIX}TEMPLATES={templates}: {error}") from None
-    of_file = read_channels(settings.channels, environment, state, templates)
     channels: dict[str, Channel] = {}
     if settings.slack_webhook_url:
         url = settings.slack_webhook_url.get_secret_value()
@@ -36,6 +37,7 @@ def channels_of_settings(
             channels["webhook"] = Channel(sender=Webhook(url=url, secret=secret))
         except ValueError as error:
             raise SettingsError(f"{PREFIX}WEBHOOK_SECRET=(secret): {error}") from None
+    of_file = read_channels(settings.channels, environment, state, templates, list(channels))
     return channels | of_file
 
 

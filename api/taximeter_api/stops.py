@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from taximeter_alerts.budgets import STOP_DIMENSIONS, Budget
+from taximeter_alerts.budgets import STOP_DIMENSIONS, Budget, Stop
 from taximeter_alerts.register import Register
 from taximeter_alerts.spending import spending_of
-from taximeter_collector.store import Dimension, Period, Store
+from taximeter_collector.store import Dimension, Period, SpendRow, Store
 
-FRESH_FOR: Final = timedelta(seconds=2)
+ASKED_WITHIN: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
 MOST_VALUES: Final = 10_000
 LISTED_FROM: Final = Decimal("0.5")
@@ -25,9 +25,8 @@ LISTED_FROM: Final = Decimal("0.5")
 TAG: Final = "taximeter.tag."
 
 
-def stops_api(store: Store, register: Register, authorised: Callable[[str], bool]) -> APIRouter:
+def stops_api(stops: Stops, authorised: Callable[[str], bool]) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    stops = Stops(store, register)
 
     @router.get("/v1/budget-state")
     def budget_state(request: Request) -> Response:
@@ -43,54 +42,74 @@ def stops_api(store: Store, register: Register, authorised: Callable[[str], bool
 
 
 class Stops:
-    """The answer to all apps, made anew every few seconds at most."""
+    """The answer to all apps: made ahead of them, as long as some ask."""
 
     def __init__(self, store: Store, register: Register) -> None:
         self._store = store
         self._register = register
         self._making = threading.Lock()
-        self._made_at: datetime | None = None
-        self._made = (b"", "")
+        self._made: tuple[bytes, str] | None = None
+        self._asked_at: datetime | None = None
 
     def at(self, now: datetime) -> tuple[bytes, str]:
-        """Return the body and its ETag."""
+        """Return the newest body and its ETag, at once unless it is the first."""
+        self._asked_at = now
+        return self._made or self.make(now)
+
+    def tick(self, now: datetime) -> None:
+        """Make it anew while apps ask."""
+        if self._asked_at is not None and now - self._asked_at < ASKED_WITHIN:
+            self.make(now)
+
+    def make(self, now: datetime) -> tuple[bytes, str]:
+        """Ask the store once for all budgets that share a period, and for each split one."""
         with self._making:
-            if self._made_at is None or not self._made_at <= now < self._made_at + FRESH_FOR:
-                told = [self._stop(one, now) for one in self._register.in_force(now) if one.stop]
-                body = json.dumps({"stops": told}).encode()
-                self._made = body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-                self._made_at = now
+            budgets = [one for one in self._register.in_force(now) if one.stop]
+            whole = [(one, one.period_at(now)) for one in budgets if one.each is None]
+            spent = {
+                one.budget.name: {"": f"{one.spent.cost:f}"}
+                for one in spending_of(self._store, whole)
+            }
+            spent |= {one.name: self._spent(one, now) for one in budgets if one.each}
+            scopes = {one.name: one.scope for one in budgets}
+            last_day = self._store.spent(Period(now - DAY, now), scopes)
+            told = [_told(one, now, spent[one.name], last_day[one.name]) for one in budgets]
+            body = json.dumps({"stops": told}).encode()
+            self._made = body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
             return self._made
 
-    def _stop(self, budget: Budget, now: datetime) -> dict[str, Any]:
-        stop, period = budget.stop, budget.period_at(now)
-        assert stop is not None  # noqa: S101 asked for by `at`
-        stops_at = budget.amount * stop.at / 100
-        last_day = self._store.spent(Period(now - DAY, now), {"": budget.scope})[""]
-        priced = last_day.calls - last_day.unpriced_calls
-        return {
-            "budget": budget.name,
-            "scope": _on_spans(budget.scope.values, budget.scope.tags),
-            "not": _on_spans(budget.scope.without, budget.scope.without_tags),
-            "each": STOP_DIMENSIONS[budget.each] if budget.each else "",
-            "limit": f"{budget.amount:f}",
-            "stops_at": f"{stops_at:f}",
-            "spent": self._spent(budget, period, stops_at),
-            "usd_a_call": f"{last_day.cost / priced if priced else Decimal(0):f}",
-            "resets_at": period.end.isoformat(),
-            "action": stop.action,
-            "model": stop.model,
-            "when_unsure": stop.when_unsure,
-        }
-
-    def _spent(self, budget: Budget, period: Period, stops_at: Decimal) -> Mapping[str, str]:
-        if budget.each is None:
-            (one,) = spending_of(self._store, [(budget, period)])
-            return {"": f"{one.spent.cost:f}"}
-        rows = self._store.spend(
-            period, [budget.each], budget.scope, MOST_VALUES, stops_at * LISTED_FROM
-        )
+    def _spent(self, budget: Budget, now: datetime) -> dict[str, str]:
+        """Return what the values spent that reached a good part of the limit."""
+        assert budget.each is not None  # noqa: S101 asked for by `make`
+        least = _stops_at(budget) * LISTED_FROM
+        period = budget.period_at(now)
+        rows = self._store.spend(period, [budget.each], budget.scope, MOST_VALUES, least)
         return {row.key[0]: f"{row.cost:f}" for row in rows}
+
+
+def _told(
+    budget: Budget, now: datetime, spent: Mapping[str, str], last_day: SpendRow
+) -> dict[str, Any]:
+    stop = budget.stop or Stop()
+    priced = last_day.calls - last_day.unpriced_calls
+    return {
+        "budget": budget.name,
+        "scope": _on_spans(budget.scope.values, budget.scope.tags),
+        "not": _on_spans(budget.scope.without, budget.scope.without_tags),
+        "each": STOP_DIMENSIONS[budget.each] if budget.each else "",
+        "limit": f"{budget.amount:f}",
+        "stops_at": f"{_stops_at(budget):f}",
+        "spent": spent,
+        "usd_a_call": f"{last_day.cost / priced if priced else Decimal(0):f}",
+        "resets_at": budget.period_at(now).end.isoformat(),
+        "action": stop.action,
+        "model": stop.model,
+        "when_unsure": stop.when_unsure,
+    }
+
+
+def _stops_at(budget: Budget) -> Decimal:
+    return budget.amount * (budget.stop or Stop()).at / 100
 
 
 def _on_spans(

@@ -19,3 +19,8 @@ class BudgetExceededError(Exception):
         self.spent = spent
         self.limit = limit
         self.resets_at = resets_at
+
+    def __reduce__(self) -> tuple[type[BudgetExceededError], tuple[str, ...]]:
+        """Let it pass between processes: workers hand their errors over pickled."""
+        told = (self.budget, self.scope, self.spent, self.limit, self.resets_at)
+        return type(self), told

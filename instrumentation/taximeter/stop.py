@@ -23,7 +23,7 @@ POLL_S = 10.0
 OLD_S = 60.0
 """After so long without news, calls pass unless the budget says otherwise."""
 MODEL = "gen_ai.request.model"
-TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
 _LARGEST = 5_000_000
 
 Tag = Callable[[str], str]
@@ -65,7 +65,8 @@ class Rule:
     def error(self, tag: Tag) -> BudgetExceededError:
         told = self.told
         names = [*(name for name, _ in self._scope), *([self._each] if self._each else [])]
-        scope = ", ".join(f"{name}={tag(name)}" for name in names) or "all calls"
+        without = [f"{name} not {'|'.join(sorted(some))}" for name, some in self._not]
+        scope = ", ".join([f"{name}={tag(name)}" for name in names] + without) or "all calls"
         value = tag(self._each) if self._each else ""
         spent = told["spent"].get(value, "0")
         return BudgetExceededError(told["budget"], scope, spent, told["limit"], told["resets_at"])
@@ -149,7 +150,9 @@ def fetching_from(settings: Settings) -> Callable[[str], Fetched | None]:
         except HTTPError as error:
             with error:
                 return ((), etag) if error.code == 304 else None
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            cause = type(error).__name__
+            warn_once("stops", "the budgets' stops are not read from %s: %s", address, cause)
             return None
 
     return fetch

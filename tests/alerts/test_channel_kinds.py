@@ -289,6 +289,15 @@ def test_pagerduty_has_one_incident_a_period_that_is_acknowledged_and_resolved(
     assert first["payload"]["custom_details"]["Left"] == "$4.00"
 
 
+def test_pagerduty_has_one_incident_for_a_storm(receiver: Receiver) -> None:
+    several = [replace(named(f"b{one}"), limit=Decimal(9)) for one in range(30)]
+    PagerDuty(routing_key="R", url=receiver.url).send(outgoing(*several))
+
+    (event,) = (one.content for one in receiver.arrived)
+    assert (event["event_action"], event["dedup_key"]) == ("trigger", "digest")
+    assert event["payload"]["summary"].startswith("30 budget alerts at once")
+
+
 def test_teams_gets_a_card(receiver: Receiver) -> None:
     Teams(url=receiver.url).send(outgoing(alert()))
 
@@ -403,6 +412,7 @@ def test_channels_are_read_from_their_file(state: State, tmp_path: Path) -> None
             "channels:\n  - name: a\n    kind: email\n    host: h\n    sender: a\n    to: [b@c]\n",
             ":5: sender: String should match",
         ),
+        ("channels:\n  - {name: a, kind: [slack]}\n", ":2: kind: give one of apprise"),
         ("channels:\n  - {name: a, kind: slack, uri: x}\n", ":2: uri: not a field of a slack"),
         ("channels:\n  - {name: a, kind: slack, state: x}\n", ":2: state: not a field of a slack"),
         ("channels:\n  - {name: a, kind: slack, url: '${NOPE}'}\n", ":2: ${NOPE}: the environment"),

@@ -519,6 +519,32 @@ def test_what_is_silenced_until_its_period_is_over_is_never_told(
     assert slack.texts == []
 
 
+@pytest.mark.parametrize("until", [NOON + timedelta(days=1), alert().period.end])
+def test_what_a_lifted_silence_held_is_told_at_once(
+    state: State, slack: FakeSlack, until: datetime
+) -> None:
+    state.silences.add(silence(until=until))
+    state.add(alert())
+    deliver(state, channels(slack), at(NOON))
+
+    state.end_silence(state.silences.at(NOON)[0].id, NOON + MINUTE)
+    deliver(state, channels(slack), at(NOON + MINUTE))
+
+    assert len(slack.texts) == 1
+
+
+def test_what_names_an_unknown_channel_is_told_to_another_with_the_reason(
+    state: State, slack: FakeSlack
+) -> None:
+    state.add(alert(channels=("nosuch",)))
+
+    for seconds in range(3):
+        deliver(state, channels(slack), at(NOON + timedelta(seconds=seconds)))
+
+    assert sorted(text[:10] for text in slack.texts) == ["50% of bud", "The channe"]
+    assert "it is not set up" in max(slack.texts)
+
+
 def test_in_quiet_hours_only_what_is_at_its_limit_is_told(state: State, slack: FakeSlack) -> None:
     quiet = QuietHours(time(11), time(13), ZoneInfo("UTC"))
     state.add(alert(90))

@@ -9,7 +9,7 @@ import pytest
 from builders import NOON, Rows, budget, costing, outgoing, unpriced
 from taximeter_alerts.message import message_of
 from taximeter_alerts.periods import Recurrence, name_of
-from taximeter_alerts.state import DeliveryState, State
+from taximeter_alerts.state import DeliveryState, Silence, State
 from taximeter_alerts.voice import SLACK
 from taximeter_alerts.watch import evaluate
 from taximeter_collector.labels import label
@@ -212,6 +212,17 @@ def test_a_budget_that_is_over_covers_those_it_holds_on_its_channels(
     later = budget("5", name="search", scope={"feature": "search"}, thresholds=(40,))
     evaluate(store, state, [parent, later], NOON)
     assert state.deliveries.all()[-1].state is DeliveryState.INHIBITED
+
+
+def test_a_budget_that_is_silenced_covers_nothing(store: Store, state: State) -> None:
+    silence = Silence(budget="all", until=NOON + timedelta(days=1), made_by="ada", made_at=NOON)
+    state.silences.add(silence)
+    add(store, costing("11", feature="chat"))
+
+    budgets = [budget("10", name="all"), budget("8", name="chat", scope={"feature": "chat"})]
+    evaluate(store, state, budgets, NOON)
+
+    assert {one.state for one in state.deliveries.all()} == {DeliveryState.PENDING}
 
 
 @pytest.mark.parametrize(

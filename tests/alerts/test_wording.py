@@ -58,6 +58,8 @@ def test_a_team_says_a_part_in_its_own_words_and_the_rest_is_ours(tmp_path: Path
         ("{% import 'x' as y %}", "Import may not be used"),
         ("{% macro m() %}{% endmacro %}", "Macro may not be used"),
         ("{{ budget", "threshold.j2:1: expected token"),
+        ("{% endblock %}{% block titel %}x", "block titel; give one of title, line"),
+        ("{% endblock %} loose text {% block line %}", "put all text into blocks"),
         ("{{ nonsense }}", "threshold.j2: 'nonsense' is undefined"),
         ("x" * 20_001, "20,001 characters; give at most 20,000"),
     ],

@@ -11,14 +11,14 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from builders import alert
+from builders import alert, budget
 from receivers import Answer, Receiver, listening
 from taximeter_alerts.alert import Alert, Kind
 from taximeter_alerts.channels import Channel, Channels, SlackWebhook
 from taximeter_alerts.channels.pagerduty import PagerDuty
 from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.periods import month_at
-from taximeter_alerts.state import State
+from taximeter_alerts.state import Origin, State
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
 from taximeter_api.app import refusals
@@ -219,13 +219,20 @@ def test_a_test_brings_a_mended_channel_back(
     assert client.post("/api/channels/nothing/test").status_code == 404
 
 
-def test_silences_are_made_listed_and_ended(client: TestClient) -> None:
+def test_silences_are_made_listed_and_ended(client: TestClient, state: State) -> None:
     until = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+    state.budgets.put(budget(), Origin.API, "ada", datetime.now(UTC))
     wanted = {"budget": "search", "until": until, "reason": "load test"}
 
     (made,) = client.post("/api/silences", json=wanted, auth=("ada", "x")).json()["silences"]
 
     assert (made["budget"], made["made_by"], made["reason"]) == ("search", "ada", "load test")
     assert client.delete(f"/api/silences/{made['id']}").json() == {"silences": []}
-    past = client.post("/api/silences", json={"until": "2020-01-01"})
-    assert (past.status_code, "give a moment to come" in past.text) == (422, True)
+    for refused, says in (
+        ({"budget": "", "until": "2020-01-01"}, "give a moment to come"),
+        ({"budget": "nosuch", "until": until}, "there is none"),
+        ({"budgt": "search", "until": until}, "budget"),
+        ({"budget": "", "until": until, "vlaue": "x"}, "vlaue"),
+    ):
+        answer = client.post("/api/silences", json=refused)
+        assert (answer.status_code, says in answer.text) == (422, True)

@@ -80,7 +80,7 @@ def test_an_app_asks_with_the_ingest_token_and_gets_what_is_new(
     store: Store, register: Register
 ) -> None:
     app = FastAPI()
-    app.include_router(stops_api(store, register, token_check(SecretStr(TOKEN))))
+    app.include_router(stops_api(Stops(store, register), token_check(SecretStr(TOKEN))))
     client = TestClient(app)
     signed = {"Authorization": f"Bearer {TOKEN}"}
 

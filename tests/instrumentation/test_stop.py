@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -116,6 +117,14 @@ def test_a_call_of_a_budget_that_is_used_up_is_not_sent(
     assert told["error.type"] == "BudgetExceededError"
     assert told["taximeter.usage.source"] == "none"
     assert chat(client, feature="other").choices
+
+
+def test_the_error_passes_between_processes() -> None:
+    error = taximeter.BudgetExceededError("a", "b", "1", "2", "c")
+
+    again = pickle.loads(pickle.dumps(error))
+
+    assert (str(again), vars(again)) == (str(error), vars(error))
 
 
 def test_an_async_call_is_stopped_too(sdk: Any, spans: Any, use: Any) -> None:  # noqa: ARG001

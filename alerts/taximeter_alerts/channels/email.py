@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 from email.message import EmailMessage
+from email.utils import localtime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -80,6 +81,7 @@ class Email:
         email["Subject"] = plain.title[:LONGEST_SUBJECT]
         email["From"] = self._sender
         email["To"] = ", ".join(self._to)
+        email["Date"] = localtime()
         email["Message-ID"] = f"<{outgoing.id}@taximeter>"
         email["Auto-Submitted"] = "auto-generated"
         email.set_content(plain_text(plain))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from taximeter_alerts.alert import Alert, Kind, Outgoing, Told
+from taximeter_alerts.alert import MOST_SINGLY, Alert, Kind, Outgoing, Told
 from taximeter_alerts.channels.channel import Url, Words, checked
 from taximeter_alerts.channels.post import Post
 from taximeter_alerts.message import message_of
@@ -31,22 +32,30 @@ class PagerDuty:
         self._templates = templates
 
     def send(self, outgoing: Outgoing) -> None:
-        # Each alert of a digest is an incident of its own, which its owner acknowledges.
+        if len(outgoing.told) > MOST_SINGLY:
+            self._post.send_json(self._trigger(outgoing, outgoing.id, outgoing.told[0]))
+            return
+        # Each of a few is an incident of its own, which its owner acknowledges.
         for one in outgoing.told:
             self._post.send_json(self._event(one, outgoing))
 
     def _event(self, one: Told, outgoing: Outgoing) -> dict[str, Any]:
         action = ACTIONS.get(Kind(one.key.kind), "trigger")
-        event: dict[str, Any] = {
-            "routing_key": self._routing_key,
-            "event_action": action,
-            "dedup_key": one.subject_digest if isinstance(one, Alert) else one.key.digest,
-        }
+        key = one.subject_digest if isinstance(one, Alert) else one.key.digest
         if action != "trigger":
-            return event
-        alone = Outgoing(told=(one,), id=one.key.digest, links=outgoing.links)
-        message = message_of(alone, PLAIN, self._templates)
-        return event | {
+            return {
+                "routing_key": self._routing_key,
+                "event_action": action,
+                "dedup_key": key,
+            }
+        return self._trigger(replace(outgoing, told=(one,)), key, one)
+
+    def _trigger(self, outgoing: Outgoing, dedup_key: str, first: Told) -> dict[str, Any]:
+        message = message_of(outgoing, PLAIN, self._templates)
+        return {
+            "routing_key": self._routing_key,
+            "event_action": "trigger",
+            "dedup_key": dedup_key,
             "client": "Taximeter",
             "client_url": outgoing.links.page,
             "links": [{"href": url, "text": label} for label, url in message.links],
@@ -54,9 +63,9 @@ class PagerDuty:
                 "summary": message.line[:LONGEST_SUMMARY],
                 "source": "taximeter",
                 "severity": "critical" if message.is_over else "warning",
-                "timestamp": one.at.isoformat(),
-                "component": one.key.budget,
-                "class": one.key.kind,
+                "timestamp": first.at.isoformat(),
+                "component": first.key.budget,
+                "class": first.key.kind,
                 "custom_details": dict(message.facts)
                 | {str(place): text for place, text in enumerate(message.paragraphs, 1)},
             },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -64,9 +64,16 @@ _COMMON: Final = frozenset(Use.__dataclass_fields__)
 
 
 def read_channels(
-    path: Path, environment: Mapping[str, str], state: State, templates: Path | None
+    path: Path,
+    environment: Mapping[str, str],
+    state: State,
+    templates: Path | None,
+    others: Collection[str] = (),
 ) -> dict[str, Channel]:
-    """Read the file; a missing one means no channels. Raises Mistake."""
+    """Read the file; a missing one means no channels. Raises Mistake.
+
+    A fallback may also be one of the `others`, which are set up elsewhere.
+    """
     text = text_of(path)
     source = Source(text or "", str(path))
     if source.content is None:
@@ -93,7 +100,7 @@ def read_channels(
         if name in channels:
             raise source.mistake(where, f"name: {name!r} is taken; give each its own")
         channels[name] = channel
-    _check_fallbacks(source, channels)
+    _check_fallbacks(source, channels, others)
     return channels
 
 
@@ -104,7 +111,7 @@ def channel_of(
     use = _USE.validate_python(
         {name: value for name, value in definition.items() if name in _COMMON}
     )
-    kind = KINDS.get(definition.get("kind", ""))
+    kind = KINDS.get(str(definition.get("kind", "")))
     if kind is None:
         raise ValueError(f"kind: give one of {', '.join(sorted(KINDS))}")
     own = {
@@ -140,10 +147,13 @@ def _filled(written: Any, environment: Mapping[str, str]) -> Any:
     return NAMED.sub(lambda found: environment[found[1]], written)
 
 
-def _check_fallbacks(source: Source, channels: Mapping[str, Channel]) -> None:
+def _check_fallbacks(
+    source: Source, channels: Mapping[str, Channel], others: Collection[str]
+) -> None:
+    possible = [*channels, *others]
     for place, (name, channel) in enumerate(channels.items()):
-        if channel.fallback and (channel.fallback not in channels or channel.fallback == name):
-            known = ", ".join(one for one in channels if one != name) or "none is"
+        if channel.fallback and (channel.fallback not in possible or channel.fallback == name):
+            known = ", ".join(one for one in possible if one != name) or "none is"
             raise source.mistake(
                 (SECTION, place, "fallback"),
                 f"fallback: {channel.fallback!r} is not another channel; {known}",

@@ -87,6 +87,7 @@ def _told(one: Told, page_url: str) -> dict[str, Any]:
             "budget": one.key.budget,
             "value": one.key.value,
             "owner": one.owner,
+            "taken_by": one.taken_by,
             "period": {
                 "from": one.period.start.isoformat(),
                 "to": one.period.end.isoformat(),

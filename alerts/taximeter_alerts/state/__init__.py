@@ -5,6 +5,7 @@ from taximeter_alerts.state.database import StateUnavailable
 from taximeter_alerts.state.deliveries import (
     LEASE,
     LONGEST_WAIT,
+    SILENCED,
     Delivery,
     DeliveryState,
     is_of_now,
@@ -15,6 +16,7 @@ from taximeter_alerts.state.state import State, superseded
 __all__ = [
     "LEASE",
     "LONGEST_WAIT",
+    "SILENCED",
     "Change",
     "Delivery",
     "DeliveryState",

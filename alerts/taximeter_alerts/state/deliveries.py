@@ -21,6 +21,8 @@ from taximeter_alerts.state.tables import alerts, deliveries
 
 LEASE: Final = timedelta(seconds=60)
 LONGEST_WAIT: Final = timedelta(hours=1)
+SILENCED: Final = "silenced by "
+"""How the note of a delivery begins that a silence holds."""
 
 FACTS: Final[TypeAdapter[Told]] = TypeAdapter(Told)
 
@@ -133,6 +135,18 @@ class Deliveries:
                 sa.update(deliveries)
                 .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.PENDING)
                 .values(state=state, due_at=text_of(due_at), error=error)
+            )
+
+    def free(self, reason: str, now: datetime) -> None:
+        """Make due what was held or put away for a reason that begins so, where it matters."""
+        states = [DeliveryState.PENDING, DeliveryState.SILENCED]
+        condition = deliveries.c.error.startswith(reason) & deliveries.c.state.in_(states)
+        ids = [one.id for one in self._read(condition) if is_of_now(one.alert, now)]
+        with self._database.writing() as connection:
+            connection.execute(
+                sa.update(deliveries)
+                .where(deliveries.c.id.in_(ids), deliveries.c.state.in_(states))
+                .values(state=DeliveryState.PENDING, due_at=text_of(now), error="")
             )
 
     def also_to(self, channel: str, given_up: Sequence[Delivery], now: datetime) -> None:

@@ -20,7 +20,13 @@ from taximeter_alerts.state.answers import (
     secret_of,
 )
 from taximeter_alerts.state.database import Database, moment_of, text_of
-from taximeter_alerts.state.deliveries import FACTS, Deliveries, DeliveryState, new_delivery
+from taximeter_alerts.state.deliveries import (
+    FACTS,
+    SILENCED,
+    Deliveries,
+    DeliveryState,
+    new_delivery,
+)
 from taximeter_alerts.state.revisions import Revisions
 from taximeter_alerts.state.tables import alerts, budgets, deliveries
 from taximeter_collector.store import Period
@@ -113,6 +119,11 @@ class State:
         with self._database.reading() as connection:
             facts = connection.execute(question).scalar_one_or_none()
         return None if facts is None else FACTS.validate_json(facts)
+
+    def end_silence(self, number: int, now: datetime) -> None:
+        """End a silence; what it held and still matters is due again."""
+        self.silences.end(number, now)
+        self.deliveries.free(SILENCED, now)
 
     def secret(self, name: str) -> str:
         """Return a secret that all replicas share."""
