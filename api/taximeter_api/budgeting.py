@@ -53,7 +53,7 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
     @router.put("/{name:path}")
     def put(request: Request, name: str, definition: dict[str, Any]) -> dict[str, Any]:
         """Make a budget, or replace one that was made here."""
-        return _changed(request, budget_of({**definition, "name": name}))
+        return _changed(request, budget_of(_called(name, definition)))
 
     @router.patch("/{name:path}")
     def change(
@@ -67,7 +67,7 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
         before = register.find(name)
         merged = {**(before.definition.definition if before.definition else {}), **fields}
         named = {field: value for field, value in merged.items() if value is not None}
-        return _changed(request, budget_of({**named, "name": name}))
+        return _changed(request, budget_of(_called(name, named)))
 
     @router.delete("/{name:path}")
     def delete(request: Request, name: str) -> dict[str, Any]:
@@ -92,6 +92,15 @@ def budget_of(definition: dict[str, Any]) -> Budget:
         if first["type"] == "unexpected_keyword_argument":
             message = f"give some of {', '.join(Budget.__dataclass_fields__)}"
         raise BadQuestion(f"{field}={first['input']!r}: {message}") from None
+
+
+def _called(name: str, definition: dict[str, Any]) -> dict[str, Any]:
+    given = definition.get("name", name)
+    if given != name:
+        raise BadQuestion(
+            f"name={given!r}: a budget keeps its name; make a new one, delete {name!r}"
+        )
+    return {**definition, "name": name}
 
 
 def _kept(one: Revision) -> dict[str, Any]:

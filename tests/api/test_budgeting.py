@@ -154,6 +154,7 @@ def test_applied_budgets_replace_those_applied_before_and_leave_others_alone(
         ({"amount": 1, "amuont": 2}, "amuont=2: give some of name, amount"),
         ({"amount": 1, "zone": "Mars"}, "zone='Mars': give an IANA time zone like Europe/Berlin"),
         ({"amount": 1, "each": "colour"}, "each='colour': give one of api_key"),
+        ({"amount": 1, "name": "b"}, "a budget keeps its name"),
         ({"amount": 1, "each": ["user"]}, "give one of api_key"),
         ({"amount": 1, "scope": {"tags": "x"}}, "tags: give names and values"),
         ({"amount": 1, "raised": {"to": 2, "until": "2026-11-01"}}, "raised.until="),

@@ -6,17 +6,20 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 import typer
 
 from taximeter_alerts.budgets import BudgetsError, read_budgets
+from taximeter_alerts.state import State
+from taximeter_api.channels import channels_of_settings
+from taximeter_api.commands.alerts import IN_MEMORY
 from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_collector.journal import SUFFIX
 from taximeter_collector.prices import book_with
-from taximeter_collector.settings import PREFIX, Settings, read_settings
+from taximeter_collector.settings import PREFIX, Settings, SettingsError, read_settings
 from taximeter_collector.yaml_file import Mistake
 
 LEAST_FREE_BYTES: Final = 2_000_000_000
@@ -86,6 +89,17 @@ def _budgets(settings: Settings) -> Iterator[Finding]:
         yield Finding("budgets", str(error), MEND)
 
 
+def _channels(settings: Settings) -> Iterator[Finding]:
+    with closing(State(IN_MEMORY)) as state:
+        try:
+            names = channels_of_settings(settings, os.environ, state)
+        except (Mistake, SettingsError) as error:
+            yield Finding("channels", str(error), "mend it; the service does not start with it")
+        else:
+            advice = "" if names else f"add one to {settings.channels}: nobody is told of alerts"
+            yield Finding("channels", ", ".join(names) or "none is set up", advice)
+
+
 def _service(settings: Settings) -> Iterator[Finding]:
     try:
         ask(settings, "GET", "/readyz")
@@ -128,5 +142,6 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     _journal,
     _prices,
     _budgets,
+    _channels,
     _service,
 )
