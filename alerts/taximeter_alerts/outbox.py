@@ -165,8 +165,8 @@ class Outbox:
             self._state.channels.hold(name, due_at)
         channel = self._channels.get(name)
         may_storm = channel is not None and not channel.sender.knows_repeats
-        unsure = max(one.maybe_sent for one in claimed) + int(error.maybe_sent)
-        gives_up = may_storm and error.maybe_sent and unsure >= MAYBE_SENT_TRIES
+        unanswered = max(one.unanswered for one in claimed) + int(error.maybe_sent)
+        gives_up = may_storm and error.maybe_sent and unanswered >= MAYBE_SENT_TRIES
         self._state.deliveries.finish(
             claimed,
             DeliveryState.AMBIGUOUS if gives_up else DeliveryState.PENDING,
@@ -174,6 +174,8 @@ class Outbox:
             error=str(error),
             maybe_sent=error.maybe_sent,
         )
+        if gives_up:
+            self._tell_elsewhere(name, claimed, str(error))
 
     def _close(self, name: str, claimed: Sequence[Delivery], reason: str) -> None:
         """Note that a channel is gone, and tell its fallback that and what it did not take."""

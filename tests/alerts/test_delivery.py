@@ -244,6 +244,31 @@ def test_a_webhook_that_takes_and_never_answers_gets_three_posts_and_no_storm(
     assert states(state) == [DeliveryState.AMBIGUOUS]
 
 
+def test_deaths_of_the_process_are_no_reason_to_give_up(state: State, slack: FakeSlack) -> None:
+    state.add(alert())
+    for lease in range(4):
+        assert state.deliveries.claim([1], NOON + lease * LEASE, "m")
+    cut = Cut(knows_repeats=False)
+
+    deliver(state, {"slack": Channel(sender=cut)}, at(NOON + 4 * LEASE))
+    assert states(state) == [DeliveryState.PENDING]
+    deliver(state, channels(slack), at(NOON + 6 * LEASE))
+
+    assert len(slack.texts) == 1
+
+
+def test_what_gets_no_answer_at_all_is_told_to_another_channel(
+    state: State, slack: FakeSlack
+) -> None:
+    state.add(alert(channels=("mute",)))
+    both = {"mute": Channel(sender=Cut(knows_repeats=False)), **channels(slack)}
+
+    for minutes in range(0, 60, 15):
+        deliver(state, both, at(NOON + timedelta(minutes=minutes)))
+
+    assert sorted(text[:10] for text in slack.texts) == ["50% of bud", "The channe"]
+
+
 @contextmanager
 def silent_server(posts: list[bytes]) -> Iterator[str]:
     """Read a request, then close the connection without an answer."""

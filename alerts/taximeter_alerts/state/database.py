@@ -36,9 +36,15 @@ MIGRATIONS: Final[Sequence[Migration]] = (
 
 def _second(connection: sa.Connection) -> None:
     tables.metadata.create_all(connection)
-    known = {column["name"] for column in sa.inspect(connection).get_columns("deliveries")}
-    if "batch" not in known:
-        connection.execute(sa.text("alter table deliveries add batch text not null default ''"))
+    _add(connection, "batch", "text not null default ''")
+    _add(connection, "unanswered", "integer not null default 0")
+
+
+def _add(connection: sa.Connection, column: str, kind: str) -> None:
+    """Add a column to the deliveries of the first version."""
+    known = {one["name"] for one in sa.inspect(connection).get_columns("deliveries")}
+    if column not in known:
+        connection.execute(sa.text(f"alter table deliveries add {column} {kind}"))
 
 
 class Database:

@@ -56,6 +56,8 @@ class Delivery:
     number: int
     """Of the alert."""
     error: str = ""
+    unanswered: int = 0
+    """Attempts that left and got no answer, a death of the process left out."""
     batch: str = ""
     """Id of the message that it is in; empty before the first attempt."""
 
@@ -119,6 +121,7 @@ class Deliveries:
                         due_at=text_of(due_at),
                         error=error,
                         maybe_sent=deliveries.c.maybe_sent + int(maybe_sent),
+                        unanswered=deliveries.c.unanswered + int(maybe_sent),
                     )
                 )
 
@@ -195,6 +198,7 @@ class Deliveries:
                 alert=FACTS.validate_json(row["facts"]),
                 number=row["alert"],
                 error=row["error"],
+                unanswered=row["unanswered"],
                 batch=row["batch"],
             )
             for row in rows

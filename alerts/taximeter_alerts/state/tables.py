@@ -32,6 +32,7 @@ deliveries = sa.Table(
     sa.Column("maybe_sent", sa.Integer, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("batch", sa.Text, nullable=False, server_default=""),
+    sa.Column("unanswered", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("alert", "channel"),
     sa.Index("due", "state", "due_at"),
 )
