@@ -36,7 +36,7 @@ from service import HEADERS, HTTP, answers
 
 from receivers import Answer, Mailbox, Posted, Receiver, SlackApi, listening, mail_server
 from taximeter_alerts.message import REPEATED
-from taximeter_api.demo.run import _free_port
+from taximeter_api.demo.processes import free_port
 
 ROUNDS = int(os.environ.get("ROUNDS", "60"))
 DICE = random.Random(11)
@@ -156,7 +156,7 @@ def run(
     folder: Path, step: str, *, seed: bool = False, until: Callable[[], bool] | None = None
 ) -> str:
     """Run the service until it is dead; return when it was killed."""
-    ports = (_free_port(0), _free_port(0))
+    ports = (free_port(), free_port())
     settings = {
         "DATA_DIR": folder / "data",
         "PORT": ports[0],

@@ -19,7 +19,7 @@ from pathlib import Path
 import urllib3
 
 from taximeter_api.demo import history
-from taximeter_api.demo.run import _free_port
+from taximeter_api.demo.processes import free_port
 
 HTTP = urllib3.PoolManager(retries=False, timeout=30)
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
@@ -30,7 +30,7 @@ IDLE_S = 10
 @contextmanager
 def service(folder: str, what: str) -> Iterator[tuple[int, str, str]]:
     """Run the service on a folder and print how long it took to be ready."""
-    ports = (_free_port(0), _free_port(0))
+    ports = (free_port(), free_port())
     settings = {
         "DATA_DIR": folder,
         "PORT": str(ports[0]),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from clickhouse import free_port
+from taximeter_api.demo.processes import free_port
 
 PLACES = "/usr/lib/postgresql/*/bin"
 

@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl, urlsplit
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from taximeter_api.demo.processes import free_port
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -185,10 +187,8 @@ class Mailbox:
 @contextmanager
 def mail_server(mailbox: Mailbox | None = None) -> Iterator[Mailbox]:
     mailbox = mailbox or Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=0)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        controller.port = mailbox.port = free.getsockname()[1]
+    mailbox.port = free_port()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port)
     controller.start()
     try:
         yield mailbox

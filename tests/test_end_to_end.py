@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from taximeter_api.demo.fake_openai import Answer, fake_openai, serving
+from taximeter_api.demo.processes import free_port
 from taximeter_api.demo.slack import fake_slack
 
 T = TypeVar("T")
@@ -197,12 +197,6 @@ def eventually(what: str, ask: Callable[[], T]) -> T:
         assert time.monotonic() < end, f"{what} did not happen"
         time.sleep(0.05)
     return answer
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import pytest
 from receivers import Receiver, listening
 from spans import request, span
 from taximeter_api.demo.fake_openai import serving
+from taximeter_api.demo.processes import free_port
 from taximeter_api.demo.slack import fake_slack
-from test_end_to_end import Service, eventually, free_port
+from test_end_to_end import Service, eventually
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MANY = 5

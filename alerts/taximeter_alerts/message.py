@@ -164,7 +164,7 @@ def _digest(told: Sequence[Told]) -> tuple[str, dict[str, Any]]:
     lines = [
         {
             "sign": _sign(one.key.percent),
-            "mark": MARKS.get(Kind(one.key.kind), f"{one.key.percent}%"),
+            "mark": mark_of(one),
             "budget": subject(one),
             "figures": f"{_spent(one)} of {usd(one.limit)} · {_period(one)}",
         }
@@ -218,6 +218,11 @@ def facts_of(alert: Alert) -> dict[str, Any]:
         "taken_by": short(alert.taken_by),
         **words_of(alert),
     }
+
+
+def mark_of(alert: Alert) -> str:
+    """Return in a few words what happened, like `90%` or `unusual hour`."""
+    return MARKS.get(Kind(alert.key.kind), f"{alert.key.percent}%")
 
 
 def subject(alert: Alert) -> str:

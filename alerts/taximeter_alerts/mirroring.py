@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from taximeter_alerts.alert import Alert
 from taximeter_alerts.register import Register
+from taximeter_alerts.savings import Savings
 from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import Delivery, State
 from taximeter_alerts.story import by_hour_of, forecast_for
-from taximeter_analysis.findings import findings
-from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import (
     AlertLine,
     BudgetLine,
     FindingLine,
     Mirror,
-    Period,
     Store,
 )
 
@@ -27,17 +24,14 @@ EVERY_S: Final = 60
 LARGEST_LOAD: Final = 0.05
 NEWEST_DELIVERIES: Final = 500
 FINDINGS_EVERY: Final = timedelta(hours=1)
-HABITS: Final = timedelta(days=14)
 
 
 class Mirroring:
-    def __init__(
-        self, store: Store, state: State, register: Register, book: Callable[[], PriceBook]
-    ) -> None:
+    def __init__(self, store: Store, state: State, register: Register, savings: Savings) -> None:
         self._store = store
         self._state = state
         self._register = register
-        self._book = book
+        self._savings = savings
         self._again_at: datetime | None = None
         self._findings_at: datetime | None = None
 
@@ -56,7 +50,6 @@ class Mirroring:
         self._store.keep_mirror(Mirror.ALERTS, [_alert(one, now) for one in newest])
         if self._findings_at is None or now - self._findings_at >= FINDINGS_EVERY:
             self._findings_at = now
-            habits = self._store.habits(Period(now - HABITS, now))
             lines = [
                 FindingLine(
                     taken_at=now,
@@ -68,7 +61,7 @@ class Mirroring:
                     usd_a_month=round(one.usd_a_month, 12),
                     confidence=one.confidence,
                 )
-                for one in findings(habits, self._book(), now)
+                for one in self._savings.at(now)[0]
             ]
             self._store.keep_mirror(Mirror.FINDINGS, lines)
 

@@ -23,7 +23,6 @@ from taximeter_alerts.state import (
     DeliveryState,
     Silence,
     State,
-    StateUnavailable,
     is_of_now,
 )
 
@@ -72,22 +71,25 @@ class Outbox:
             if name in gone:
                 self._give_up(waiting, gone[name])
             elif name not in self._busy and not now < held.get(name, now) <= now + LONGEST_WAIT:
-                self._busy.add(name)
                 messages = list(_messages(self._not_quiet(name, waiting, now)))
                 if self._threads is None:
                     self._send_all(name, messages)
                 else:
-                    self._threads.submit(self._send_all, name, messages)
+                    self._busy.add(name)
+                    self._threads.submit(self._send_in_thread, name, messages)
 
-    def _send_all(self, name: str, messages: Sequence[Sequence[Delivery]]) -> None:
+    def _send_in_thread(self, name: str, messages: Sequence[Sequence[Delivery]]) -> None:
         try:
-            for together in messages:
-                if not self._attempt(name, together):
-                    return
-        except StateUnavailable:
-            log.warning("the state does not answer; sending goes on later")
+            self._send_all(name, messages)
+        except Exception:
+            log.exception("sending to a channel failed and goes on later", extra={"channel": name})
         finally:
             self._busy.discard(name)
+
+    def _send_all(self, name: str, messages: Sequence[Sequence[Delivery]]) -> None:
+        for together in messages:
+            if not self._attempt(name, together):
+                return
 
     def _not_silenced(self, due: Sequence[Delivery], now: datetime) -> list[Delivery]:
         """Return what nobody silenced; the rest waits for the silence's end, or for nothing."""
@@ -105,6 +107,7 @@ class Outbox:
         matters = is_of_now(one.alert, silence.until)
         self._state.deliveries.hold(
             [one.id],
+            now,
             min(silence.until, now + LONGEST_WAIT),
             f"{SILENCED}{silence.made_by} until {silence.until:%d %b %H:%M} UTC",
             DeliveryState.PENDING if matters else DeliveryState.SILENCED,
@@ -115,7 +118,8 @@ class Outbox:
         if channel is None or channel.quiet is None or not channel.quiet.holds(now):
             return due
         waits = [one.id for one in due if not one.alert.is_over]
-        self._state.deliveries.hold(waits, now + QUIET_LOOK_AGAIN, "quiet hours of the channel")
+        again_at = now + QUIET_LOOK_AGAIN
+        self._state.deliveries.hold(waits, now, again_at, "quiet hours of the channel")
         return [one for one in due if one.alert.is_over]
 
     def _attempt(self, name: str, together: Sequence[Delivery]) -> bool:
@@ -167,6 +171,8 @@ class Outbox:
         may_storm = channel is not None and not channel.sender.knows_repeats
         unanswered = max(one.unanswered for one in claimed) + int(error.maybe_sent)
         gives_up = may_storm and error.maybe_sent and unanswered >= MAYBE_SENT_TRIES
+        if gives_up:
+            self._tell_elsewhere(name, claimed, str(error))
         self._state.deliveries.finish(
             claimed,
             DeliveryState.AMBIGUOUS if gives_up else DeliveryState.PENDING,
@@ -174,15 +180,13 @@ class Outbox:
             error=str(error),
             maybe_sent=error.maybe_sent,
         )
-        if gives_up:
-            self._tell_elsewhere(name, claimed, str(error))
 
     def _close(self, name: str, claimed: Sequence[Delivery], reason: str) -> None:
         """Note that a channel is gone, and tell its fallback that and what it did not take."""
         now = self._clock()
         self._state.channels.is_gone(name, reason, now)
-        self._state.deliveries.finish(claimed, DeliveryState.DEAD, due_at=now, error=reason)
         self._tell_elsewhere(name, claimed, reason)
+        self._state.deliveries.finish(claimed, DeliveryState.DEAD, due_at=now, error=reason)
 
     def _tell_elsewhere(self, name: str, told: Sequence[Delivery], reason: str) -> None:
         """Send alerts to another channel, too, which is told why, once a day."""
@@ -203,10 +207,9 @@ class Outbox:
 
     def _give_up(self, waiting: Sequence[Delivery], reason: str) -> None:
         now, name = self._clock(), waiting[0].channel
+        self._tell_elsewhere(name, waiting, reason)
         ids = [one.id for one in waiting]
-        self._state.deliveries.hold(ids, now, reason, DeliveryState.DEAD)
-        if fallback := self._fallback(name):
-            self._state.deliveries.also_to(fallback, waiting, now)
+        self._state.deliveries.hold(ids, now, now, reason, DeliveryState.DEAD)
 
     def _fallback(self, name: str) -> str:
         """Return the channel that is told instead, one that works."""

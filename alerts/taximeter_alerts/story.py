@@ -10,15 +10,14 @@ from decimal import Decimal
 from typing import Final
 
 from taximeter_alerts.alert import Story
+from taximeter_alerts.savings import savings_of
 from taximeter_alerts.spending import Spending
 from taximeter_analysis.drivers import Causes, Driver, causes, drivers
-from taximeter_analysis.findings import findings
 from taximeter_analysis.forecast import Forecast, forecast_of
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import Dimension, Period, SpendRow, Store
+from taximeter_collector.store import Dimension, Period, SpendRow, Store, summed_by
 
 HISTORY: Final = timedelta(days=120)
-HABITS: Final = timedelta(days=14)
 DAY: Final = timedelta(days=1)
 WEEK: Final = timedelta(days=7)
 SAVINGS_SHOWN: Final = 2
@@ -40,7 +39,6 @@ def story_of(store: Store, one: Spending, now: datetime, book: PriceBook) -> Sto
     by_hour = by_hour_of(store, one, now)
     period, before = compared(one, now)
     rows, rows_before = (store.spend(some, DETAILED, one.scope) for some in (period, before))
-    habits = store.habits(Period(now - HABITS, now), one.scope)
     return Story(
         pace=pace_of(one, now),
         last_24_hours=_sum(by_hour, now - DAY, now),
@@ -48,8 +46,10 @@ def story_of(store: Store, one: Spending, now: datetime, book: PriceBook) -> Sto
         forecast=forecast_for(one, by_hour, now),
         compared_with=before if rows_before else None,
         causes=causes(rows, rows_before) if rows_before else None,
-        drivers=tuple(_drivers(store, one, period, before)) if rows_before else (),
-        savings=tuple(findings(habits, book, now)[:SAVINGS_SHOWN]),
+        drivers=tuple(_drivers(store, one, period, before, rows, rows_before))
+        if rows_before
+        else (),
+        savings=tuple(savings_of(store, book, now, one.scope)[:SAVINGS_SHOWN]),
         course=tuple(_course(by_hour, one, now)),
     )
 
@@ -92,36 +92,42 @@ def compared(one: Spending, now: datetime) -> tuple[Period, Period]:
     return period, Period(last.start, min(last.start + gone, last.end))
 
 
-def _drivers(store: Store, one: Spending, period: Period, before: Period) -> Iterator[Driver]:
-    """Yield the feature, the model and the user whose spend rose most."""
-    for dimension in (Dimension.FEATURE, Dimension.MODEL):
-        now, then = (store.spend(some, [dimension], one.scope) for some in (period, before))
-        yield from _risen(store, one, period, before, dimension, now, then)
-    if one.budget.each is Dimension.USER:
-        return
-    users = store.spend(period, [Dimension.USER], one.scope, USERS_COMPARED)
-    named = [row.key[0] for row in users if row.key[0]]
-    if named and Dimension.USER not in one.scope.values:
-        scope = replace(one.scope, values={**one.scope.values, Dimension.USER: tuple(named)})
-        then = store.spend(before, [Dimension.USER], scope)
-        known = [row for row in users if row.key[0]]
-        yield from _risen(store, one, period, before, Dimension.USER, known, then)
-
-
-def _risen(
+def _drivers(
     store: Store,
     one: Spending,
     period: Period,
     before: Period,
-    dimension: Dimension,
-    now: Sequence[SpendRow],
-    then: Sequence[SpendRow],
+    rows: Sequence[SpendRow],
+    rows_before: Sequence[SpendRow],
 ) -> Iterator[Driver]:
-    for driver in drivers(dimension.outside_name, now, then)[:1]:
-        if driver.change > 0:
-            scope = one.scope.narrowed(dimension, driver.name)
-            rows = (store.spend(some, DETAILED, scope) for some in (period, before))
-            yield replace(driver, why=_why(driver, causes(*rows)))
+    """Yield the feature, the model and the user whose spend rose most."""
+    for place, dimension in enumerate(DETAILED[:2]):
+        parts = (summed_by(some, place) for some in (rows, rows_before))
+        for driver in drivers(dimension.outside_name, *parts)[:1]:
+            its = (
+                [row for row in some if row.key[place] == driver.name]
+                for some in (rows, rows_before)
+            )
+            yield from _risen(driver, *its)
+    if one.budget.each is Dimension.USER or Dimension.USER in one.scope.values:
+        return
+    users = store.spend(period, [Dimension.USER], one.scope, USERS_COMPARED)
+    known = [row for row in users if row.key[0]]
+    if known:
+        scope = one.scope.narrowed(Dimension.USER, *(row.key[0] for row in known))
+        then = store.spend(before, [Dimension.USER], scope)
+        for driver in drivers(Dimension.USER.outside_name, known, then)[:1]:
+            scope = one.scope.narrowed(Dimension.USER, driver.name)
+            yield from _risen(
+                driver, *(store.spend(some, DETAILED, scope) for some in (period, before))
+            )
+
+
+def _risen(
+    driver: Driver, rows: Sequence[SpendRow], rows_before: Sequence[SpendRow]
+) -> Iterator[Driver]:
+    if driver.change > 0:
+        yield replace(driver, why=_why(driver, causes(rows, rows_before)))
 
 
 def _why(driver: Driver, split: Causes) -> str:

@@ -89,8 +89,12 @@ def evaluate(
             if alert.key.kind == Kind.THRESHOLD and alert.is_over:
                 over.append(one)
             log.info(
-                "a budget's threshold was crossed",
-                extra={"budget": one.budget.name, "percent": alert.key.percent},
+                "an alert was raised",
+                extra={
+                    "budget": one.budget.name,
+                    "kind": alert.key.kind,
+                    "percent": alert.key.percent,
+                },
             )
             new.append(full)
     return new

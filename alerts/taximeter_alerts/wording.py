@@ -6,8 +6,8 @@ compute: so what it takes and gives is bounded by its own length.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,8 @@ from jinja2 import StrictUndefined, TemplateError, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from taximeter_alerts.voice import PLAIN, Voice
+
+log = logging.getLogger(__name__)
 
 OURS: Final = Path(__file__).parent / "templates"
 SECTIONS: Final = ("title", "line", "summary", "facts", "paragraphs", "footer")
@@ -55,9 +57,14 @@ def rendered(
     """Return the sections of a message of a kind; those that a team's template lacks are ours."""
     sections: dict[str, str] = {}
     for source in [OURS] + ([folder] if folder else []):
-        with suppress(*([] if source is OURS else FAULTS)):
+        path = source / f"{kind}.j2"
+        try:
+            sections |= _sections(path, voice, facts)
+        except FAULTS as error:
+            if source is OURS:
+                raise
             # What a team's own template can't say is said in our words: no alert is lost for it.
-            sections |= _sections(source / f"{kind}.j2", voice, facts)
+            log.warning("a template failed", extra={"path": str(path), "reason": str(error)})
     return sections
 
 

@@ -59,7 +59,10 @@ def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
 
     @router.post("/alerts/silences/end")
     def end(form: FormData) -> RedirectResponse:
-        state.end_silence(int(form.get("id", "0")), datetime.now(UTC))
+        number = form.get("id", "")
+        if not (number.isascii() and number.isdecimal()):
+            raise BadQuestion(f"id={number!r}: give the number of a silence")
+        state.end_silence(int(number), datetime.now(UTC))
         return RedirectResponse("/alerts", 303)
 
     return router

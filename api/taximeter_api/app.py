@@ -23,6 +23,7 @@ from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.outlook import Outlook
 from taximeter_alerts.own_alerts import OwnAlerts
 from taximeter_alerts.register import KeptElsewhere, Register, Unknown
+from taximeter_alerts.savings import Savings
 from taximeter_alerts.schedule import Schedule
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.watch import Watch
@@ -105,7 +106,8 @@ class Service:
             lambda: self._journal.oldest_s,
             notice_channels(settings, channels),
         )
-        copying = Mirroring(self._store, self._state, register, prices.current)
+        savings = Savings(self._store, prices.current)
+        copying = Mirroring(self._store, self._state, register, savings)
         self._schedule.every(mirroring.EVERY_S, "mirror", copying.tick)
         self._schedule.every(own_alerts.EVERY_S, "own alerts", own.tick)
         self._schedule.every(
@@ -137,7 +139,7 @@ class Service:
         self.app.include_router(explore_pages(self._store))
         self.app.include_router(call_pages(self._store))
         self.app.include_router(budget_pages(self._store, self._state, register, channels))
-        self.app.include_router(findings_pages(self._store, prices.current))
+        self.app.include_router(findings_pages(savings))
         self.app.include_router(
             health_page(self._store, self._state, self._journal, settings, self._trouble)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -86,7 +87,7 @@ def budget_pages(store: Store, state: State, register: Register, channels: Chann
     return router
 
 
-def _answered(work: Any) -> RedirectResponse:
+def _answered(work: Callable[[], str]) -> RedirectResponse:
     """Do it, and go back to the page, which says what was done or why not."""
     try:
         words = {"done": work()}

@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse
 from taximeter_api.asked import Asked, asked
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.explore import render_spend
-from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store, total_of
+from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store, summed_by, total_of
 
 ROWS: Final = 100
 DAY: Final = timedelta(days=1)
@@ -97,7 +97,7 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         # Of few values the days say all.
         daily = store.spend(wanted.period, [Dimension.DAY, view.by], wanted.scope)
         total = total_of(daily)
-        rows = _by_name(daily)[:ROWS]
+        rows = summed_by(daily)[:ROWS]
     known = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows))
     before = store.spend(wanted.before, [view.by], known) if rows else []
     costs_before = {row.key[0]: row.cost for row in before}
@@ -118,15 +118,6 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         for place, row in enumerate(rows)
     ]
     return lines, total
-
-
-def _by_name(daily: Sequence[SpendRow]) -> list[SpendRow]:
-    """Return a row for each name, the dearest first."""
-    named: dict[tuple[str, ...], list[SpendRow]] = defaultdict(list)
-    for row in daily:
-        named[row.key].append(row)
-    rows = [total_of(some, key) for key, some in named.items()]
-    return sorted(rows, key=lambda row: (-row.cost, row.key))
 
 
 def csv_of(name: str, rows: Sequence[SpendRow]) -> Response:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Final
@@ -13,43 +12,20 @@ from typing import Final
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
-from taximeter_analysis.findings import Finding, findings
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.insights import HealthFacts, render_findings, render_health
 from taximeter_collector.journal import Journal
-from taximeter_collector.prices import PriceBook
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import Period, Store
 
-HABITS_OF: Final = timedelta(days=14)
-FRESH_FOR: Final = timedelta(minutes=10)
 DAY: Final = timedelta(days=1)
 PARTS: Final = ("taximeter-server", "chdb", "clickhouse-connect", "fastapi")
 
 
-class Findings:
-    """The findings of the last two weeks, looked for now and then: they read every call."""
-
-    def __init__(self, store: Store, book: Callable[[], PriceBook]) -> None:
-        self._store = store
-        self._book = book
-        self._looking = threading.Lock()
-        self._found: Sequence[Finding] = ()
-        self._looked_at: datetime | None = None
-
-    def at(self, now: datetime) -> tuple[Sequence[Finding], datetime]:
-        """Return the findings and when they were looked for."""
-        with self._looking:
-            if self._looked_at is None or now - self._looked_at >= FRESH_FOR:
-                habits = self._store.habits(Period(now - HABITS_OF, now))
-                self._found, self._looked_at = findings(habits, self._book(), now), now
-            return self._found, self._looked_at
-
-
-def findings_pages(store: Store, book: Callable[[], PriceBook]) -> APIRouter:
+def findings_pages(found: Savings) -> APIRouter:
     router = APIRouter()
-    found = Findings(store, book)
 
     @router.get("/findings", include_in_schema=False)
     def page() -> HTMLResponse:

@@ -39,22 +39,25 @@ def token_check(token: SecretStr | None) -> Authorised:
 def who(headers: Mapping[str, str]) -> str:
     """Return the name that a reader signed in with; the token is the same for all."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        name, _, _ = base64.b64decode(value).decode(errors="replace").partition(":")
-        return name[:LONGEST_NAME] or NOBODY
-    return NOBODY
+    if scheme.lower() != "basic":
+        return NOBODY
+    return _signed_in(value)[0].decode(errors="replace")[:LONGEST_NAME] or NOBODY
 
 
 def _presented(header: str) -> bytes:
     scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer":
         return value.strip().encode()
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(value, validate=True).partition(b":")[2]
-        except ValueError:
-            return b""
-    return b""
+    return _signed_in(value)[1] if scheme.lower() == "basic" else b""
+
+
+def _signed_in(value: str) -> tuple[bytes, bytes]:
+    """Return name and password of a browser's sign-in; empty when it is none."""
+    try:
+        name, _, password = base64.b64decode(value, validate=True).partition(b":")
+    except ValueError:
+        return b"", b""
+    return name, password
 
 
 class Guard:

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from taximeter_dashboards import overview
-from taximeter_dashboards.details import DETAILS
+from taximeter_dashboards.boards import DETAILS
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "dashboards.md"
 FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"

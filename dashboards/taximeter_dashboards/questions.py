@@ -10,8 +10,17 @@ from taximeter_dashboards.clickhouse import IN_DAYS, IN_HOURS, IN_MOMENTS, chose
 VARIABLES: Final = ("environment", "feature", "model")
 CHOSEN: Final = chosen(*VARIABLES)
 
-# Where no call of a group has a price, its spend is unknown, not $0.
-SPEND: Final = "if(sum(calls) > 0 and sum(unpriced_calls) = sum(calls), null, sum(cost))"
+
+def known(dollars: str, where: str = "") -> str:
+    """Give dollars, or null where no call of a group has a price; `@` stands for the condition."""
+    calls, unpriced = (
+        (f"sumIf({name}, {where})" if where else f"sum({name})")
+        for name in ("calls", "unpriced_calls")
+    )
+    return f"if({calls} > 0 and {unpriced} = {calls}, null, {dollars.replace('@', where)})"
+
+
+SPEND: Final = known("sum(cost)")
 PER_1000_CALLS: Final = "sum(cost) * 1000 / nullIf(sum(calls) - sum(unpriced_calls), 0)"
 ERROR_RATE: Final = "sum(errors) / nullIf(sum(calls), 0)"
 

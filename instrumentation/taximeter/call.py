@@ -106,6 +106,11 @@ class Call:
     def api_type(self) -> str:
         return self.answer.api_type
 
+    @property
+    def spends(self) -> bool:
+        """Whether the request begins something that is billed, so that a budget may stop it."""
+        return not self.free
+
     def tag(self, name: str) -> str:
         """Give what a budget may be about, as far as it is known before the request is sent."""
         if name in _BUDGETED:

@@ -26,7 +26,6 @@ from taximeter.looks import look
 from taximeter.metrics import Metrics
 from taximeter.origin import follow, global_provider, unfollow
 from taximeter.settings import Settings, settings_in
-from taximeter.stop import Stops, fetching_from
 from taximeter.streams import observe, read_whole
 from taximeter.tracing import Tracing
 from taximeter.websockets import CONNECTIONS, Websockets
@@ -34,6 +33,8 @@ from taximeter.websockets import CONNECTIONS, Websockets
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
+
+    from taximeter.stop import Stops
 
 MODULE = "openai._base_client"
 Hook = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -62,7 +63,7 @@ def install(
         _settings = settings
         _tracing = Tracing(tracer_provider, settings)
         _metrics = Metrics(meter_provider)
-        _stops = Stops(fetching_from(settings)) if settings.budget_stop else None
+        _stops = _stops_of(settings)
         modules = _HOOKS.keys() - _awaited
         _awaited.update(modules)
     follow(tracer_provider, global_provider())
@@ -229,7 +230,7 @@ def _begun(client: Any, args: Any, kwargs: Any) -> tuple[Call | None, Any, Any]:
 def _judged(call: Call | None, args: Any, kwargs: Any) -> tuple[Any, Any]:
     """Give the arguments as budgets want them; raises BudgetExceededError."""
     stops = _stops
-    if stops is None or call is None or call.free:
+    if stops is None or call is None or not call.spends:
         return args, kwargs
     refused = None
     with never_raise("asking the budgets"):
@@ -247,6 +248,14 @@ def _failed(call: Call | None, error: BaseException) -> None:
     if call is not None:
         note_refusal(call, error)
         call.failed(error)
+
+
+def _stops_of(settings: Settings) -> Stops | None:
+    if not settings.budget_stop:
+        return None
+    from taximeter.stop import Stops, fetching_from
+
+    return Stops(fetching_from(settings))
 
 
 def _metering() -> Metering | None:

@@ -40,7 +40,9 @@ def look(metering: Metering, client: Any, options: Any) -> Call | None:
         return None
     attribution = Attribution(metering.settings, parameters_of(options), get_current_span())
     begins = options.method.lower() == "post"
-    return JobLook(metering.tracer, server_of(client, options.url), attribution, begins=begins)
+    job = JobLook(metering.tracer, server_of(client, options.url), attribution, begins=begins)
+    job.cancels = path.endswith("/cancel")
+    return job
 
 
 def _work_at(path: str) -> Call | None:
@@ -55,6 +57,10 @@ class Look(Call):
     def __init__(self, work: Call) -> None:
         super().__init__(None, work.answer.afresh(), None, {}, None)
         self._work = work
+
+    @property
+    def spends(self) -> bool:
+        return False
 
     def stream_opened(self) -> None:
         self.streaming = True
@@ -71,7 +77,7 @@ class Look(Call):
 class JobLook(Call):
     """Reports each finished job once, with the tags of its creation where this process knows it."""
 
-    __slots__ = ("_begins", "_of_look", "_server", "_tracer")
+    __slots__ = ("_begins", "_of_look", "_server", "_tracer", "cancels")
 
     def __init__(
         self,
@@ -86,6 +92,11 @@ class JobLook(Call):
         self._tracer = tracer
         self._server = server
         self._begins = begins
+        self.cancels = False
+
+    @property
+    def spends(self) -> bool:
+        return self._begins and not self.cancels
 
     def stream_opened(self) -> None:
         self.streaming = True

@@ -10,7 +10,6 @@ from decimal import Decimal
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -444,8 +443,3 @@ def test_a_channel_that_is_not_understood_is_named_with_its_line(
 
     assert says in str(refused.value)
     assert "hooks.slack.com" not in str(refused.value)
-
-
-def test_every_kind_is_tried_by_some_test_here() -> None:
-    kinds: set[Any] = {SlackBot, Email, PagerDuty, Teams, AppriseChannel}
-    assert all(isinstance(one.knows_repeats, bool) for one in kinds)

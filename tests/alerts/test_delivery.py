@@ -22,7 +22,14 @@ from starlette.routing import Route
 import postgres
 from builders import NOON, alert, outgoing
 from taximeter_alerts.alert import Alert, Outgoing
-from taximeter_alerts.channels import Channel, Channels, DeliveryError, QuietHours, SlackWebhook
+from taximeter_alerts.channels import (
+    Channel,
+    ChannelGone,
+    Channels,
+    DeliveryError,
+    QuietHours,
+    SlackWebhook,
+)
 from taximeter_alerts.channels.slack import plain, slack_message
 from taximeter_alerts.message import message_of
 from taximeter_alerts.outbox import Outbox
@@ -650,6 +657,52 @@ def test_a_single_alert_can_be_answered_and_a_digest_can_not(state: State) -> No
 
     assert cut.got[0].links.answer.startswith("http://127.0.0.1:8787/a/")
     assert cut.got[-1].links.answer == ""
+
+
+def test_a_channel_whose_sending_broke_down_is_used_again(
+    state: State, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.add(alert())
+    with ThreadPoolExecutor(1) as threads:
+        outbox = Outbox(state, channels(slack), at(NOON), page_url="http://x", threads=threads)
+        with monkeypatch.context() as broken:
+            broken.setattr(outbox, "_attempt", lambda *_: 1 / 0)
+            outbox.tick()
+            threads.submit(int).result()
+        outbox.tick()
+
+    assert len(slack.texts) == 1
+
+
+@pytest.mark.parametrize("kind", [ChannelGone("gone"), DeliveryError("mute", maybe_sent=True)])
+def test_another_channel_is_told_before_a_delivery_is_given_up(
+    state: State, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, kind: Exception
+) -> None:
+    class Refusing(Cut):
+        def send(self, outgoing: Outgoing) -> None:
+            self.got.append(outgoing)
+            raise kind
+
+    both = {"mute": Channel(sender=Refusing(knows_repeats=False)), **channels(slack)}
+    state.add(alert(channels=("mute",)))
+    for tick in range(2):
+        deliver(state, {"mute": both["mute"]}, at(NOON + tick * 20 * MINUTE))
+    assert slack.texts == []
+    finish = state.deliveries.finish
+
+    def dies(claimed: Any, became: DeliveryState, **more: Any) -> None:
+        if became in (DeliveryState.DEAD, DeliveryState.AMBIGUOUS):
+            raise KeyboardInterrupt
+        finish(claimed, became, **more)
+
+    state.channels.forget_gone()
+    state.deliveries.revive(NOON)
+    with monkeypatch.context() as killed:
+        killed.setattr(state.deliveries, "finish", dies)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(state, both, at(NOON + 60 * MINUTE))
+
+    assert {one.channel for one in state.deliveries.all()} == {"mute", "slack"}
 
 
 def test_a_slow_channel_holds_up_no_other_and_is_sent_to_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
@@ -59,7 +60,7 @@ def client(app: FastAPI) -> TestClient:
 
 def of_now(percent: int = 50) -> Alert:
     now = datetime.now(UTC)
-    period = month_at(now, alert().period.start.tzinfo or UTC)  # type: ignore[arg-type]
+    period = month_at(now, ZoneInfo("UTC"))
     return alert(percent, period=period, at=now, channels=("slack", "pager"))
 
 
@@ -148,6 +149,7 @@ def test_messages_of_a_budget_are_put_off(
     assert "by Ada" in page.text
     client.post("/alerts/silences/end", data={"id": str(silence.id)})
     assert state.silences.at(datetime.now(UTC)) == []
+    assert client.post("/alerts/silences/end", data={"id": "x"}).status_code == 422
 
 
 def test_messages_are_put_off_until_the_period_ends(

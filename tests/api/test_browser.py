@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,8 +21,9 @@ from receivers import Receiver, listening
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channel, SlackWebhook
 from taximeter_alerts.outbox import Outbox
-from taximeter_alerts.periods import MONTH
+from taximeter_alerts.periods import month_at
 from taximeter_alerts.register import Register
+from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
 from taximeter_api.answers import alerts_page, answers_page
 from taximeter_api.app import refusals
@@ -78,14 +80,14 @@ def site(store: Store, state: State, receiver: Receiver, tmp_path: Path) -> Iter
     app.include_router(explore_pages(store))
     app.include_router(call_pages(store))
     app.include_router(budget_pages(store, state, register, channels))
-    app.include_router(findings_pages(store, PriceBook.shipped))
+    app.include_router(findings_pages(Savings(store, PriceBook.shipped)))
     app.include_router(health_page(store, state, journal, Settings(data_dir=tmp_path), lambda: ""))
     app.include_router(alerts_page(state, channels, "http://meter.test"))
     app.include_router(answers_page(state, channels))
     with serving(app) as url:
         told = alert(
             90,
-            period=MONTH.at(now, alert().period.start.tzinfo or UTC),  # type: ignore[arg-type]
+            period=month_at(now, ZoneInfo("UTC")),
             at=now,
             spent=Decimal(9),
         )

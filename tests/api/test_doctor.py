@@ -1,15 +1,10 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from api.test_cli import taximeter
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return str(probe.getsockname()[1])
+from taximeter_api.demo.processes import free_port
 
 
 def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
@@ -27,7 +22,7 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     said = taximeter(
         "doctor",
         DATA_DIR=str(tmp_path / "data"),
-        PORT=free_port(),
+        PORT=str(free_port()),
         PRICES=str(prices),
         BUDGETS=str(budgets),
         JOURNAL_MB="10",

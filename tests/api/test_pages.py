@@ -19,6 +19,7 @@ from builders import Rows, costing, unpriced
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import Register
+from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
 from taximeter_api.app import refusals
 from taximeter_api.budget_pages import budget_pages
@@ -65,7 +66,7 @@ def client(
     app.include_router(explore_pages(store))
     app.include_router(call_pages(store))
     app.include_router(budget_pages(store, state, register, NO_CHANNELS))
-    app.include_router(findings_pages(store, PriceBook.shipped))
+    app.include_router(findings_pages(Savings(store, PriceBook.shipped)))
     settings = Settings(data_dir=tmp_path)
     app.include_router(health_page(store, state, journal, settings, lambda: ""))
     return TestClient(app)

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
+from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check, who
 
 TOKEN = "a-token-of-24-characters"
 BASIC = base64.b64encode(f"me:{TOKEN}".encode()).decode()
@@ -87,3 +87,17 @@ def test_the_probes_need_no_token() -> None:
 )
 def test_each_port_answers_for_its_own_paths(port: int, path: str, status: int) -> None:
     assert client(port=port).get(path).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("Basic " + base64.b64encode(b"ada:secret").decode(), "ada"),
+        ("Basic " + base64.b64encode(b":secret").decode(), "somebody"),
+        ("Basic no-base64!", "somebody"),
+        ("Bearer secret", "somebody"),
+        ("", "somebody"),
+    ],
+)
+def test_who_signed_in_is_named_and_nobody_breaks_it(header: str, name: str) -> None:
+    assert who({"authorization": header}) == name

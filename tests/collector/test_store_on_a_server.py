@@ -15,9 +15,10 @@ import pytest
 import taximeter_collector.store.store
 import taximeter_collector.writer
 from builders import NOON, costing, unpriced
-from clickhouse import free_port, running
+from clickhouse import running
 from spans import request, span
 from stores import empty
+from taximeter_api.demo.processes import free_port
 from taximeter_collector.calls import Loss
 from taximeter_collector.journal import Journal, JournalFull
 from taximeter_collector.prices import PriceBook, shipped_text

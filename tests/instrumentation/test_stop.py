@@ -13,7 +13,9 @@ from typing import Any
 import openai
 import pytest
 
+import openai_bodies as bodies
 import taximeter
+from fake_api import fake_api, json_reply
 from taximeter import hooks
 from taximeter.settings import Settings
 from taximeter.stop import OLD_S, Stops, fetching_from
@@ -132,6 +134,35 @@ def test_an_async_call_is_stopped_too(sdk: Any, spans: Any, use: Any) -> None:  
 
     with pytest.raises(taximeter.BudgetExceededError, match="all calls"):
         sdk.chat()
+
+
+def test_what_was_begun_before_can_be_looked_at_and_cancelled(
+    spans: Any,  # noqa: ARG001
+    use: Any,
+) -> None:
+    batch, answer = bodies.batch("in_progress"), bodies.response("queued", background=True)
+    with fake_api() as api, openai.OpenAI(api_key="k", base_url=api.url, max_retries=0) as client:
+        asked: dict[str, Any] = {"model": "gpt-5", "input": "x", "background": True}
+        new: dict[str, Any] = {
+            "completion_window": "24h",
+            "endpoint": "/v1/responses",
+            "input_file_id": "f",
+        }
+        api.script[:] = [json_reply(answer)]
+        begun = client.responses.create(**asked)
+        use(stops_with({"scope": {}}))
+        api.script[:] = [json_reply(answer), *[json_reply(batch)] * 2]
+
+        assert client.responses.retrieve(begun.id).id == begun.id
+        assert client.batches.retrieve("batch_1").id == batch["id"]
+        assert client.batches.cancel("batch_1").id == batch["id"]
+        for begin in (
+            lambda: client.responses.create(**asked),
+            lambda: client.batches.create(**new),
+        ):
+            with pytest.raises(taximeter.BudgetExceededError):
+                begin()
+        assert len(api.requests) == 4
 
 
 def test_between_polls_calls_count_with_what_one_costs(

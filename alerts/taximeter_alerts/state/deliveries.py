@@ -42,6 +42,10 @@ class DeliveryState(StrEnum):
     """Somebody wanted no message until its period was over."""
 
 
+UNFINISHED: Final = sa.case((deliveries.c.state == DeliveryState.SENDING, 1), else_=0)
+"""1 for an attempt whose end was never noted: it may have been one that arrived."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """An alert on its way to one channel."""
@@ -78,8 +82,6 @@ class Deliveries:
         They are sent in one message, whose id is `batch` unless it had one at an earlier attempt.
         """
         claimed = []
-        # An attempt whose end was never noted may have been one that arrived.
-        unfinished = sa.case((deliveries.c.state == DeliveryState.SENDING, 1), else_=0)
         with self._database.writing() as connection:
             for number in sorted(numbers):
                 taken = connection.execute(
@@ -88,7 +90,7 @@ class Deliveries:
                     .values(
                         state=DeliveryState.SENDING,
                         attempts=deliveries.c.attempts + 1,
-                        maybe_sent=deliveries.c.maybe_sent + unfinished,
+                        maybe_sent=deliveries.c.maybe_sent + UNFINISHED,
                         due_at=text_of(now + LEASE),
                         batch=sa.case((deliveries.c.batch == "", batch), else_=deliveries.c.batch),
                     )
@@ -128,16 +130,22 @@ class Deliveries:
     def hold(
         self,
         ids: Sequence[int],
+        now: datetime,
         due_at: datetime,
         error: str,
         state: DeliveryState = DeliveryState.PENDING,
     ) -> None:
-        """Put off, or put away, what waits for its first or next attempt."""
+        """Put off, or put away, what is due."""
         with self._database.writing() as connection:
             connection.execute(
                 sa.update(deliveries)
-                .where(deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.PENDING)
-                .values(state=state, due_at=text_of(due_at), error=error)
+                .where(deliveries.c.id.in_(ids), _is_free(now))
+                .values(
+                    state=state,
+                    due_at=text_of(due_at),
+                    error=error,
+                    maybe_sent=deliveries.c.maybe_sent + UNFINISHED,
+                )
             )
 
     def free(self, reason: str, now: datetime) -> None:

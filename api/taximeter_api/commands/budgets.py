@@ -14,6 +14,7 @@ from rich.table import Table
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.scope_words import in_words
 from taximeter_api.commands.service import ask
+from taximeter_api.page.format import at_least, ledger
 from taximeter_collector.settings import PREFIX, read_settings
 
 budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
@@ -61,11 +62,11 @@ def list_budgets() -> None:
     told = ask(read_settings(os.environ), "GET", "/api/budgets")
     table = Table("Budget", "Spent", "Of", "Period", "Kept in", "Revision", "Changed by")
     for one in told["budgets"]:
-        least = "" if one["spent_is_complete"] else "at least "
+        spent = at_least(Decimal(one["spent"]), one["unpriced_calls"], ledger)
         dearest = f" ({one['dearest']})" if one["dearest"] else ""
         table.add_row(
             one["name"] + (" (paused)" if one["paused"] else ""),
-            f"{least}${Decimal(one['spent']):,.2f}{dearest}",
+            f"{spent}{dearest}",
             f"${Decimal(one['amount']):,}",
             f"{one['period']}, {one['zone']}",
             one["kept_in"],

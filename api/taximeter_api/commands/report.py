@@ -85,7 +85,7 @@ def _show(
         table.add_row(
             row[by] or "(none)",
             at_least(cost, row["unpriced_calls"], ledger),
-            f"{cost * 100 / spent:.0f} %" if spent else "",
+            f"{cost * 100 / spent:.0f} %" if spent and priced else "",
             count(row["calls"]),
             ledger(cost * 1000 / priced) if priced else "",
             f"{row['errors'] / row['calls']:.1%}",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +27,7 @@ from taximeter_api.demo import history
 from taximeter_api.demo.books import FORGOTTEN_KEY, ServedBooks
 from taximeter_api.demo.fake_account import admin_routes
 from taximeter_api.demo.fake_openai import Answer, Answering, Body, fake_openai, serving
+from taximeter_api.demo.processes import environment_with, free_port, running, script
 from taximeter_api.demo.slack import fake_slack
 from taximeter_api.page.format import money
 
@@ -127,7 +126,7 @@ def _start(stack: ExitStack) -> Demo:
     openai = fake_openai(_answering(books), admin_routes(books))
     openai_url = stack.enter_context(serving(openai))
     slack_url = stack.enter_context(serving(fake_slack(messages)))
-    ports = (_free_port(PAGE_PORT), _free_port(OTLP_PORT))
+    ports = (free_port(PAGE_PORT), free_port(OTLP_PORT))
     demo = Demo(
         folder=folder,
         page_url=f"http://127.0.0.1:{ports[0]}",
@@ -149,11 +148,11 @@ def _start(stack: ExitStack) -> Demo:
     }
     # The fake of OpenAI stands where a gateway of a company would.
     (folder / "prices.yaml").write_text("hosts: {127.0.0.1: openai}\n", encoding="utf-8")
-    environment = _environment(
+    environment = environment_with(
         {f"TAXIMETER_SERVER_{name}": value for name, value in settings.items()}
     )
     service = stack.enter_context(
-        _running([sys.executable, "-m", "taximeter_api", "serve"], environment)
+        running([sys.executable, "-m", "taximeter_api", "serve"], environment)
     )
     with demo.console.status("starting the service"):
         _until("the service", lambda: _is_ready(demo, service), PATIENCE_S)
@@ -245,8 +244,8 @@ def _answer(_path: str, body: Body) -> Answer:
 
 @contextmanager
 def _sample_app(demo: Demo, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [_script("taximeter-instrument"), sys.executable, str(SAMPLE_APP), *arguments]
-    environment = _environment(
+    command = [script("taximeter-instrument"), sys.executable, str(SAMPLE_APP), *arguments]
+    environment = environment_with(
         {
             "OPENAI_BASE_URL": f"{demo.openai_url}/v1",
             "OPENAI_API_KEY": "sk-proj-of-the-sample-app-demo",
@@ -255,36 +254,8 @@ def _sample_app(demo: Demo, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             "OTEL_SERVICE_NAME": "webapp",
         }
     )
-    with _running(command, environment) as process:
+    with running(command, environment) as process:
         yield process
-
-
-@contextmanager
-def _running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(  # noqa: S603 our own programs
-        command, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        if process.stdout:
-            process.stdout.close()
-
-
-def _environment(values: Mapping[str, str]) -> dict[str, str]:
-    """Return our environment without settings that were made for another service or app."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("TAXIMETER_", "OTEL_", "OPENAI_"))
-    }
-    return {**inherited, "NO_PROXY": "127.0.0.1", **values}
-
-
-def _script(name: str) -> str:
-    return str(Path(sys.executable).with_name(name))
 
 
 def _is_ready(demo: Demo, service: subprocess.Popen[str]) -> bool:
@@ -313,18 +284,6 @@ def _until(what: str, ask: Any, patience_s: float) -> Any:
             raise DemoFailed(f"{what} did not come within {patience_s:.0f} s")
         time.sleep(0.1)
     return answer
-
-
-def _free_port(preferred: int) -> int:
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise DemoFailed("there is no free port on 127.0.0.1")
 
 
 def _say(demo: Demo, what: str, text: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from taximeter_alerts.alert import Notice, Told
-from taximeter_alerts.message import subject
+from taximeter_alerts.alert import Kind, Notice, Told
+from taximeter_alerts.message import mark_of, subject
 from taximeter_alerts.state import Delivery, DeliveryState, Silence
 from taximeter_alerts.story_words import usd
 from taximeter_api.page.environment import template
+from taximeter_api.page.format import at_least
 
 STATES = {
     DeliveryState.PENDING: "waits",
@@ -57,5 +58,6 @@ def render_answer(
 def in_words(told: Told) -> str:
     if isinstance(told, Notice):
         return told.title
-    least = "at least " if told.unpriced_calls else ""
-    return f"{told.key.percent}% of {subject(told)}: {least}{usd(told.spent)} of {usd(told.limit)}"
+    spent = at_least(told.spent, told.unpriced_calls, usd)
+    mark = f"{mark_of(told)} of" if told.key.kind == Kind.THRESHOLD else f"{mark_of(told)}:"
+    return f"{mark} {subject(told)}: {spent} of {usd(told.limit)}"

@@ -26,7 +26,7 @@ from taximeter_collector.store.reconciliations import (
 )
 from taximeter_collector.store.repricing import RepricedModel, Repricing, Span, Step, summed
 from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.spend import MEASURES, SpendRow, total_of
+from taximeter_collector.store.spend import MEASURES, SpendRow, summed_by, total_of
 from taximeter_collector.store.store import Store
 
 __all__ = [
@@ -66,5 +66,6 @@ __all__ = [
     "StoreInUse",
     "StoreUnavailable",
     "summed",
+    "summed_by",
     "total_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -98,6 +99,15 @@ def total_of(rows: Iterable[SpendRow], key: tuple[str, ...] = ()) -> SpendRow:
             sums[measure] += getattr(row, measure)
     money = {name: Decimal(sums[name]) for name in MEASURES if "cost" in name}
     return SpendRow(key=key, **{**sums, **money})
+
+
+def summed_by(rows: Iterable[SpendRow], place: int = 0) -> list[SpendRow]:
+    """Return the sums by one part of the rows' keys, the dearest first."""
+    alike: dict[str, list[SpendRow]] = defaultdict(list)
+    for row in rows:
+        alike[row.key[place]].append(row)
+    sums = [total_of(some, (name,)) for name, some in alike.items()]
+    return sorted(sums, key=lambda row: (-row.cost, row.key))
 
 
 def scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:

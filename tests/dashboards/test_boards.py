@@ -17,20 +17,21 @@ from clickhouse_connect.driver.client import Client
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from builders import NOON, costing, unpriced
+from builders import NOON, call, costing, unpriced
 from grafana import View
 from stores import empty
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.mirroring import Mirroring
 from taximeter_alerts.register import Register
+from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
-from taximeter_collector.calls import Loss
+from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import FindingLine, Mirror, Store
+from taximeter_dashboards.boards import DETAILS
 from taximeter_dashboards.build import dashboards, text_of
-from taximeter_dashboards.details import DETAILS
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOSTILE = ["a\\", "') OR 1=1 --"]
@@ -62,17 +63,19 @@ CALLS = [
         usage={"cached_input_tokens": 250, "reasoning_tokens": 40},
         **FIELDS,
     ),
-    costing(
-        "0.5",
-        ts=NOON - DAY,
-        user_id="ada",
-        feature="chat",
-        attempts=3,
-        ttft_ms=200,
-        stream=True,
-        usage={"source": "estimated"},
-        tags_altered=1,
-        **FIELDS,
+    (
+        call(
+            ts=NOON - DAY,
+            user_id="ada",
+            feature="chat",
+            attempts=3,
+            ttft_ms=200,
+            stream=True,
+            usage={"source": "estimated"},
+            tags_altered=1,
+            **FIELDS,
+        ),
+        Priced(status=CostStatus.ESTIMATED, usd=Decimal("0.5")),
     ),
     costing(
         "0",
@@ -104,7 +107,7 @@ def watch(store: Store) -> None:
         )
         register = Register(LiveFile(path, read_budgets), state)
         evaluate(store, state, [one for one in register.in_force(NOON) if not one.each], NOON)
-        copying = Mirroring(store, state, register, PriceBook.shipped)
+        copying = Mirroring(store, state, register, Savings(store, PriceBook.shipped))
         copying.copy(NOON - HOUR)
         copying.copy(NOON)
     finding = FindingLine(
@@ -185,7 +188,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "models: Models": [
         ("gpt-4o", usd("3.5"), 3, usd("1166.666666666666"), 0, 0, 0, 0, 1 / 3, 0),
         ("gpt-5", usd("1"), 1, usd("1000"), 0, 0, 0, 0.4, 0, 0),
-        ("mystery-1", None, 1, None, 0, 0, 0, 0, 0, 1),
+        ("mystery-1", None, 1, None, None, None, None, 0, 0, 1),
     ],
     "models: Features by model": [
         ("search", "gpt-4o", usd("3"), 2, usd("1500"), 500, 50, 0),
@@ -197,7 +200,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "users: Ten dearest users": [(1.0,)],
     "users: Dearest users": [
         ("ada", usd("3"), 0.5 / 6, usd("3.5"), 2, 0, 0),
-        ("bob", usd("0"), 1 / 6, usd("1"), 2, 0, 1),
+        ("bob", None, 1 / 6, usd("1"), 2, 0, 1),
         ("(none)", usd("0"), 0, usd("0"), 1, 1, 0),
     ],
     "reliability: Errors": [(0.2,)],
@@ -254,8 +257,39 @@ def test_every_panel_answers_and_obeys_its_variables(engine: Client, panel: str)
     if panel not in WITHOUT_FEATURE:
         assert "${feature:customqueryparam:v}" in sql
         assert shown(engine, panel, feature=["search", "chat"]) == everything
-        assert shown(engine, panel, feature=["search"]) != [("nobody",)]
     assert shown(engine, panel, environment=["prod"]) == everything
+
+
+# The one call of the feature `chat`: $0.50 of ada's, estimated, after three attempts.
+OF_CHAT: dict[str, list[tuple[Any, ...]]] = {
+    "feature: Prompt versions": [("answer", "(none)", usd("0.5"), 1, usd("500"), 1000, 100, 0, 0)],
+    "feature: Tokens a call": [(day(1), 1000, 100)],
+    "models: Models": [("gpt-4o", usd("0.5"), 1, usd("500"), 0, 0, 0, 0, 0, 0)],
+    "models: Cached share of input": [(day(1), "gpt-4o", 0)],
+    "users: Users": [(day(1), 1)],
+    "users: Dearest users": [("ada", usd("0"), 0.5 / 6, usd("0.5"), 1, 0, 0)],
+    "reliability: Errors": [(0.0,)],
+    "reliability: Extra attempts a call": [(2.0,)],
+    "reliability: Without a timeout": [(1.0,)],
+    "reliability: Rate-limit headroom": [],
+    "reliability: p95 time to first chunk by model": [
+        ((NOON - DAY).replace(tzinfo=None), "gpt-4o", 200.0)
+    ],
+    "savings: Findings": [],
+    "trust: Unpriced calls": [(0,)],
+    "trust: Estimated calls": [(1.0,)],
+    "trust: Calls by trust": [((NOON - DAY).replace(tzinfo=None), "estimated", 1)],
+    "trust: Without a price": [],
+}
+
+
+@pytest.mark.parametrize("panel", OF_CHAT)
+def test_a_panel_of_one_feature_shows_its_calls_alone(engine: Client, panel: str) -> None:
+    rows = shown(engine, panel, feature=["chat"])
+
+    assert [tuple(map(as_float, row)) for row in rows] == [
+        tuple(map(near, row)) for row in OF_CHAT[panel]
+    ]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
