@@ -13,6 +13,7 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,16 @@ def alone(statement: str) -> str:
     return statement.replace(" replicated_", " non_replicated_")
 
 
+def fields(content_type: str, body: bytes) -> dict[str, str]:
+    """Return the fields of a form: where the client puts what is too long for an address."""
+    form = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
+    parts: list[Any] = [part for part in form.walk() if not part.is_multipart()]
+    return {
+        part.get_param("name", header="content-disposition"): part.get_payload(decode=True).decode()
+        for part in parts
+    }
+
+
 def server(engine: Engine) -> Starlette:
     async def answer(request: Request) -> Response:
         body = await request.body()
@@ -120,8 +131,13 @@ def server(engine: Engine) -> Starlette:
             body = zstd.decompress(body)
         elif encoding == "lz4":
             body = lz4.frame.decompress(body)
+        parameters = dict(request.query_params)
+        content_type = request.headers.get("content-type", "")
+        if content_type.startswith("multipart/form-data"):
+            parameters |= fields(content_type, body)
+            body = b""
         try:
-            content = await run_in_threadpool(engine.answer, dict(request.query_params), body)
+            content = await run_in_threadpool(engine.answer, parameters, body)
         except ERROR as error:
             return Response(str(error), 500, {"X-ClickHouse-Exception-Code": "1"})
         return Response(
