@@ -13,7 +13,8 @@ demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the pag
 serve: $(READY)  ## the service on this machine
 	$(BIN)/taximeter serve
 
-IN_A_CLUSTER := $(addprefix tests/collector/test_,store.py keeping.py exactness.py incoming.py)
+IN_A_CLUSTER := $(addprefix tests/collector/test_,store.py keeping.py exactness.py incoming.py) \
+  tests/api/test_pages.py
 
 test: check browser postgres  ## all checks and all tests
 	$(BIN)/pytest $(ARGS)
