@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+import clickhouse_connect
 import pytest
 import urllib3
+from clickhouse_connect.driver.client import Client
 from playwright.sync_api import sync_playwright
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +34,7 @@ T = TypeVar("T")
 
 APP = Path(__file__).parent / "data" / "app.py"
 PATIENCE_S = 60
+SQL_TOKEN = "the-sql-token-of-30-characters"
 SENTINEL = b"sentinel-text-that-stays-in-the-app"
 
 ANSWERS = {
@@ -93,6 +96,7 @@ class Service:
             "BUDGETS": str(self.folder / "budgets.yaml"),
             "PRICES": str(self.folder / "prices.yaml"),
             "SLACK_WEBHOOK_URL": self.slack_url,
+            "SQL_TOKEN": SQL_TOKEN,
             "TICK_SECONDS": "0.5",
             **self.more,
         }
@@ -253,6 +257,16 @@ def page_text(url: str, screenshot: Path) -> str:
     return text
 
 
+def sql_client(port: int) -> Client:
+    return clickhouse_connect.get_client(
+        host="127.0.0.1",
+        port=port,
+        proxy_path="clickhouse",
+        username="me",
+        password=SQL_TOKEN,
+    )
+
+
 def test_a_call_goes_all_the_way_and_a_crash_loses_and_repeats_nothing(
     service: Service, messages: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -287,6 +301,10 @@ def test_a_call_goes_all_the_way_and_a_crash_loses_and_repeats_nothing(
     assert "at least $0.0462" in text
     assert "app.review_code" in text
     assert "$0.0425" in text
+
+    with closing(sql_client(service.page_port)) as client:
+        calls, spent = client.query("select count(), sum(cost) from spend_of_calls").result_rows[0]
+    assert (calls, spent) == (6, Decimal(TOTAL))
 
     service.kill()
     service.start()

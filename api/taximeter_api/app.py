@@ -34,6 +34,7 @@ from taximeter_api.budget_pages import budget_pages
 from taximeter_api.budgeting import budgets_api
 from taximeter_api.call_pages import call_pages
 from taximeter_api.channels import channels_of_settings, notice_channels
+from taximeter_api.clickhouse_http import clickhouse_http
 from taximeter_api.explore import explore_pages
 from taximeter_api.export import export_api
 from taximeter_api.forgetting import forgetting_api
@@ -51,7 +52,7 @@ from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import book_with
 from taximeter_collector.receiver import receiver
 from taximeter_collector.settings import PREFIX, Settings, SettingsError
-from taximeter_collector.store import Store, StoreUnavailable
+from taximeter_collector.store import Reader, Store, StoreUnavailable
 from taximeter_collector.writer import Writer
 
 if TYPE_CHECKING:
@@ -150,6 +151,10 @@ class Service:
         self.app.include_router(reconciliation_api(self._store, settings))
         self.app.include_router(repricing_api(self._store, self._repricer))
         self.app.include_router(reconciliation_page(self._store))
+        self._reader = None
+        if settings.sql_token is not None:
+            self._reader = Reader(settings.store_url)
+            self.app.include_router(clickhouse_http(self._reader, token_check(settings.sql_token)))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
         may_send = token_check(settings.ingest_token)
         stops = Stops(self._store, register)
@@ -185,6 +190,8 @@ class Service:
         self._repricer.close()
         self._journal.close()
         self._writer.close()
+        if self._reader:
+            self._reader.close()
         self._store.close()
         self._state.close()
 

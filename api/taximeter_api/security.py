@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
-OPEN_FOLDER: Final = "/a/"
-"""Links in messages, which are signed: who has one may answer it."""
+OPEN_FOLDERS: Final = ("/a/", "/clickhouse")
+"""Links in messages, which are signed: who has one may answer it; SQL, which has its own token."""
 NOBODY: Final = "somebody"
 LONGEST_NAME: Final = 80
 
@@ -96,7 +96,7 @@ class Guard:
         is_ingest = path.startswith("/v1/")
         if (scope["server"][1] == self._otlp_port) != is_ingest:
             return PlainTextResponse("not found on this port\n", 404)
-        is_open = path.startswith(OPEN_FOLDER)
+        is_open = path.startswith(OPEN_FOLDERS)
         if not (is_ingest or is_open) and not self._may_read(headers.get("authorization", "")):
             return PlainTextResponse(
                 "send the read token: Authorization: Bearer <token>, or as the sign-in password\n",

@@ -51,8 +51,8 @@ def write_spans(file: IO[bytes], spans: Iterable[Envelope]) -> None:
     parts: list[bytes] = []
     for number, (resource, _, raw) in enumerate(spans):
         added = _added(resource.get("service", ""), resource.get("environment", ""))
-        end = NUMBER + _varint(number)
-        parts += (_varint(len(raw) + len(added) + len(end)), raw, added, end)
+        end = NUMBER + varint(number)
+        parts += (varint(len(raw) + len(added) + len(end)), raw, added, end)
     file.write(b"".join(parts))
 
 
@@ -69,13 +69,13 @@ def _scope(raw: bytes) -> str:
 @lru_cache(maxsize=256)
 def _added(service: str, environment: str) -> bytes:
     return b"".join(
-        tag + _varint(len(text)) + text
+        tag + varint(len(text)) + text
         for tag, text in ((SERVICE, service.encode()), (ENVIRONMENT, environment.encode()))
     )
 
 
 @lru_cache(maxsize=100_000)
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
     sevens = bytearray()
     while number > 0x7F:
         sevens.append(number & 0x7F | 0x80)

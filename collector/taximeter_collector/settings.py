@@ -66,6 +66,8 @@ class Settings(BaseModel):
     """Bearer token that apps must send with their spans."""
     read_token: SecretStr | None = None
     """Token for the page and the API: Bearer, or the password of a browser's sign-in."""
+    sql_token: SecretStr | None = None
+    """Password of `/clickhouse`, where SQL reads the embedded store; unset: not served."""
     slack_webhook_url: SecretStr | None = None
     """Slack incoming webhook of the channel `slack`."""
     webhook_url: SecretStr | None = None
@@ -132,7 +134,7 @@ class Settings(BaseModel):
                 raise ValueError("give pairs like wxyz=key_abc, 9f3k-1a2b3c4d=key_def")
         return value
 
-    @field_validator("ingest_token", "read_token")
+    @field_validator("ingest_token", "read_token", "sql_token")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         token = value.get_secret_value() if value else ""
@@ -171,6 +173,15 @@ class Settings(BaseModel):
             raise ValueError(
                 f"{PREFIX}CLUSTER={self.cluster}: give the address of one of its servers "
                 f"in {PREFIX}STORE, like clickhouse://user:password@host:port"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sql_is_of_the_embedded_store(self) -> Self:
+        if self.sql_token is not None and self.store.startswith("clickhouse:"):
+            raise ValueError(
+                f"{PREFIX}SQL_TOKEN is for the embedded store: ask the ClickHouse server itself, "
+                "as a user who may only read"
             )
         return self
 

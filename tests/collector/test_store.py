@@ -24,6 +24,7 @@ from taximeter_collector.store import (
     StoreError,
     StoreUnavailable,
 )
+from taximeter_collector.store.connection import READERS
 from taximeter_collector.store.schema import migrate
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
@@ -336,6 +337,17 @@ def test_an_empty_store_knows_that_it_is_empty(store: Store) -> None:
     assert store.last_call_at() is None
     assert store.traffic(NOVEMBER).p95_ms is None
     assert store.spend(NOVEMBER)[0].cost == 0
+
+
+def test_an_answer_begins_where_it_begins_though_the_one_before_failed_half_way(
+    store: Store,
+) -> None:
+    failing = "select throwIf(number = 3000000) from system.numbers limit 10000000"
+    for _ in range(READERS):
+        with pytest.raises(StoreError, match="throwIf"):
+            store._connection.read(failing)
+    for _ in range(READERS):
+        assert store._connection.read("select 42").result_rows == [(42,)]
 
 
 def test_what_is_told_after_a_restart_is_newer_though_the_clock_was_set_back(

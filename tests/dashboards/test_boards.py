@@ -29,7 +29,7 @@ from taximeter_alerts.watch import evaluate
 from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import FindingLine, Mirror, Store
+from taximeter_collector.store import FindingLine, Mirror, Reader, Store
 from taximeter_dashboards.boards import DETAILS
 from taximeter_dashboards.build import dashboards, text_of
 
@@ -140,6 +140,12 @@ def engine(opened_store: Store, store_path: Any) -> Iterator[Client]:
     reader.close()
 
 
+@pytest.fixture(scope="module")
+def reader(store_path: Path) -> Iterator[Reader]:
+    with closing(Reader(f"chdb://{store_path}")) as opened:
+        yield opened
+
+
 def shown(engine: Client, panel: str, **chosen: Sequence[str]) -> list[tuple[Any, ...]]:
     view = View(start=WEEK.start, end=WEEK.end, chosen=chosen)
     sql = PANELS[panel]["targets"][0]["rawSql"]
@@ -246,6 +252,15 @@ def as_float(value: Any) -> Any:
 
 def near(value: Any) -> Any:
     return pytest.approx(float(value)) if isinstance(value, (float, Decimal)) else value
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_every_panel_is_answered_by_the_embedded_store_s_own_endpoint(
+    engine: Client, reader: Reader, panel: str
+) -> None:
+    sql = WEEK.expanded(PANELS[panel]["targets"][0]["rawSql"])
+
+    assert reader.answer(sql, "TSV") == engine.raw_query(sql, fmt="TSV")
 
 
 @pytest.mark.parametrize("panel", PANELS)

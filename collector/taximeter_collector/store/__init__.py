@@ -5,13 +5,20 @@ speak through the same client.
 """
 
 from taximeter_collector.store.calls import CallDetail
-from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
+from taximeter_collector.store.errors import (
+    QueryRefused,
+    RowsRefused,
+    StoreError,
+    StoreInUse,
+    StoreUnavailable,
+)
 from taximeter_collector.store.focus import Format
 from taximeter_collector.store.habits import Habit
 from taximeter_collector.store.keeping import Retention
 from taximeter_collector.store.lookup import Clue, FoundCall
 from taximeter_collector.store.mirror import AlertLine, BudgetLine, FindingLine, Mirror
 from taximeter_collector.store.quality import Quality
+from taximeter_collector.store.reading import Reader
 from taximeter_collector.store.reconciliations import (
     ITEMS,
     TOKEN_ITEMS,
@@ -52,6 +59,8 @@ __all__ = [
     "OwnUse",
     "Period",
     "Quality",
+    "QueryRefused",
+    "Reader",
     "Reconciliation",
     "RepricedModel",
     "Repricing",

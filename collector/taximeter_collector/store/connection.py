@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 from urllib.parse import urlsplit
@@ -62,10 +63,7 @@ class Connection:
         """Where this server's own part of every table is; `taximeter` has the whole."""
         with store_errors():
             self._writer = _client(url)
-        self._idle_readers: queue.Queue[Client] = queue.Queue()
-        with store_errors():
-            for _ in range(READERS):
-                self._idle_readers.put(_client(url))
+        self._readers = Handles(url, READERS)
         self.shards = self._count_shards() if cluster else 1
 
     @property
@@ -74,30 +72,20 @@ class Connection:
         return f"ON CLUSTER '{self.cluster}'" if self.cluster else ""
 
     def read(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
-        reader = self._idle_readers.get()
-        try:
-            with store_errors():
-                return reader.query(
-                    sql, parameters=dict(parameters or {}), settings={**READ_LIMITS}
-                )
-        finally:
-            self._idle_readers.put(reader)
+        with self._readers.lent() as reader:
+            return reader.query(sql, parameters=dict(parameters or {}), settings={**READ_LIMITS})
 
     @contextmanager
     def stream(
         self, sql: str, parameters: Mapping[str, Any], form: str, settings: Mapping[str, Any]
     ) -> Iterator[IO[bytes]]:
         """Give the result as a file in one of the engine's formats."""
-        reader = self._idle_readers.get()
-        try:
-            with store_errors():
-                result = reader.raw_stream(
-                    sql, parameters=dict(parameters), settings={**READ_LIMITS, **settings}, fmt=form
-                )
-                with closing(cast(IO[bytes], result)) as file:
-                    yield file
-        finally:
-            self._idle_readers.put(reader)
+        with self._readers.lent() as reader:
+            result = reader.raw_stream(
+                sql, parameters=dict(parameters), settings={**READ_LIMITS, **settings}, fmt=form
+            )
+            with closing(cast(IO[bytes], result)) as file:
+                yield file
 
     def command(
         self,
@@ -163,15 +151,49 @@ class Connection:
 
     def close(self) -> None:
         """Wait for running queries, then release the engine."""
-        for _ in range(READERS):
-            self._idle_readers.get().close()
+        self._readers.close()
         self._writer.close()
 
 
-def _client(url: str) -> Client:
+class Handles:
+    """A few clients, each lent to one at a time; options go to the embedded engine."""
+
+    def __init__(self, url: str, count: int, **options: Any) -> None:
+        """Connect; raises StoreError or StoreUnavailable."""
+        self._open = partial(_client, url, **options)
+        self._is_embedded = url.startswith("chdb:")
+        self._count = count
+        self._idle: queue.Queue[Client] = queue.Queue()
+        with store_errors():
+            for _ in range(count):
+                self._idle.put(self._open())
+
+    @contextmanager
+    def lent(self) -> Iterator[Client]:
+        """Lend a client when one is idle; raises StoreError or StoreUnavailable."""
+        client = self._idle.get()
+        try:
+            with store_errors():
+                yield client
+        except Exception:
+            # The embedded engine would begin its next answer with what a failed one had written.
+            if self._is_embedded:
+                client.close()
+                client = self._open()
+            raise
+        finally:
+            self._idle.put(client)
+
+    def close(self) -> None:
+        """Wait until all are idle, then close them."""
+        for _ in range(self._count):
+            self._idle.get().close()
+
+
+def _client(url: str, **options: Any) -> Client:
     parts = urlsplit(url)
     if parts.scheme == "chdb":
-        return clickhouse_connect.get_client(interface="chdb", path=parts.path)
+        return clickhouse_connect.get_client(interface="chdb", path=parts.path, **options)
     try:
         return clickhouse_connect.get_client(
             dsn=url,

@@ -5,6 +5,10 @@ class StoreError(Exception):
     """The store refuses: the program, its data or its settings must change first."""
 
 
+class QueryRefused(StoreError):
+    """What a reader asks is more than reading Taximeter's tables."""
+
+
 class RowsRefused(StoreError):
     """Some of the rows can't be stored; without them the others can."""
 
