@@ -47,7 +47,7 @@ def test_the_datasource_is_read_from_the_environment_that_compose_gives_to_grafa
     settings = DATASOURCE["jsonData"] | DATASOURCE["secureJsonData"]
     variables = [value[1:] for value in settings.values() if value.startswith("$")]
 
-    assert len(variables) == 5
+    assert len(variables) == 6
     assert set(variables) <= set(GRAFANA["environment"])
     assert DATASOURCE["secureJsonData"] == {"password": "$TAXIMETER_CLICKHOUSE_PASSWORD"}
 
