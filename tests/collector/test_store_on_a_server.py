@@ -83,7 +83,7 @@ def test_a_store_of_the_first_program_goes_on_with_its_rollups(
     first = list(schema._migrations())
     with patch.object(schema, "_migrations", lambda: (one for one in first if one[0] < 8)):
         schema.migrate(connection)
-    columns = columns_of([costing("2.5")], revision=1, book_version="b", now=NOON)
+    columns = columns_of([costing("2.5", team="web")], revision=1, book_version="b", now=NOON)
     connection.insert("calls", columns)
     hour, day = NOON.replace(minute=0), NOON.date()
     connection.insert("dirty_hours", {"hour": [hour], "seq": [1]})
@@ -95,9 +95,13 @@ def test_a_store_of_the_first_program_goes_on_with_its_rollups(
     connection.close()
 
     store = Store(clickhouse[1])
-    assert store.refresh() == 0
+    assert store.spend(NOVEMBER)[0].cost == Decimal("2.5")
+    assert store.refresh() == 1
     empty(store, "calls")
     assert store.spend(NOVEMBER)[0].cost == Decimal("2.5")
+    for rollup in ("latency_by_hour", "latency_by_day", "outcomes_by_hour", "users_by_day"):
+        teams = store._connection.read(f"select team from taximeter.{rollup}").result_rows
+        assert teams == [("web",)], rollup
     assert (store.quality(NOVEMBER).calls, store.traffic(NOVEMBER).calls) == (1, 1)
     store.add([costing("1")], token="one", book_version="b", now=NOON)
     assert store.refresh() == 1

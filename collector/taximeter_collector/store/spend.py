@@ -215,7 +215,13 @@ BY_DAY = Rollup("spend_by_day", "day", "Date", DAY)
 USERS_BY_DAY = Rollup("users_by_day", "day", "Date", DAY)
 MOMENTS = {Dimension.HOUR, Dimension.DAY}
 FINER_THAN_A_DAY = {Dimension.HOUR, Dimension.PROMPT_NAME, Dimension.PROMPT_VERSION}
-KNOWN_OF_USERS = {Dimension.USER, Dimension.FEATURE, Dimension.ENVIRONMENT, Dimension.DAY}
+KNOWN_OF_USERS = {
+    Dimension.USER,
+    Dimension.FEATURE,
+    Dimension.TEAM,
+    Dimension.ENVIRONMENT,
+    Dimension.DAY,
+}
 
 
 def _rows(by: Sequence[Dimension], rows: Iterable[Sequence[Any]]) -> Iterator[SpendRow]:

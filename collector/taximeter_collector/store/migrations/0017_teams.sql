@@ -1,0 +1,167 @@
+-- Teams in the rollups that did not know them.
+ALTER TABLE taximeter.latency_hourly
+    ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER model,
+    MODIFY ORDER BY (hour, environment, feature, model, team);
+
+ALTER TABLE taximeter.latency_daily
+    ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER model,
+    MODIFY ORDER BY (day, environment, feature, model, team);
+
+ALTER TABLE taximeter.outcomes_hourly
+    ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER cost_reason,
+    MODIFY ORDER BY (hour, environment, service, feature, model, http_status, error_type, usage_source,
+        cost_status, cost_reason, team);
+
+ALTER TABLE taximeter.users_daily
+    ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER user_id,
+    MODIFY ORDER BY (day, environment, feature, user_id, team);
+
+ALTER TABLE taximeter.distinct_users_daily
+    ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER feature,
+    MODIFY ORDER BY (day, environment, feature, team);
+
+CREATE OR REPLACE VIEW taximeter.latency_of_rows AS
+SELECT
+    toStartOfHour(ts) AS hour, environment, feature, model, team,
+    quantilesBFloat16State(0.5, 0.95, 0.99)(duration_ms) AS duration,
+    quantilesBFloat16StateIf(0.5, 0.95, 0.99)(assumeNotNull(ttft_ms), isNotNull(ttft_ms)) AS ttft
+FROM taximeter.calls FINAL
+GROUP BY hour, environment, feature, model, team;
+
+CREATE OR REPLACE VIEW taximeter.latency_by_hour AS
+SELECT * EXCEPT (version)
+FROM taximeter.latency_hourly
+WHERE (hour, version) IN (
+    SELECT hour, max(version)
+    FROM taximeter.hours_done
+    WHERE seq != 0 AND NOT has((SELECT groupArray(hour) FROM taximeter.open_hours), hour)
+    GROUP BY hour
+)
+UNION ALL
+SELECT *
+FROM taximeter.latency_of_rows
+WHERE hour IN (SELECT arrayJoin((SELECT groupArray(hour) FROM taximeter.open_hours)));
+
+CREATE OR REPLACE VIEW taximeter.latency_of_hours AS
+SELECT
+    toDate(hour) AS day, environment, feature, model, team,
+    quantilesBFloat16MergeState(0.5, 0.95, 0.99)(by_hour.duration) AS duration,
+    quantilesBFloat16MergeState(0.5, 0.95, 0.99)(by_hour.ttft) AS ttft
+FROM taximeter.latency_by_hour AS by_hour
+GROUP BY day, environment, feature, model, team;
+
+CREATE OR REPLACE VIEW taximeter.latency_by_day AS
+SELECT day, environment, feature, model, team, duration, ttft
+FROM taximeter.latency_daily
+WHERE (day, version) IN (
+    SELECT day, max(version)
+    FROM taximeter.days_done
+    WHERE hours_version != 0 AND NOT has((SELECT groupArray(day) FROM taximeter.open_days), day)
+    GROUP BY day
+)
+UNION ALL
+SELECT toDate(hour) AS day, environment, feature, model, team, duration, ttft
+FROM taximeter.latency_hourly
+WHERE (hour, version) IN (
+    SELECT hour, max(version)
+    FROM taximeter.hours_done
+    WHERE seq != 0
+        AND has((SELECT groupArray(day) FROM taximeter.open_days), toDate(hour))
+        AND NOT has((SELECT groupArray(hour) FROM taximeter.open_hours), hour)
+    GROUP BY hour
+)
+UNION ALL
+SELECT toDate(hour) AS day, environment, feature, model, team, duration, ttft
+FROM taximeter.latency_of_rows
+WHERE hour IN (SELECT arrayJoin((SELECT groupArray(hour) FROM taximeter.open_hours)));
+
+CREATE OR REPLACE VIEW taximeter.outcomes_of_rows AS
+SELECT
+    toStartOfHour(ts) AS hour, environment, service, feature, model,
+    ifNull(rows.http_status, 0) AS http_status,
+    error_type,
+    toLowCardinality(toString(rows.usage_source)) AS usage_source,
+    toLowCardinality(toString(rows.cost_status)) AS cost_status,
+    cost_reason, team,
+    count() AS calls,
+    countIf(tags_altered > 0) AS altered_calls,
+    countIf(attempts > 1) AS retried_calls,
+    sum(if(attempts > 1, toUInt64(toUInt64(assumeNotNull(attempts)) - 1), toUInt64(0))) AS extra_attempts
+FROM taximeter.calls AS rows FINAL
+GROUP BY hour, environment, service, feature, model, http_status, error_type, usage_source, cost_status,
+    cost_reason, team;
+
+CREATE OR REPLACE VIEW taximeter.outcomes_by_hour AS
+SELECT * EXCEPT (version)
+FROM taximeter.outcomes_hourly
+WHERE (hour, version) IN (
+    SELECT hour, max(version)
+    FROM taximeter.hours_done
+    WHERE seq != 0 AND NOT has((SELECT groupArray(hour) FROM taximeter.open_hours), hour)
+    GROUP BY hour
+)
+UNION ALL
+SELECT *
+FROM taximeter.outcomes_of_rows
+WHERE hour IN (SELECT arrayJoin((SELECT groupArray(hour) FROM taximeter.open_hours)));
+
+CREATE OR REPLACE VIEW taximeter.users_of_rows AS
+SELECT
+    toDate(hour) AS day, environment, feature, user_id, team,
+    sum(one.calls) AS calls,
+    sum(one.errors) AS errors,
+    sum(one.unpriced_calls) AS unpriced_calls,
+    sum(one.estimated_calls) AS estimated_calls,
+    sum(one.input_tokens) AS input_tokens,
+    sum(one.cached_input_tokens) AS cached_input_tokens,
+    sum(one.cache_write_tokens) AS cache_write_tokens,
+    sum(one.output_tokens) AS output_tokens,
+    sum(one.reasoning_tokens) AS reasoning_tokens,
+    sum(one.cost) AS cost,
+    sum(one.estimated_cost) AS estimated_cost,
+    sum(one.cost_input) AS cost_input,
+    sum(one.cost_cached_input) AS cost_cached_input,
+    sum(one.cost_cache_write) AS cost_cache_write,
+    sum(one.cost_output) AS cost_output
+FROM taximeter.spend_of_calls AS one
+GROUP BY day, environment, feature, user_id, team;
+
+CREATE OR REPLACE VIEW taximeter.users_by_day AS
+SELECT * EXCEPT (version)
+FROM taximeter.users_daily
+WHERE (day, version) IN (
+    SELECT day, max(version)
+    FROM taximeter.user_days_done
+    WHERE hours_version != 0 AND NOT has((SELECT groupArray(day) FROM taximeter.open_user_days), day)
+    GROUP BY day
+)
+UNION ALL
+SELECT *
+FROM taximeter.users_of_rows
+WHERE day IN (SELECT arrayJoin((SELECT groupArray(day) FROM taximeter.open_user_days)));
+
+CREATE OR REPLACE VIEW taximeter.distinct_users_of_rows AS
+SELECT toDate(hour) AS day, environment, feature, team, uniqCombined64State(14)(user_id) AS users
+FROM taximeter.spend_of_calls
+WHERE user_id != ''
+GROUP BY day, environment, feature, team;
+
+CREATE OR REPLACE VIEW taximeter.distinct_users_by_day AS
+SELECT * EXCEPT (version)
+FROM taximeter.distinct_users_daily
+WHERE (day, version) IN (
+    SELECT day, max(version)
+    FROM taximeter.user_days_done
+    WHERE hours_version != 0 AND NOT has((SELECT groupArray(day) FROM taximeter.open_user_days), day)
+    GROUP BY day
+)
+UNION ALL
+SELECT *
+FROM taximeter.distinct_users_of_rows
+WHERE day IN (SELECT arrayJoin((SELECT groupArray(day) FROM taximeter.open_user_days)));
+
+INSERT INTO taximeter.dirty_hours (hour, writer, seq, settled_at)
+-- What is there is recomputed from the calls; until then it is read from them. Hours whose calls are no
+-- longer kept stay as they are, of no team.
+SELECT DISTINCT toStartOfHour(ts), 'teams', 1, now64(3)
+FROM taximeter.calls;
