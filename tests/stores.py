@@ -17,6 +17,7 @@ TABLES = (
     "spend_daily",
     "latency_daily",
     "users_daily",
+    "user_totals_daily",
     "distinct_users_daily",
     "reconciliations",
     "lost_spans",

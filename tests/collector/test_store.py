@@ -17,6 +17,7 @@ from builders import NOON, Rows, call, costing, unpriced
 from stores import empty
 from taximeter_collector.calls import CostStatus, Priced, Rates
 from taximeter_collector.store import (
+    Clue,
     Dimension,
     Period,
     Scope,
@@ -240,6 +241,29 @@ def test_the_users_of_a_day_that_is_not_over_come_from_the_rows(store: Store) ->
 
     assert kept == 0
     assert (row.key, row.cost) == (("ada",), Decimal(1))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6, 100])
+def test_a_user_s_newest_calls_are_found_whether_their_days_are_summed_or_not(
+    store: Store, limit: int
+) -> None:
+    def on_day(number: int, *calls: int) -> Rows:
+        return [
+            costing("1", user_id="ada", ts=NOON - number * 24 * HOUR + one * HOUR, call_id=f"{one}")
+            for one in calls
+        ]
+
+    add(store, on_day(9, 0, 1) + on_day(6, 2, 3) + on_day(3, 4))
+    for _ in range(3):
+        store.refresh()
+    # Of a day that was never summed, and of one that was summed when there was less.
+    add(store, on_day(1, 5) + on_day(6, 6))
+    add(store, [costing("1", user_id="bob", ts=NOON, call_id="bob")])
+
+    found = store.find(Clue.USER, "ada", limit)
+
+    newest_first = ["5", "4", "6", "3", "2", "1", "0"]
+    assert [call.call_id for call in found] == newest_first[:limit]
 
 
 def test_the_parts_of_a_cost_sum_to_it(store: Store) -> None:

@@ -21,6 +21,7 @@ ROLLUPS: Final = {
     "spend_daily": "day",
     "latency_daily": "day",
     "users_daily": "day",
+    "user_totals_daily": "day",
     "distinct_users_daily": "day",
 }
 REOPEN: Final = """
@@ -96,7 +97,7 @@ def calls_of(connection: Connection, user: str) -> tuple[int, list[date]]:
         group by day
         union all
         select 0 as calls, day
-        from taximeter.users_daily
+        from taximeter.user_totals_daily
         where user_id = {user:String}
         group by day
         """,
@@ -140,6 +141,5 @@ def forget(connection: Connection, user: str, reopen: Sequence[date], version: i
         WAITING,
     )
     connection.command(REOPEN, {"days": reopen, "version": version, "shards": connection.shards})
-    connection.alter(
-        "users_daily", "delete where hex(SHA256(user_id)) = {user:String}", bound, WAITING
-    )
+    for table in ("users_daily", "user_totals_daily"):
+        connection.alter(table, "delete where hex(SHA256(user_id)) = {user:String}", bound, WAITING)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
 from taximeter_collector.store.connection import Connection
@@ -68,16 +69,57 @@ COLUMNS = [field.name for field in fields(FoundCall)]
 
 def find(connection: Connection, clue: Clue, value: str, limit: int) -> list[FoundCall]:
     """Return the calls, the newest first, at most `limit`."""
+    if clue is not Clue.USER:
+        return _found(connection, clue, value, limit)
+    found: list[FoundCall] = []
+    days = _days_of(connection, value)
+    while days and len(found) < limit:
+        some = _newest(days, limit - len(found))
+        found += _found(connection, clue, value, limit - len(found), [day for day, _ in some])
+        days = days[len(some) :]
+    return found
+
+
+def _days_of(connection: Connection, user: str) -> list[tuple[date, int]]:
+    """Return each day that may have calls of a user, the newest first, and about how many."""
+    # First the open days: one that is closed meanwhile is among both.
+    open_days = connection.read("select day from taximeter.open_user_days").result_rows
+    rows = connection.read(
+        """
+        select day, max(calls)
+        from taximeter.user_totals_daily
+        where user_id = {user:String}
+        group by day
+        """,
+        {"user": user},
+    ).result_rows
+    days = dict.fromkeys((day for (day,) in open_days), 0)
+    days.update((day, calls) for day, calls in rows)
+    return sorted(days.items(), reverse=True)
+
+
+def _newest(days: Sequence[tuple[date, int]], calls: int) -> Sequence[tuple[date, int]]:
+    """Return as many of the days as have about so many calls."""
+    counts = accumulate(count for _, count in days)
+    last = next((place for place, count in enumerate(counts) if count >= calls), len(days))
+    return days[: last + 1]
+
+
+def _found(
+    connection: Connection, clue: Clue, value: str, limit: int, days: Sequence[date] = ()
+) -> list[FoundCall]:
+    """Return the newest calls, of some days or any."""
     # Read backwards as the table is sorted, and not merged, which would read whole hours.
     rows = connection.read(
         f"""
         select revision, {", ".join(COLUMNS)}
         from taximeter.calls
         where {clue} = {{value:String}}
+            {"and toDate(toStartOfHour(ts)) in {days:Array(Date)}" if days else ""}
         order by toStartOfHour(ts) desc, ts desc
         limit {{rows:UInt32}}
         """,  # noqa: S608 names of ours
-        {"value": value, "rows": limit + NOT_MERGED},
+        {"value": value, "rows": limit + NOT_MERGED, "days": list(days)},
     ).result_rows
     return newest_revisions(rows)[:limit]
 

@@ -56,6 +56,7 @@ select greatest(
     (select max(version) from taximeter.latency_daily),
     (select max(version) from taximeter.user_days_done),
     (select max(version) from taximeter.users_daily),
+    (select max(version) from taximeter.user_totals_daily),
     (select max(version) from taximeter.distinct_users_daily)
 )
 """
@@ -101,6 +102,12 @@ REFRESH_USER_DAYS = [
     insert into taximeter.users_daily
     select *, {version:UInt64}
     from taximeter.users_of_rows
+    where day in {moments:Array(Date)}
+    """,
+    """
+    insert into taximeter.user_totals_daily
+    select *, {version:UInt64}
+    from taximeter.user_totals_of_rows
     where day in {moments:Array(Date)}
     """,
     """

@@ -76,15 +76,14 @@ def spend(
 ) -> list[SpendRow]:
     """Return the spend of a period by some dimensions, the dearest first, from `least` on."""
     question = _Question({*by, *scope.dimensions}, scope)
-    keys = [column.value for column in by]
     sums = [f"sum(part.{measure}) as {measure}_sum" for measure in MEASURES]
     sql = f"""
-        select {", ".join([*keys, *sums])}
+        select {", ".join([*by, *sums])}
         from ({question.parts(period)}) as part
         where {question.condition(scope)}
-        {"group by " + ", ".join(keys) if keys else ""}
+        {"group by " + ", ".join(by) if by else ""}
         {"" if least is None else f"having cost_sum >= {question.bind(least, 'Decimal(38, 12)')}"}
-        order by cost_sum desc, {", ".join([*keys, "calls_sum"])}
+        order by cost_sum desc, {", ".join([*by, "calls_sum"])}
         {"" if limit is None else f"limit {limit:d}"}
     """  # noqa: S608 the columns are names of ours, values are bound
     rows = connection.read(sql, question.bound).result_rows
@@ -157,6 +156,8 @@ class _Question:
 
     def _rollup(self, period: Period) -> Rollup | None:
         """Return the coarsest rollup that knows the dimensions."""
+        if self.dimensions - {Dimension.DAY} == {Dimension.USER}:
+            return USER_TOTALS_BY_DAY
         if Dimension.USER in self.dimensions:
             return USERS_BY_DAY if self.dimensions <= KNOWN_OF_USERS else None
         whole_days = all(floor(end, DAY) == end for end in (period.start, period.end))
@@ -212,6 +213,7 @@ class Rollup(NamedTuple):
 
 BY_HOUR = Rollup("spend_by_hour", "hour", "DateTime('UTC')", HOUR)
 BY_DAY = Rollup("spend_by_day", "day", "Date", DAY)
+USER_TOTALS_BY_DAY = Rollup("user_totals_by_day", "day", "Date", DAY)
 USERS_BY_DAY = Rollup("users_by_day", "day", "Date", DAY)
 MOMENTS = {Dimension.HOUR, Dimension.DAY}
 FINER_THAN_A_DAY = {Dimension.HOUR, Dimension.PROMPT_NAME, Dimension.PROMPT_VERSION}
