@@ -253,11 +253,11 @@ def test_a_user_s_newest_calls_are_found_whether_their_days_are_summed_or_not(
             for one in calls
         ]
 
-    add(store, on_day(9, 0, 1) + on_day(6, 2, 3) + on_day(3, 4))
+    add(store, [*on_day(9, 0, 1), *on_day(6, 2, 3), *on_day(3, 4)])
     for _ in range(3):
         store.refresh()
     # Of a day that was never summed, and of one that was summed when there was less.
-    add(store, on_day(1, 5) + on_day(6, 6))
+    add(store, [*on_day(1, 5), *on_day(6, 6)])
     add(store, [costing("1", user_id="bob", ts=NOON, call_id="bob")])
 
     found = store.find(Clue.USER, "ada", limit)
