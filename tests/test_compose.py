@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import re
 from importlib.resources import files
@@ -8,9 +9,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import urllib3
 import yaml
 from jsonschema import Draft202012Validator
 
+from clickhouse import running
 from taximeter_collector.settings import read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -25,11 +28,18 @@ SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|WEBHOOK")
 PINNED = re.compile(r"[\w./-]+:\d+\.\d+\.\d+[\w.-]*")
 
 every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+OURS = ("taximeter", "taximeter-embedded")
+FILES = ("BUDGETS", "CHANNELS", "PRICES")
+OWN_SETTINGS = [{"path": "config/service.env", "required": False}]
 
 
-def environment(service: str) -> dict[str, str | None]:
-    variables: dict[str, str | None] = SERVICES[service]["environment"]
+def environment(service: str) -> dict[str, str]:
+    variables: dict[str, str] = SERVICES[service]["environment"]
     return variables
+
+
+def started_by(profile: str) -> set[str]:
+    return {name for name, service in SERVICES.items() if service["profiles"] == [profile]}
 
 
 def example() -> set[str]:
@@ -51,6 +61,25 @@ def test_the_compose_file_follows_the_compose_specification() -> None:
 
 def test_the_specification_would_find_a_misspelt_key() -> None:
     assert problems({"services": {"taximeter": {"imaje": "taximeter"}}}) != []
+
+
+def test_a_profile_starts_one_container_or_three() -> None:
+    assert started_by("embedded") == {"taximeter-embedded"}
+    assert started_by("clickhouse") == {"taximeter", "clickhouse", "grafana"}
+
+
+def test_the_two_containers_of_the_service_differ_by_their_store_alone() -> None:
+    served, embedded = (copy.deepcopy(SERVICES[name]) for name in OURS)
+    depends_on = served.pop("depends_on")
+    store = served["environment"].pop("TAXIMETER_SERVER_STORE")
+    profiles = served.pop("profiles"), embedded.pop("profiles")
+
+    assert served == embedded
+    assert (depends_on, store.rpartition("@")[2], profiles) == (
+        {"clickhouse": {"condition": "service_healthy"}},
+        "clickhouse:8123",
+        (["clickhouse"], ["embedded"]),
+    )
 
 
 @every_service
@@ -84,10 +113,7 @@ def test_data_lies_in_named_volumes_and_configuration_is_read_only(service: dict
 def test_no_secret_has_a_value_in_the_file_or_a_default(service: str) -> None:
     secrets = {name: value for name, value in environment(service).items() if SECRET.search(name)}
 
-    # A key without a value is passed on from .env, or absent.
-    assert all(
-        value is None or re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in secrets.values()
-    )
+    assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in secrets.values())
     assert secrets
 
 
@@ -98,15 +124,7 @@ def test_no_url_holds_a_password_of_its_own() -> None:
 
 
 def test_the_env_example_has_every_variable_that_compose_asks_for_and_no_other() -> None:
-    asked = {name for name, *_ in REFERENCE.findall(TEXT)}
-    passed_on = {
-        name
-        for service in SERVICES
-        for name, value in environment(service).items()
-        if value is None
-    }
-
-    assert example() == asked | passed_on
+    assert example() == {name for name, *_ in REFERENCE.findall(TEXT)}
 
 
 def test_the_env_example_holds_no_secret() -> None:
@@ -119,7 +137,6 @@ def test_the_service_understands_every_setting_that_compose_gives_it() -> None:
     given = {
         name: REFERENCE.sub(lambda reference: reference[3] or "0123456789abcdef", value)
         for name, value in environment("taximeter").items()
-        if value is not None
     }
 
     settings = read_settings(given)
@@ -127,6 +144,19 @@ def test_the_service_understands_every_setting_that_compose_gives_it() -> None:
     assert settings.store_url == "clickhouse://taximeter:0123456789abcdef@clickhouse:8123"
     assert settings.ingest_token is not None
     assert settings.read_token is not None
+
+
+def test_what_the_team_writes_lies_in_the_one_folder_that_is_mounted() -> None:
+    (mount,) = (one for one in SERVICES["taximeter"]["volumes"] if isinstance(one, dict))
+    files = {environment("taximeter")[f"TAXIMETER_SERVER_{name}"] for name in FILES}
+
+    assert files == {f"{mount['target']}/{name.lower()}.yaml" for name in FILES}
+
+
+def test_no_setting_of_compose_hides_one_of_the_team_s_own_file() -> None:
+    # A variable without a value counts as set, and wins over that of an env_file.
+    assert [value for name in SERVICES for value in environment(name).values() if not value] == []
+    assert all(SERVICES[name]["env_file"] == OWN_SETTINGS for name in OURS)
 
 
 def test_links_in_alerts_lead_to_the_published_port_unless_told_otherwise() -> None:
@@ -172,6 +202,47 @@ def test_clickhouse_keeps_none_of_its_own_logs_for_ever() -> None:
         "error_log": "event_date + INTERVAL 7 DAY DELETE",
         "backup_log": "event_date + INTERVAL 30 DAY DELETE",
     }
+
+
+def settings_of_memory() -> dict[str, str]:
+    """Return the settings of memory.xml; those of tables after a slash."""
+    root = ElementTree.parse(CLICKHOUSE / "memory.xml").getroot()
+    tables = {f"/{one.tag}": one.text or "" for one in root.findall("merge_tree/*")}
+    return {one.tag: one.text or "" for one in root if one.tag != "merge_tree"} | tables
+
+
+def test_the_engine_takes_every_setting_of_memory(tmp_path: Path) -> None:
+    asked = """
+    select name, value from system.server_settings
+    union all
+    select '/' || name, value from system.merge_tree_settings
+    """
+
+    with running(tmp_path / "clickhouse", CLICKHOUSE / "memory.xml") as (_, url):
+        address = url.replace("clickhouse://default@", "http://")
+        told = urllib3.request("POST", address, body=asked).data.decode()
+
+    taken = dict(line.split("\t") for line in told.splitlines())
+    assert settings_of_memory().items() <= taken.items()
+
+
+def test_clickhouse_leaves_half_of_a_machine_to_the_others() -> None:
+    memory = settings_of_memory()
+    caches = sum(int(size) for name, size in memory.items() if name.endswith("_cache_size"))
+
+    assert memory["max_server_memory_usage_to_ram_ratio"] == "0.5"
+    assert caches < 0.2 * 0.5 * 4e9
+
+
+def test_clickhouse_has_as_many_places_for_merges_as_its_tables_ask_for() -> None:
+    # Otherwise it refuses to start.
+    memory = settings_of_memory()
+    ratio = int(memory["background_merges_mutations_concurrency_ratio"])
+    places = int(memory["background_pool_size"]) * ratio
+    wanted = [int(value) for name, value in memory.items() if name.startswith("/number_of_free")]
+
+    assert len(wanted) == 3
+    assert max(wanted) < places
 
 
 def test_grafana_s_user_may_only_read_the_tables_of_taximeter() -> None:
