@@ -94,11 +94,12 @@ class Walk:
         programs = self.folder / "programs"
         programs.mkdir()
         for name in (*RUN, *BY_OUR_SCRIPTS):
-            found = HERE / name if (HERE / name).exists() else shutil.which(name)
             options = "--fail --silent --show-error" if name == "curl" else ""
-            _write_program(programs / name, f'exec {found} {options} "$@"')
+            if found := shutil.which(name, path=f"{HERE}:{os.environ['PATH']}"):
+                _write_program(programs / name, f'exec {found} {options} "$@"')
         for name in ONLY_PARSED:
-            _write_program(programs / name, f'echo "{name} $*" >> {self._parsed}')
+            kept = f'echo "{name} $*" >> {self._parsed}; {shutil.which("cat")} >> {self.given}'
+            _write_program(programs / name, kept)
         self.work.mkdir()
 
     @property
@@ -110,6 +111,11 @@ class Walk:
         """The commands that were read by the shell and not run, with secrets left out."""
         text = self._parsed.read_text() if self._parsed.exists() else ""
         return SECRET.sub("<secret>", text).splitlines()
+
+    @property
+    def given(self) -> Path:
+        """What those commands would have read."""
+        return self.folder / "given"
 
     def prepare(self, sections: list[Section]) -> None:
         """Be where a reader is after these sections, without having run what they run."""
@@ -165,6 +171,7 @@ class Walk:
                 ["/bin/bash", "-c", before + commands],
                 cwd=self.work,
                 env={**self.environment, "PATH": str(self.folder / "programs")},
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

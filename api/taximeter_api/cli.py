@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -86,6 +87,9 @@ def demo(
     ] = False,
 ) -> None:
     """Show the whole way, from a real call to a Slack message, without any account."""
+    if not (find_spec("openai") and find_spec("taximeter")):
+        typer.echo("taximeter: first pip install 'taximeter-server[demo]'", err=True)
+        raise typer.Exit(2)
     from taximeter_api.demo.run import run_demo
 
     sys.exit(run_demo(once=once))

@@ -190,3 +190,16 @@ def test_calls_are_priced_from_a_file_of_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["--help", "version"])
 def test_help_and_version_need_no_settings(command: str) -> None:
     assert taximeter(command, PROT="1").returncode == 0
+
+
+def test_the_demo_says_what_to_install_first() -> None:
+    code = (
+        "import sys; sys.modules['openai'] = None; from taximeter_api.cli import app; app(['demo'])"
+    )
+
+    refused = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert refused.returncode == 2
+    assert refused.stderr == "taximeter: first pip install 'taximeter-server[demo]'\n"
