@@ -1,4 +1,4 @@
-"""The store at CALLS calls: bytes a call, and how long questions take, warm; bounded, no network.
+"""The store at CALLS calls: bytes a call, how long questions take and pages, warm; loopback only.
 
 The calls are made by the engine itself: 90 days, 40 features, 8 teams, 200,000 users, ids as random
 as the real ones, the newest two hours still open.
@@ -14,7 +14,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+from pages import pages
 
 from taximeter_collector.store import Clue, Dimension, Period, Retention, Scope, Store
 
@@ -136,6 +139,7 @@ def main() -> None:
             questions(store)
         finally:
             store.close()
+        pages(Path(folder))
 
 
 def fill(store: Store) -> None:
