@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse
 from taximeter_api.asked import Asked, asked
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.explore import render_spend
+from taximeter_api.together import together
 from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store, summed_by, total_of
 
 ROWS: Final = 100
@@ -89,17 +90,24 @@ def explore_pages(store: Store) -> APIRouter:
 def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], SpendRow]:
     """Ask the store for the dearest rows of a page, and for what all of them sum to."""
     if view.by is Dimension.USER:
-        rows = store.spend(wanted.period, [view.by], wanted.scope, ROWS)
-        total = store.spend(wanted.period, [], wanted.scope)[0]
+        rows, (total,) = together(
+            lambda: store.spend(wanted.period, [view.by], wanted.scope, ROWS),
+            lambda: store.spend(wanted.period, [], wanted.scope),
+        )
         drawn = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows[:DRAWN]))
-        daily = store.spend(wanted.period, [Dimension.DAY, view.by], drawn) if rows else []
+        known = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows))
+        daily, before = together(
+            lambda: store.spend(wanted.period, [Dimension.DAY, view.by], drawn),
+            lambda: store.spend(wanted.before, [view.by], known),
+        )
     else:
         # Of few values the days say all.
-        daily = store.spend(wanted.period, [Dimension.DAY, view.by], wanted.scope)
+        daily, before = together(
+            lambda: store.spend(wanted.period, [Dimension.DAY, view.by], wanted.scope),
+            lambda: store.spend(wanted.before, [view.by], wanted.scope),
+        )
         total = total_of(daily)
         rows = summed_by(daily)[:ROWS]
-    known = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows))
-    before = store.spend(wanted.before, [view.by], known) if rows else []
     costs_before = {row.key[0]: row.cost for row in before}
     by_day: dict[str, dict[date, Decimal]] = defaultdict(dict)
     for row in daily:
