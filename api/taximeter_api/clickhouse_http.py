@@ -6,25 +6,31 @@ the format in the SQL or in `default_format`. A client's other settings are not 
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
 import zlib
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
 import anyio
 from fastapi import APIRouter, Request, Response
+from starlette.types import Receive, Scope, Send
 
 from taximeter_api.security import Authorised
-from taximeter_collector.store import QueryRefused, Reader, StoreError
+from taximeter_collector.store import QueryRefused, Reader, StoreError, StoreUnavailable
 
 PATH: Final = "/clickhouse"
-LONGEST: Final = 300_000
+LONGEST: Final = 100_000
 """Bytes of a statement."""
 WORTH_PACKING: Final = 1000
+PLACES: Final = 50
+"""Questions that wait, run or are being sent."""
+SENDING_S: Final = 60
 FORMAT: Final = re.compile(r"\w+")
 CODE: Final = re.compile(r"Code: (\d+)")
-SYNTAX_ERROR, ACCESS_DENIED, AUTHENTICATION_FAILED = 62, 497, 516
+SYNTAX_ERROR, TOO_MANY_QUERIES, ACCESS_DENIED, AUTHENTICATION_FAILED = 62, 202, 497, 516
 """ClickHouse's numbers of errors."""
 
 GREETING: Final = "SELECT displayName(), version(), revision(), timezone()"
@@ -34,10 +40,26 @@ class _Unreadable(Exception):
     """A request that is no question in ClickHouse's terms."""
 
 
+class _Answer(Response):
+    """An answer that holds its place until it is sent, or for a minute."""
+
+    place: asyncio.Semaphore | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SENDING_S):
+                    await super().__call__(scope, receive, send)
+        finally:
+            if self.place:
+                self.place.release()
+
+
 def clickhouse_http(reader: Reader, authorised: Authorised) -> APIRouter:
     """Return the endpoint; `authorised` judges the Authorization header."""
     router = APIRouter(prefix=PATH, include_in_schema=False)
-    at_once = anyio.CapacityLimiter(Reader.AT_ONCE)
+    places = asyncio.Semaphore(PLACES)
+    readers = anyio.CapacityLimiter(Reader.AT_ONCE)
 
     @router.get("/ping")
     def ping() -> Response:
@@ -50,21 +72,38 @@ def clickhouse_http(reader: Reader, authorised: Authorised) -> APIRouter:
             refused = _error(401, AUTHENTICATION_FAILED, "give the SQL token as the password")
             refused.headers["WWW-Authenticate"] = 'Basic realm="Taximeter SQL"'
             return refused
+        if places.locked():
+            busy = _error(503, TOO_MANY_QUERIES, f"{PLACES} others are waiting: ask again soon")
+            busy.headers["Retry-After"] = "5"
+            return busy
+        await places.acquire()
         try:
-            sql, form = _question(request, await _body(request))
-        except _Unreadable as error:
-            return _error(400, SYNTAX_ERROR, str(error))
-        try:
-            ask = partial(reader.answer, sql, form) if sql != GREETING else reader.greeting
-            content = await anyio.to_thread.run_sync(ask, limiter=at_once)
-        except QueryRefused as error:
-            return _error(403, ACCESS_DENIED, str(error))
-        except StoreError as error:
-            code = CODE.search(str(error))
-            return _error(400, int(code[1]) if code else SYNTAX_ERROR, str(error))
-        return _packed(request, content, form)
+            answered = await _answered(request, reader, readers)
+        except BaseException:
+            places.release()
+            raise
+        answered.place = places
+        return answered
 
     return router
+
+
+async def _answered(request: Request, reader: Reader, readers: anyio.CapacityLimiter) -> _Answer:
+    try:
+        sql, form = _question(request, await _body(request))
+        ask = partial(reader.answer, sql, form) if sql != GREETING else reader.greeting
+        async with readers:
+            if await request.is_disconnected():
+                return _error(400, SYNTAX_ERROR, "who asked has gone")
+            content = await anyio.to_thread.run_sync(ask)
+    except _Unreadable as error:
+        return _error(400, SYNTAX_ERROR, str(error))
+    except QueryRefused as error:
+        return _error(403, ACCESS_DENIED, str(error))
+    except (StoreError, StoreUnavailable) as error:
+        code = CODE.search(str(error))
+        return _error(400, int(code[1]) if code else SYNTAX_ERROR, str(error))
+    return _packed(request, content)
 
 
 def _question(request: Request, body: str) -> tuple[str, str]:
@@ -101,21 +140,21 @@ async def _body(request: Request) -> str:
 def _unpacked(body: bytes) -> bytes:
     unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
     content = unpacking.decompress(body, LONGEST)
-    if not unpacking.eof:
-        raise _Unreadable(f"the SQL ends too early, or is longer than {LONGEST} bytes")
+    if not unpacking.eof or unpacking.unused_data:
+        raise _Unreadable(f"the SQL is not one whole gzip member of at most {LONGEST} bytes")
     return content
 
 
-def _packed(request: Request, content: bytes, form: str) -> Response:
-    headers = {"X-ClickHouse-Summary": "{}", "X-ClickHouse-Format": form}
+def _packed(request: Request, content: bytes) -> _Answer:
+    headers = {"X-ClickHouse-Summary": "{}"}
     takes = request.headers.get("accept-encoding", "")
     if "gzip" in takes and len(content) > WORTH_PACKING:
         content = gzip.compress(content, 1, mtime=0)
         headers["Content-Encoding"] = "gzip"
-    return Response(content, media_type="application/octet-stream", headers=headers)
+    return _Answer(content, media_type="application/octet-stream", headers=headers)
 
 
-def _error(status: int, code: int, reason: str) -> Response:
+def _error(status: int, code: int, reason: str) -> _Answer:
     """Say why not, as clients of ClickHouse read it."""
     text = reason if reason.startswith("Code: ") else f"Code: {code}. DB::Exception: {reason}"
-    return Response(f"{text}\n", status, {"X-ClickHouse-Exception-Code": str(code)}, "text/plain")
+    return _Answer(f"{text}\n", status, {"X-ClickHouse-Exception-Code": str(code)}, "text/plain")

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +26,7 @@ from pydantic import SecretStr
 
 from builders import NOON, costing
 from stores import empty
-from taximeter_api.clickhouse_http import LONGEST, clickhouse_http
+from taximeter_api.clickhouse_http import LONGEST, PLACES, clickhouse_http
 from taximeter_api.demo.processes import free_port
 from taximeter_api.security import token_check
 from taximeter_collector.store import Reader, Store
@@ -159,7 +160,6 @@ def test_the_question_may_be_in_the_address_or_packed_in_the_body(port: int) -> 
         ("", {}, "no SQL: give it in the body"),
         ("select 1", {"database": "system"}, "database=system: there is only taximeter"),
         ("select 1", {"default_format": "a b"}, "default_format=a b: give one of"),
-        ("select 1", {"default_format": "NoSuch"}, "NoSuch"),
         (b"\xff", {}, "SQL in UTF-8"),
         ("select '" + "x" * LONGEST + "'", {}, f"longer than {LONGEST} bytes"),
     ],
@@ -173,15 +173,44 @@ def test_what_is_no_question_is_said(
     assert reason in answer.data.decode()
 
 
-def test_a_bomb_is_not_unpacked(port: int) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(b" " * 50_000_000),
+        gzip.compress(b"select 1") + gzip.compress(b", 2"),
+        gzip.compress(b"select 1")[:-4],
+    ],
+)
+def test_a_body_that_is_not_one_packed_question_is_refused(port: int, body: bytes) -> None:
     answer = urllib3.request(
         "POST",
         f"http://127.0.0.1:{port}/clickhouse",
-        body=gzip.compress(b" " * 50_000_000),
+        body=body,
         headers={**AUTHORIZATION, "Content-Encoding": "gzip"},
     )
 
-    assert (answer.status, b"longer than" in answer.data) == (400, True)
+    assert (answer.status, b"not one whole gzip member" in answer.data) == (400, True)
+
+
+def test_more_than_may_wait_are_told_to_come_back(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def answered_late(*_asked: object) -> bytes:
+        go_on.wait(60)
+        return b"done"
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(PLACES + 1) as pool:
+        patched.setattr(Reader, "answer", answered_late)
+        asking = [pool.submit(post, port, "select 1") for _ in range(PLACES + 1)]
+        refused = next(as_completed(asking)).result()
+        go_on.set()
+        answers = [one.result().data for one in asking]
+
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+    assert answers.count(b"done") == PLACES
+    assert post(port, "select 1").data == b"1\n"
 
 
 @pytest.mark.matrix

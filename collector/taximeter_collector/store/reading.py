@@ -10,71 +10,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from contextlib import closing
+from typing import IO, Final, cast
 
 from clickhouse_connect.driver.client import Client
 
 from taximeter_collector.envelope import varint
 from taximeter_collector.store.connection import READ_LIMITS, Handles
 from taximeter_collector.store.errors import QueryRefused
+from taximeter_collector.store.permitted import Permitted
 
 LIMITS: Final[Mapping[str, int | str]] = {
     **READ_LIMITS,
     "max_result_rows": 1_000_000,
-    "max_result_bytes": 200_000_000,
+    "max_result_bytes": 100_000_000,
     "result_overflow_mode": "throw",
-    "max_query_size": 300_000,
+    "max_block_size": 8192,
     "readonly": 1,
 }
 
-TABLES_OF_CLIENTS: Final = frozenset({"system.one", "system.settings"})
-"""What every SELECT without FROM reads, and what clients ask when they connect."""
+FORMATS: Final = ("Native", "TabSeparated", "TSV", "CSV", "RowBinary")
+"""Those that the engine writes block by block, and that don't repeat names in each row."""
 
-KINDS: Final = (
-    "Arithmetic",
-    "Arrays",
-    "Bit",
-    "Bitmap",
-    "Comparison",
-    "Conditional",
-    "Dates and Times",
-    "Distance",
-    "Encoding",
-    "Financial",
-    "Hash",
-    "IP Address",
-    "JSON",
-    "Logical",
-    "Map",
-    "Mathematical",
-    "Null",
-    "Random Number",
-    "Rounding",
-    "String",
-    "String Replacement",
-    "String Search",
-    "String Splitting",
-    "Time Window",
-    "Tuple",
-    "Type Conversion",
-    "URL",
-    "UUID",
-)
-"""Categories of functions that compute from their arguments alone."""
+LARGEST: Final = 20_000_000
+"""Bytes of an answer."""
 
-ALSO: Final = frozenset(
-    """
-    _cast bar casewithexpression currentdatabase currentuser digits finalizeaggregation
-    formatreadabledecimalsize formatreadablequantity formatreadablesize formatreadabletimedelta
-    identity ignore lowcardinalitykeys materialize nested neighbor rownumberinallblocks
-    runningaccumulate runningdifference totypename transform version
-    """.split()  # noqa: SIM905  A list of words reads better than one of quotes.
-)
-"""Functions of other categories that do so too, or say what clients ask."""
+FUNCTIONS: Final = "select name, alias_to, is_aggregate, categories from system.functions"
 
-# No part of the tree is consumed: a name that looks like one of these only adds to what is checked.
-FUNCTION: Final = re.compile(r"(?=\bfunction_name: ([^,\n]+))")
-IDENTIFIER: Final = re.compile(r"(?=\bidentifier: ([^,\n]+))")
 USUAL_SERIALIZATION: Final = b"\x00"
 
 OWN_FORMAT: Final = re.compile(r"\sFORMAT\s+(\w+)$")
@@ -89,9 +51,10 @@ class Reader:
     def __init__(self, url: str) -> None:
         self._handles = Handles(url, self.AT_ONCE, database=self.DATABASE, settings=LIMITS)
         with self._handles.lent() as client:
+            functions = client.query(FUNCTIONS).result_rows
             names = client.query("select name from system.databases").result_rows
-            self._foreign = {name for (name,) in names} - {self.DATABASE}
-            self._functions, self._aggregates = _known_functions(client)
+        others = [name for (name,) in names if name != self.DATABASE]
+        self._permitted = Permitted([(*row,) for row in functions], others)
 
     def answer(self, sql: str, form: str = "Native") -> bytes:
         """Return the result in one of the engine's formats, which the SQL itself may name.
@@ -101,8 +64,13 @@ class Reader:
         """
         with self._handles.lent() as client:
             statement, form = _without_format(_single(client, sql), form)
-            self._refuse_unless_ours(_tree(client, statement))
-            content = client.raw_query(statement, fmt=form)
+            if form not in FORMATS:
+                raise QueryRefused(f"FORMAT {form}: give one of {', '.join(FORMATS)}")
+            self._permitted.refuse(statement, _tree(client, statement))
+            with closing(cast(IO[bytes], client.raw_stream(statement, fmt=form))) as result:
+                content = result.read(LARGEST + 1)
+            if len(content) > LARGEST:
+                raise QueryRefused(f"the answer is larger than {LARGEST:,} bytes: ask for less")
             return content or (_without_rows(client, statement) if form == "Native" else b"")
 
     def greeting(self) -> bytes:
@@ -127,40 +95,6 @@ class Reader:
 
     def close(self) -> None:
         self._handles.close()
-
-    def _refuse_unless_ours(self, tree: str) -> None:
-        if "TABLE_FUNCTION" in tree:
-            raise QueryRefused("a table function: give a table of the database taximeter")
-        for name in FUNCTION.findall(tree):
-            if not self._computes(name.lower()):
-                raise QueryRefused(f"the function {name} is not one that only computes")
-        for name in IDENTIFIER.findall(tree):
-            database, dot, _ = name.partition(".")
-            if dot and database in self._foreign and name not in TABLES_OF_CLIENTS:
-                raise QueryRefused(f"{name}: give a table of the database taximeter")
-            # `arrayMap(file, ...)` calls a function by its bare name.
-            if not dot and self._functions.get(name.lower(), True) is False:
-                raise QueryRefused(f"{name} is the name of a function that does not only compute")
-
-    def _computes(self, name: str) -> bool:
-        known = self._functions.get(name)
-        return name.startswith(self._aggregates) if known is None else known
-
-
-def _known_functions(client: Client) -> tuple[dict[str, bool], tuple[str, ...]]:
-    """Return whether a function only computes, by its name, and how names of aggregates begin."""
-    rows = client.query("""
-        select lower(named.name), lower(named.alias_to), named.is_aggregate, named.categories
-        from system.functions as named
-    """).result_rows
-    kinds = {name: kind for name, target, _, kind in rows if not target}
-    scalars = {
-        name: kinds.get(target or name, "") in KINDS or (target or name) in ALSO
-        for name, target, is_aggregate, _ in rows
-        if not is_aggregate
-    }
-    aggregates = (name for name, _, is_aggregate, _ in rows if is_aggregate)
-    return scalars | dict.fromkeys(("exists", "grouping", "untuple"), True), tuple(aggregates)
 
 
 def _single(client: Client, sql: str) -> str:
