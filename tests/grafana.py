@@ -20,7 +20,6 @@ class View:
     start: datetime
     end: datetime
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    interval_s: int = 3600
 
     def expanded(self, sql: str) -> str:
         """Return the query as it reaches the engine; a macro that nobody knows is an error."""
@@ -46,8 +45,6 @@ class View:
         return re.sub(r"\$\{(\w+):customqueryparam:(\w+)\}", formatted, sql)
 
     def _with_macros(self, sql: str) -> str:
-        interval = rf"toStartOfInterval(toDateTime(\1), INTERVAL {self.interval_s} second)"
-        sql = re.sub(r"\$__timeInterval\((\w+)\)", interval, sql)
         sql = re.sub(r"\$__fromTime\b", f"toDateTime({int(self.start.timestamp())})", sql)
         return re.sub(r"\$__toTime\b", f"toDateTime({int(self.end.timestamp())})", sql)
 

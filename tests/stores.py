@@ -26,6 +26,9 @@ TABLES = (
     "budget_lines",
     "alert_log",
     "finding_lines",
+    "month_forecasts",
+    "prompt_versions",
+    "meter_lines",
 )
 
 

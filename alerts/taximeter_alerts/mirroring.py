@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from taximeter_alerts.alert import Alert
+from taximeter_alerts.budgets import Budget
 from taximeter_alerts.register import Register
-from taximeter_alerts.savings import Savings
-from taximeter_alerts.spending import Spending, now_spent
+from taximeter_alerts.savings import FRESH_FOR, Savings
+from taximeter_alerts.spending import Spending, now_spent, spending_of
 from taximeter_alerts.state import Delivery, State
-from taximeter_alerts.story import by_hour_of, forecast_for
+from taximeter_alerts.story import ahead_of, by_hour_of, course_of
 from taximeter_collector.store import (
     AlertLine,
     BudgetLine,
     FindingLine,
+    MeterLine,
     Mirror,
+    MonthLine,
     Store,
 )
 
@@ -24,16 +30,37 @@ EVERY_S: Final = 60
 LARGEST_LOAD: Final = 0.05
 NEWEST_DELIVERIES: Final = 500
 FINDINGS_EVERY: Final = timedelta(hours=1)
+ALL_SPEND: Final = Budget(name="all spend", amount=Decimal(0))
+"""Its period is the calendar month in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterState:
+    """How the meter is doing."""
+
+    lag_s: float
+    """For how long the oldest calls have waited for the store."""
+    rejected: Mapping[str, int]
+    """Spans since the process began, by reason."""
 
 
 class Mirroring:
-    def __init__(self, store: Store, state: State, register: Register, savings: Savings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        state: State,
+        register: Register,
+        savings: Savings,
+        meter: Callable[[], MeterState],
+    ) -> None:
         self._store = store
         self._state = state
         self._register = register
         self._savings = savings
+        self._meter = meter
+        self._rejected: Mapping[str, int] = {}
         self._again_at: datetime | None = None
-        self._findings_at: datetime | None = None
+        self._findings_again_at: datetime | None = None
 
     def tick(self, now: datetime) -> None:
         """Copy what is known now, as often as its cost allows."""
@@ -44,31 +71,38 @@ class Mirroring:
         self._again_at = now + timedelta(seconds=time.monotonic() - began) / LARGEST_LOAD
 
     def copy(self, now: datetime) -> None:
+        self._store.keep_mirror(Mirror.METER, [self._meter_line(now)])
         spending = now_spent(self._store, self._register.in_force(now), now)
         self._store.keep_mirror(Mirror.BUDGETS, [self._budget(one, now) for one in spending])
+        self._store.keep_mirror(Mirror.MONTHS, [self._month(now)])
         newest = self._state.deliveries.newest(NEWEST_DELIVERIES)
         self._store.keep_mirror(Mirror.ALERTS, [_alert(one, now) for one in newest])
-        if self._findings_at is None or now - self._findings_at >= FINDINGS_EVERY:
-            self._findings_at = now
-            lines = [
-                FindingLine(
-                    taken_at=now,
-                    kind=one.kind,
-                    feature=one.feature,
-                    model=one.model,
-                    advice=one.advice,
-                    evidence=one.evidence,
-                    usd_a_month=round(one.usd_a_month, 12),
-                    confidence=one.confidence,
-                )
-                for one in self._savings.at(now)[0]
-            ]
-            self._store.keep_mirror(Mirror.FINDINGS, lines)
+        self._store.note_prompt_versions()
+        if self._findings_again_at is None or now >= self._findings_again_at:
+            found = self._findings(now)
+            self._store.keep_mirror(Mirror.FINDINGS, [_looked(now), *found])
+            # Where there was nothing yet, something is looked for again soon.
+            self._findings_again_at = now + (FINDINGS_EVERY if found else FRESH_FOR)
+
+    def _findings(self, now: datetime) -> list[FindingLine]:
+        return [
+            FindingLine(
+                taken_at=now,
+                kind=one.kind,
+                feature=one.feature,
+                model=one.model,
+                advice=one.advice,
+                evidence=one.evidence,
+                usd_a_month=round(one.usd_a_month, 12),
+                confidence=one.confidence,
+            )
+            for one in self._savings.at(now)[0]
+        ]
 
     def _budget(self, one: Spending, now: datetime) -> BudgetLine:
-        forecast = None
-        if one.budget.each is None:
-            forecast = forecast_for(one, by_hour_of(self._store, one, now), now)
+        # A budget for each user has as many courses as users: none is kept.
+        by_hour = {} if one.budget.each else by_hour_of(self._store, one, now)
+        ahead = ahead_of(one, by_hour, now)
         return BudgetLine(
             budget=one.budget.name,
             value=one.value,
@@ -77,10 +111,48 @@ class Mirroring:
             amount=one.budget.amount,
             spent=one.spent.cost,
             unpriced_calls=one.spent.unpriced_calls,
-            forecast=None if forecast is None else forecast.total,
+            forecast=ahead[-1][1] if ahead else None,
             thresholds=one.budget.thresholds,
+            is_everything=one.scope.is_everything,
+            course=() if one.budget.each else list(course_of(by_hour, one, now)),
+            ahead=ahead,
             taken_at=now,
         )
+
+    def _month(self, now: datetime) -> MonthLine:
+        (one,) = spending_of(self._store, [(ALL_SPEND, ALL_SPEND.period_at(now))])
+        ahead = ahead_of(one, by_hour_of(self._store, one, now), now)
+        return MonthLine(
+            month=one.period.start.date(),
+            spent=one.spent.cost,
+            unpriced_calls=one.spent.unpriced_calls,
+            forecast=ahead[-1][1] if ahead else None,
+            taken_at=now,
+        )
+
+    def _meter_line(self, now: datetime) -> MeterLine:
+        state = self._meter()
+        since = {
+            reason: count - self._rejected.get(reason, 0)
+            for reason, count in state.rejected.items()
+            if count > self._rejected.get(reason, 0)
+        }
+        self._rejected = state.rejected
+        return MeterLine(at=now, lag_s=state.lag_s, rejected=since)
+
+
+def _looked(now: datetime) -> FindingLine:
+    """Return a line that names nothing: without one, what is done would be found for ever."""
+    return FindingLine(
+        taken_at=now,
+        kind="",
+        feature="",
+        model="",
+        advice="",
+        evidence="",
+        usd_a_month=Decimal(0),
+        confidence="",
+    )
 
 
 def _alert(one: Delivery, now: datetime) -> AlertLine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 
@@ -13,7 +13,7 @@ from taximeter_alerts.alert import Story
 from taximeter_alerts.savings import savings_of
 from taximeter_alerts.spending import Spending
 from taximeter_analysis.drivers import Causes, Driver, causes, drivers
-from taximeter_analysis.forecast import Forecast, forecast_of
+from taximeter_analysis.forecast import Forecast, ahead, forecast_of
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Dimension, Period, SpendRow, Store, summed_by
 
@@ -50,7 +50,7 @@ def story_of(store: Store, one: Spending, now: datetime, book: PriceBook) -> Sto
         if rows_before
         else (),
         savings=tuple(savings_of(store, book, now, one.scope)[:SAVINGS_SHOWN]),
-        course=tuple(_course(by_hour, one, now)),
+        course=tuple(course_of(by_hour, one, now)),
     )
 
 
@@ -65,12 +65,17 @@ def forecast_for(one: Spending, by_hour: ByHour, now: datetime) -> Forecast | No
     """Return the forecast of a budget's period; None for one that has no end."""
     if one.budget.period.rolling_days or now >= one.period.end:
         return None
-    zone = one.budget.zone
-    by_day: dict[date, Decimal] = defaultdict(Decimal)
-    for hour, usd in by_hour.items():
-        by_day[hour.astimezone(zone).date()] += usd
-    local = now.astimezone(zone)
+    local = now.astimezone(one.budget.zone)
+    by_day = _by_day(by_hour, one.budget.zone)
     return forecast_of(by_day, one.spent.cost, local, one.period, one.budget.amount)
+
+
+def ahead_of(one: Spending, by_hour: ByHour, now: datetime) -> list[tuple[datetime, Decimal]]:
+    """Return the way to the forecast, a point a day; empty where there is none."""
+    if one.budget.period.rolling_days or now >= one.period.end:
+        return []
+    by_day = _by_day(by_hour, one.budget.zone)
+    return ahead(by_day, one.spent.cost, now.astimezone(one.budget.zone), one.period)
 
 
 def pace_of(one: Spending, now: datetime) -> Decimal | None:
@@ -136,20 +141,28 @@ def _why(driver: Driver, split: Causes) -> str:
     return WHY[max(WHY, key=lambda name: getattr(split, name))]
 
 
-def _course(by_hour: ByHour, one: Spending, now: datetime) -> Iterator[tuple[datetime, Decimal]]:
+def course_of(by_hour: ByHour, one: Spending, now: datetime) -> Iterator[tuple[datetime, Decimal]]:
     """Yield the cumulative spend of the period, a point a day, the last one now."""
-    zone, spent = one.budget.zone, Decimal(0)
-    yield one.period.start, spent
+    zone = one.budget.zone
+    known = [hour for hour in sorted(by_hour) if one.period.start <= hour < one.period.end]
+    yield one.period.start, Decimal(0)
+    # A long period began before the hours that are known.
+    spent = one.spent.cost - sum(by_hour[hour] for hour in known)
     day = one.period.start.astimezone(zone).date()
-    for hour in sorted(by_hour):
-        if not one.period.start <= hour < one.period.end:
-            continue
+    for hour in known:
         local = hour.astimezone(zone)
         if local.date() > day:
             day = local.date()
             yield hour, spent
         spent += by_hour[hour]
     yield min(now, one.period.end), one.spent.cost
+
+
+def _by_day(by_hour: ByHour, zone: tzinfo) -> Mapping[date, Decimal]:
+    by_day: dict[date, Decimal] = defaultdict(Decimal)
+    for hour, usd in by_hour.items():
+        by_day[hour.astimezone(zone).date()] += usd
+    return by_day
 
 
 def _sum(by_hour: ByHour, start: datetime, end: datetime) -> Decimal:

@@ -18,7 +18,7 @@ from taximeter_alerts import mirroring, own_alerts
 from taximeter_alerts import outlook as outlooks
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.heartbeat import Heartbeat
-from taximeter_alerts.mirroring import Mirroring
+from taximeter_alerts.mirroring import MeterState, Mirroring
 from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.outlook import Outlook
 from taximeter_alerts.own_alerts import OwnAlerts
@@ -46,7 +46,7 @@ from taximeter_api.routes import health, metrics, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
 from taximeter_api.stops import Stops, stops_api
-from taximeter_collector.intake import Intake
+from taximeter_collector.intake import Intake, rejected
 from taximeter_collector.journal import Journal
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import book_with
@@ -108,7 +108,13 @@ class Service:
             notice_channels(settings, channels),
         )
         savings = Savings(self._store, prices.current)
-        copying = Mirroring(self._store, self._state, register, savings)
+        copying = Mirroring(
+            self._store,
+            self._state,
+            register,
+            savings,
+            lambda: MeterState(self._journal.oldest_s, rejected()),
+        )
         self._schedule.every(mirroring.EVERY_S, "mirror", copying.tick)
         self._schedule.every(own_alerts.EVERY_S, "own alerts", own.tick)
         self._schedule.every(

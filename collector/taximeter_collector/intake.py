@@ -18,7 +18,7 @@ from taximeter_collector import otlp
 from taximeter_collector.dialects import may_be_a_call
 from taximeter_collector.envelope import envelopes, start_of
 from taximeter_collector.journal import Journal, JournalFull
-from taximeter_collector.writer import frame
+from taximeter_collector.writer import SET_ASIDE, frame
 
 REMEMBERED: Final = 10_000
 """Requests; at a thousand spans each they are the last minutes of a busy collector."""
@@ -93,6 +93,18 @@ class Intake:
             self._seen[digest] = None
             if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
+
+
+def rejected() -> dict[str, int]:
+    """Return how many spans were not taken since the process began, by reason."""
+    counted = {
+        sample.labels["reason"]: int(sample.value)
+        for metric in REFUSED_SPANS.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+    (unreadable,) = (metric.samples[0].value for metric in SET_ASIDE.collect())
+    return {**counted, "set aside: can't be read or kept": int(unreadable)}
 
 
 def _refusals(body: bytes, window: otlp.Window) -> Counter[str]:

@@ -21,7 +21,17 @@ IN_DAYS: Final = "day >= toDate($__fromTime, 'UTC') and day <= toDate($__toTime,
 START: Final = "toStartOfDay($__fromTime, 'UTC')"
 END: Final = "toStartOfDay($__toTime, 'UTC') + interval 1 day"
 IN_HOURS: Final = f"hour >= {START} and hour < {END}"
-IN_MOMENTS: Final = f"ts >= {START} and ts < {END}"
+
+# Calls themselves are read where no rollup has what is asked: a week of them at most.
+WEEK_START: Final = f"greatest({START}, toStartOfDay($__toTime, 'UTC') - interval 6 day)"
+IN_LAST_WEEK: Final = f"toStartOfHour(ts) >= {WEEK_START} and ts >= {WEEK_START} and ts < {END}"
+
+# A point an hour for a week, a point a day for longer.
+IS_LONG: Final = "dateDiff('day', $__fromTime, $__toTime) > 8"
+MOMENT: Final = f"if({IS_LONG}, toStartOfDay(hour), hour)"
+
+COLUMNS: Final = {"user": "user_id"}
+"""Of the variables whose column has another name."""
 
 
 class Format(IntEnum):
@@ -60,15 +70,27 @@ def named(column: str) -> str:
     return f"if({column} = '', '(none)', {column})"
 
 
-def chosen(*columns: str) -> str:
-    """Keep the values that the variables of the same names hold; everything at All."""
-    return "\n    and ".join(_chosen(column) for column in columns)
+def chosen(*variables: str) -> str:
+    """Keep the values that the variables hold; everything at All."""
+    return "\n    and ".join(_chosen(variable) for variable in variables)
 
 
-def _chosen(column: str) -> str:
-    # The plugin joins values with quotes as they are, and no quoting format of Grafana escapes a
-    # backslash: a value could end the literal. Percent-encoded it can't hold what would.
-    # https://github.com/grafana/scenes/blob/main/packages/scenes/src/variables/interpolation/formatRegistry.ts
-    values = f"splitByChar('&', '${{{column}:customqueryparam:v}}')"
-    decoded = f"arrayMap(pair -> decodeURLComponent(substring(pair, 3)), {values})"
-    return f"$__conditionalAll({named(column)} in ({decoded}), ${column})"
+def values_of(variable: str) -> str:
+    """Give what a variable holds as an array.
+
+    The plugin joins values with quotes as they are, and no quoting format of Grafana escapes a
+    backslash: a value could end the literal. Percent-encoded it can't hold what would.
+    https://github.com/grafana/scenes/blob/main/packages/scenes/src/variables/interpolation/formatRegistry.ts
+    """
+    values = f"splitByChar('&', '${{{variable}:customqueryparam:v}}')"
+    return f"arrayMap(pair -> decodeURLComponent(substring(pair, 3)), {values})"
+
+
+def at_all(variable: str) -> str:
+    """Hold only where a variable is at All."""
+    return f"$__conditionalAll(1 = 0, ${variable})"
+
+
+def _chosen(variable: str) -> str:
+    column = COLUMNS.get(variable, variable)
+    return f"$__conditionalAll({named(column)} in ({values_of(variable)}), ${variable})"

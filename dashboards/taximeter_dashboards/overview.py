@@ -1,4 +1,5 @@
-"""The spend overview: what was spent, on what, by whom, and how well it went."""
+"""The spend overview: what was spent, where it is heading, on what, and what to do about it."""
+# ruff: noqa: S608  What is formatted in are conditions of ours; values come by the macros.
 
 from __future__ import annotations
 
@@ -9,68 +10,239 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUnit, Short
 
 from taximeter_dashboards import questions
-from taximeter_dashboards.board import AT_LEAST, WHOLE_DAYS, board_of
-from taximeter_dashboards.panels import Column, Frame, bars, figure, lines, row, rows
+from taximeter_dashboards.board import AT_LEAST, WHATEVER_IS_CHOSEN, WHOLE_DAYS, board_of
+from taximeter_dashboards.boards.budgets import CURRENT, NAME, USED
+from taximeter_dashboards.boards.savings import finding_columns
+from taximeter_dashboards.clickhouse import IN_DAYS, at_all, named
+from taximeter_dashboards.columns import (
+    CALLS,
+    ERRORS,
+    GOOD_AT_NONE,
+    GOOD_UNTIL,
+    OF_A_LIMIT,
+    PER_1000,
+    SHARE,
+    SPENT,
+    UNPRICED,
+    large,
+    linked,
+    small,
+)
+from taximeter_dashboards.panels import Column, bars, figure, gauges, row, rows
+from taximeter_dashboards.questions import CHOSEN, ERROR_RATE, PER_1000_CALLS, SPEND, WITH_USER
 
-UID: Final = "taximeter-overview"
+SPEND_THIS_MONTH: Final = f"""\
+select {SPEND} as "Spend"
+from {questions.spend_of(questions.IN_MONTH)}
+where {CHOSEN}
+"""
+
+FORECAST: Final = """\
+select forecast as "Forecast"
+from taximeter.month_forecasts final
+where month = toStartOfMonth(toDate($__toTime, 'UTC'))
+"""
+
+# Of several budgets of all spend the largest is the one that the month is held against.
+BUDGET_USED: Final = f"""\
+select {USED} as "Used"
+from taximeter.budget_lines final
+where {CURRENT}
+order by is_everything desc, if(is_everything, toFloat64(amount), "Used") desc
+limit 1
+"""
+
+BUDGETS: Final = f"""\
+select
+    {NAME} as "Budget",
+    {USED} as "Used"
+from taximeter.budget_lines final
+where {CURRENT}
+order by "Used" desc nulls last, "Budget"
+limit 6
+"""
+
+FEATURES: Final = f"""\
+select
+    spent.name as "Feature",
+    spent.spend as "Spend",
+    toFloat64(spent.spend) / nullIf(toFloat64(sum(spent.spend) over ()), 0) as "Share",
+    spent.all_calls as "Calls",
+    spent.per_1000_calls as "Per 1k calls",
+    spent.cached_share as "Cached input",
+    spent.error_rate as "Errors",
+    latency.p95_ms as "p95",
+    spent.without_price as "Unpriced"
+from (
+    select
+        {named("feature")} as name,
+        {SPEND} as spend,
+        sum(calls) as all_calls,
+        {PER_1000_CALLS} as per_1000_calls,
+        {questions.CACHED_SHARE} as cached_share,
+        {ERROR_RATE} as error_rate,
+        sum(unpriced_calls) as without_price
+    from {questions.spend_of()}
+    where {CHOSEN}
+    group by name
+) as spent
+left join (
+    select
+        {named("feature")} as name,
+        toNullable(quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2]) as p95_ms
+    from taximeter.latency_by_day
+    where {IN_DAYS}
+        and {at_all("user")}
+        and {CHOSEN}
+    group by name
+) as latency on latency.name = spent.name
+order by "Spend" desc nulls last, "Feature"
+limit 200
+"""
 
 
 def dashboard() -> model.Dashboard:
     board = board_of(
-        UID, "spend overview", "What the OpenAI API costs, by feature, model and user."
+        "taximeter-overview",
+        "spend overview",
+        "What the OpenAI API costs, where that is heading, and what to do about it.",
+        WITH_USER,
     )
     _money(board)
     _where_it_goes(board)
+    _what_to_do(board)
     _how_it_went(board)
     return board.build()
 
 
 def _money(board: Dashboard) -> None:
-    def frame(panel_id: int, title: str, question: str) -> Frame:
-        return Frame(id=panel_id, title=title, question=question, width=4, height=4)
-
     board.with_row(row(100, "Money"))
+    for frame, sql, levels, per_day in (
+        (small(101, "Spend this month", "What has this month cost so far? The calendar month (UTC) "
+               f"in which the range ends, up to that day. {AT_LEAST}", 4),
+         SPEND_THIS_MONTH, [(None, "text")], False),
+        (small(109, "Month-end forecast", "What will this month cost? The calendar month (UTC), by "
+               "the weekdays and the level of the last weeks, as budgets are forecast. "
+               f"{WHATEVER_IS_CHOSEN} {AT_LEAST}", 4),
+         FORECAST, [(None, "text")], False),
+        (small(102, "Spend in range", f"What did the chosen time cost? {WHOLE_DAYS} {AT_LEAST}", 4),
+         questions.SPEND_PER_DAY, [(None, "text")], True),
+        (small(103, "Cost per 1,000 calls", "What does a call cost, whatever the traffic? Over the "
+               f"calls with a known price. {WHOLE_DAYS}", 4),
+         questions.COST_PER_1000_CALLS, [(None, "text")], False),
+        (small(111, "Could be saved a month", "How much is on the table? From the calls with a "
+               "known price of the last 14 days. Of all environments, teams and users.", 4),
+         questions.SAVINGS, [(None, "green")], False),
+    ):  # fmt: skip
+        board.with_panel(
+            figure(frame, sql, unit=Dollars, decimals=2, levels=levels, per_day=per_day)
+        )
     board.with_panel(
         figure(
-            frame(
-                101,
-                "Spend this month",
-                "What has this month cost so far? The calendar month (UTC) in which the range "
-                f"ends, up to that day. {AT_LEAST}",
+            small(
+                110,
+                "Budget used",
+                "How much of the largest budget of all spend is used, or else of the fullest one? "
+                f"{WHATEVER_IS_CHOSEN} At least this much where calls have no known price.",
+                4,
             ),
-            questions.SPEND_THIS_MONTH,
-            unit=Dollars,
-            decimals=2,
+            BUDGET_USED,
+            unit=PercentUnit,
+            decimals=0,
+            levels=OF_A_LIMIT,
         )
     )
     board.with_panel(
-        figure(
-            frame(
-                102,
-                "Spend in range",
-                f"What did the chosen time cost? {WHOLE_DAYS} {AT_LEAST}",
+        bars(
+            large(
+                107,
+                "Spend per day by feature",
+                f"Which feature costs how much, and since when? {AT_LEAST}",
+                16,
             ),
-            questions.SPEND_PER_DAY,
-            unit=Dollars,
-            decimals=2,
-            per_day=True,
-        )
-    )
-    board.with_panel(
-        figure(
-            frame(
-                103,
-                "Cost per 1,000 calls",
-                "What does a call cost, whatever the traffic? Over the calls with a known price. "
-                f"{WHOLE_DAYS}",
-            ),
-            questions.COST_PER_1000_CALLS,
+            questions.spend_per_day_by("feature"),
             unit=Dollars,
         )
     )
     board.with_panel(
+        gauges(
+            large(
+                112,
+                "Budgets",
+                "Which budgets are nearly used up? The six fullest of their current periods. "
+                f"{WHATEVER_IS_CHOSEN}",
+                8,
+            ),
+            BUDGETS,
+            unit=PercentUnit,
+            levels=OF_A_LIMIT,
+            most=1,
+        )
+    )
+
+
+def _where_it_goes(board: Dashboard) -> None:
+    board.with_row(row(200, "Where it goes"))
+    board.with_panel(
+        rows(
+            large(
+                201,
+                "Features",
+                "Which feature is dear, and is it its traffic, its calls or its cache? Click one "
+                f"to see why. {WHOLE_DAYS} Spend is at least what is shown where calls are "
+                "unpriced. The p95 is not known by user.",
+                24,
+                10,
+            ),
+            FEATURES,
+            [
+                linked("Feature", "feature", "taximeter-feature", "Why is ${__value.text} dear?"),
+                *(SPENT, SHARE, CALLS, PER_1000),
+                Column(name="Cached input", unit=PercentUnit, decimals=0),
+                *(ERRORS, Column(name="p95", unit=Milliseconds, decimals=1), UNPRICED),
+            ],
+            sorted_by="Spend",
+        )
+    )
+    board.with_panel(
+        bars(
+            large(
+                108,
+                "Spend per day by model",
+                f"Which model costs how much, and since when? {AT_LEAST}",
+                24,
+                8,
+            ),
+            questions.spend_per_day_by("model"),
+            unit=Dollars,
+        )
+    )
+
+
+def _what_to_do(board: Dashboard) -> None:
+    board.with_row(row(400, "What to do"))
+    board.with_panel(
+        rows(
+            large(
+                401,
+                "Findings, largest saving first",
+                "What would save money, and how is that known? From the calls with a known price "
+                "of the last 14 days; findings may overlap. Of all environments, teams and users.",
+                24,
+                8,
+            ),
+            questions.FINDINGS,
+            finding_columns(WITH_USER),
+            sorted_by="A month",
+        )
+    )
+
+
+def _how_it_went(board: Dashboard) -> None:
+    board.with_row(row(300, "How it went"))
+    board.with_panel(
         figure(
-            frame(104, "Calls", f"How much was asked? Failed calls included. {WHOLE_DAYS}"),
+            small(104, "Calls", f"How much was asked? Failed calls included. {WHOLE_DAYS}", 8),
             questions.CALLS_PER_DAY,
             unit=Short,
             per_day=True,
@@ -78,119 +250,24 @@ def _money(board: Dashboard) -> None:
     )
     board.with_panel(
         figure(
-            frame(105, "Error rate", f"How many calls failed after all retries? {WHOLE_DAYS}"),
-            questions.FAILED_CALLS,
+            small(105, "Error rate", f"How many calls failed after all retries? {WHOLE_DAYS}", 8),
+            questions.ERRORS,
             unit=PercentUnit,
-            levels=[(None, "green"), (0.01, "yellow"), (0.05, "red")],
+            decimals=1,
+            levels=GOOD_UNTIL,
         )
     )
     board.with_panel(
         figure(
-            frame(
+            small(
                 106,
                 "Unpriced calls",
                 "Can the money shown be trusted? Calls whose price is not known. Above 0, spend "
                 f"is at least what is shown. {WHOLE_DAYS}",
+                8,
             ),
             questions.UNPRICED_CALLS,
             unit=Short,
-            levels=[(None, "green"), (1, "red")],
+            levels=GOOD_AT_NONE,
         )
     )
-    for panel_id, column in ((107, "feature"), (108, "model")):
-        board.with_panel(
-            bars(
-                Frame(
-                    id=panel_id,
-                    title=f"Spend per day by {column}",
-                    question=f"Which {column} costs how much, and since when? {AT_LEAST}",
-                    width=12,
-                    height=9,
-                ),
-                questions.spend_per_day_by(column),
-                unit=Dollars,
-            )
-        )
-
-
-def _where_it_goes(board: Dashboard) -> None:
-    any_unpriced = [(None, "transparent"), (1, "red")]
-    per_call = [
-        Column(name="Spend", unit=Dollars, decimals=2),
-        Column(name="Calls", unit=Short),
-        Column(name="Per 1k calls", unit=Dollars, decimals=2),
-        Column(name="Errors", unit=PercentUnit, decimals=1),
-        Column(name="Unpriced", unit=Short, levels=any_unpriced),
-    ]
-    only_this_feature = (
-        f"/d/{UID}?${{__url_time_range}}&${{environment:queryparam}}&${{model:queryparam}}"
-        "&var-feature=${__value.raw:percentencode}"
-    )
-    board.with_row(row(200, "Where it goes"))
-    board.with_panel(
-        rows(
-            Frame(
-                id=201,
-                title="Features",
-                question="Which feature is dear, and is it its traffic, its calls or its cache? "
-                f"Click one to see it alone. {WHOLE_DAYS} Spend is at least what is shown where "
-                "calls are unpriced.",
-                width=24,
-                height=9,
-            ),
-            questions.FEATURES,
-            [
-                Column(name="Feature", unit="string", link=only_this_feature),
-                Column(name="Share", unit=PercentUnit, decimals=0, bar=True),
-                Column(name="Cached input", unit=PercentUnit, decimals=0),
-                Column(name="p95", unit=Milliseconds),
-                *per_call,
-            ],
-            sorted_by="Spend",
-        )
-    )
-    board.with_panel(
-        rows(
-            Frame(
-                id=202,
-                title="Top users",
-                question=f"Who causes the spend? The 20 dearest. {WHOLE_DAYS} Spend is at least "
-                "what is shown where calls are unpriced.",
-                width=12,
-                height=9,
-            ),
-            questions.USERS,
-            [Column(name="User", unit="string"), *per_call],
-            sorted_by="Spend",
-        )
-    )
-    board.with_panel(
-        bars(
-            Frame(
-                id=203,
-                title="Tokens per day by class",
-                question="What is paid for: new input, cached input, output or reasoning? "
-                "The classes add up; none is part of another.",
-                width=12,
-                height=9,
-            ),
-            questions.TOKENS_PER_DAY,
-            unit=Short,
-            named_by=None,
-        )
-    )
-
-
-def _how_it_went(board: Dashboard) -> None:
-    board.with_row(row(300, "How it went"))
-    for panel_id, title, question, state in (
-        (301, "p95 latency by model", "How long do the slowest 5 % of calls take?", "duration"),
-        (
-            302,
-            "p95 time to first chunk by model",
-            "How long do users of streamed answers wait for the first word in the slowest 5 %?",
-            "ttft",
-        ),
-    ):
-        frame = Frame(id=panel_id, title=title, question=question, width=12, height=8)
-        board.with_panel(lines(frame, questions.p95_by_model(state), unit=Milliseconds))

@@ -1,14 +1,49 @@
-"""The questions that dashboards ask of the store, with Grafana's macros in them."""
+"""What several dashboards ask of the store, with Grafana's macros in it."""
 # ruff: noqa: S608  What is formatted in are conditions of ours; values come by the macros.
 
 from __future__ import annotations
 
 from typing import Final
 
-from taximeter_dashboards.clickhouse import IN_DAYS, IN_HOURS, IN_MOMENTS, chosen, named
+from taximeter_dashboards.clickhouse import (
+    IN_DAYS,
+    IN_HOURS,
+    IS_LONG,
+    at_all,
+    chosen,
+    named,
+)
 
-VARIABLES: Final = ("environment", "feature", "model")
-CHOSEN: Final = chosen(*VARIABLES)
+LABELS: Final = ("environment", "team", "feature", "model")
+"""What every rollup of calls knows."""
+WITH_USER: Final = (*LABELS, "user")
+CHOSEN: Final = chosen(*LABELS)
+FINDINGS_CHOSEN: Final = chosen("feature", "model")
+
+IN_MONTH: Final = (
+    "day >= toStartOfMonth(toDate($__toTime, 'UTC')) and day <= toDate($__toTime, 'UTC')"
+)
+
+
+def spend_of(days: str = IN_DAYS) -> str:
+    """Give the sums of days as a table; from those of users where a user is chosen."""
+    columns = (
+        "day, environment, team, feature, model, calls, errors, unpriced_calls, cost,\n"
+        "        input_tokens, cached_input_tokens, cache_write_tokens, output_tokens,\n"
+        "        reasoning_tokens, cost_input, cost_cached_input, cost_cache_write, cost_output"
+    )
+    return f"""(
+    select {columns}
+    from taximeter.spend_by_day
+    where {days}
+        and {at_all("user")}
+    union all
+    select {columns}
+    from taximeter.users_by_day
+    where {days}
+        and not {at_all("user")}
+        and {chosen("user")}
+)"""
 
 
 def known(dollars: str, where: str = "") -> str:
@@ -23,113 +58,50 @@ def known(dollars: str, where: str = "") -> str:
 SPEND: Final = known("sum(cost)")
 PER_1000_CALLS: Final = "sum(cost) * 1000 / nullIf(sum(calls) - sum(unpriced_calls), 0)"
 ERROR_RATE: Final = "sum(errors) / nullIf(sum(calls), 0)"
-
-SPEND_THIS_MONTH: Final = f"""\
-select {SPEND} as "Spend"
-from taximeter.spend_by_day
-where day >= toStartOfMonth(toDate($__toTime, 'UTC'))
-    and day <= toDate($__toTime, 'UTC')
-    and {CHOSEN}
-"""
+CACHED_SHARE: Final = "sum(cached_input_tokens) / nullIf(sum(input_tokens), 0)"
 
 SPEND_PER_DAY: Final = f"""\
 select
     toDateTime(day, 'UTC') as time,
     {SPEND} as "Spend"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {spend_of()}
+where {CHOSEN}
 group by time
 order by time
 """
 
 COST_PER_1000_CALLS: Final = f"""\
 select {PER_1000_CALLS} as "Cost per 1,000 calls"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {spend_of()}
+where {CHOSEN}
 """
 
 CALLS_PER_DAY: Final = f"""\
 select
     toDateTime(day, 'UTC') as time,
     sum(calls) as "Calls"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {spend_of()}
+where {CHOSEN}
 group by time
 order by time
 """
 
-FAILED_CALLS: Final = f"""\
+ERRORS: Final = f"""\
 select {ERROR_RATE} as "Error rate"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {spend_of()}
+where {CHOSEN}
 """
 
 UNPRICED_CALLS: Final = f"""\
 select sum(unpriced_calls) as "Unpriced calls"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {spend_of()}
+where {CHOSEN}
 """
 
-FEATURES: Final = f"""\
-select
-    spent.name as "Feature",
-    spent.spend as "Spend",
-    toFloat64(spent.spend) / nullIf(toFloat64(sum(spent.spend) over ()), 0) as "Share",
-    spent.all_calls as "Calls",
-    spent.per_1000_calls as "Per 1k calls",
-    spent.cached_share as "Cached input",
-    spent.error_rate as "Errors",
-    latency.p95_ms as "p95",
-    spent.without_price as "Unpriced"
-from (
-    select
-        {named("feature")} as name,
-        {SPEND} as spend,
-        sum(calls) as all_calls,
-        {PER_1000_CALLS} as per_1000_calls,
-        sum(cached_input_tokens) / nullIf(sum(input_tokens), 0) as cached_share,
-        {ERROR_RATE} as error_rate,
-        sum(unpriced_calls) as without_price
-    from taximeter.spend_by_day
-    where {IN_DAYS}
-        and {CHOSEN}
-    group by name
-) as spent
-left join (
-    select
-        {named("feature")} as name,
-        toNullable(quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2]) as p95_ms
-    from taximeter.latency_by_hour
-    where {IN_HOURS}
-        and {CHOSEN}
-    group by name
-) as latency on latency.name = spent.name
-order by "Spend" desc nulls last, "Feature"
-limit 200
-"""
-
-# No rollup has the user: from the calls, each once. The hour finds the rows in the table's order,
-# the moment leaves whole weeks out.
-USERS: Final = f"""\
-select
-    {named("user_id")} as "User",
-    {SPEND} as "Spend",
-    sum(calls) as "Calls",
-    {PER_1000_CALLS} as "Per 1k calls",
-    {ERROR_RATE} as "Errors",
-    sum(unpriced_calls) as "Unpriced"
-from taximeter.spend_of_calls
-where {IN_HOURS}
-    and {IN_MOMENTS}
-    and {CHOSEN}
-group by "User"
-order by "Spend" desc nulls last, "User"
-limit 20
+CACHED_INPUT: Final = f"""\
+select {CACHED_SHARE} as "Cached input"
+from {spend_of()}
+where {CHOSEN}
 """
 
 TOKENS_PER_DAY: Final = f"""\
@@ -140,11 +112,36 @@ select
     sum(cache_write_tokens) as "Cache write",
     sum(output_tokens) - sum(reasoning_tokens) as "Output",
     sum(reasoning_tokens) as "Reasoning"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {spend_of()}
+where {CHOSEN}
 group by time
 order by time
+"""
+
+NEWEST_FINDINGS: Final = "taken_at = (select max(taken_at) from taximeter.finding_lines)"
+
+FINDINGS: Final = f"""\
+select
+    advice as "What to do",
+    evidence as "Evidence",
+    {named("feature")} as "Feature",
+    {named("model")} as "Model",
+    usd_a_month as "A month",
+    confidence as "Confidence"
+from taximeter.finding_lines
+where {NEWEST_FINDINGS}
+    and kind != ''
+    and {FINDINGS_CHOSEN}
+order by "A month" desc, "What to do", "Feature"
+limit 100
+"""
+
+SAVINGS: Final = f"""\
+select sum(usd_a_month) as "Could be saved a month"
+from taximeter.finding_lines
+where {NEWEST_FINDINGS}
+    and {FINDINGS_CHOSEN}
+having count() > 0
 """
 
 
@@ -154,35 +151,44 @@ select
     toDateTime(day, 'UTC') as time,
     {named(column)} as series,
     {SPEND} as "Spend"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {spend_of()}
+where {CHOSEN}
 group by time, series
 order by time, series
 """
 
 
-def p95_by_model(state: str) -> str:
-    """Ask for the 95th percentile of a latency state; hours that have none are left out."""
-    return f"""\
-select
-    $__timeInterval(hour) as time,
-    {named("model")} as series,
-    quantilesBFloat16Merge(0.5, 0.95, 0.99)({state})[2] as p95_ms
-from taximeter.latency_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
-group by time, series
-having not isNaN(p95_ms)
-order by time, series
-"""
+def latency_of(state: str) -> str:
+    """Give the states of a latency as a table, of days where the range is long."""
+    labels = "environment, team, feature, model"
+    return f"""(
+    select toDateTime(day, 'UTC') as moment, {labels}, {state} as state
+    from taximeter.latency_by_day
+    where {IN_DAYS}
+        and {IS_LONG}
+    union all
+    select hour as moment, {labels}, {state} as state
+    from taximeter.latency_by_hour
+    where {IN_HOURS}
+        and not {IS_LONG}
+)"""
 
 
-def values_of(column: str) -> str:
+def offered_values_of(column: str) -> str:
     return f"""\
 select {named(column)} as value
 from taximeter.spend_by_day
 where {IN_DAYS}
 group by value
 order by value
+"""
+
+
+DEAREST_USERS: Final = f"""\
+select {named("user_id")} as value
+from taximeter.users_by_day
+where day > toDate($__toTime, 'UTC') - 7 and day <= toDate($__toTime, 'UTC')
+group by value
+order by sum(cost) desc, value
+limit 300
 """

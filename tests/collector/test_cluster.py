@@ -15,7 +15,7 @@ EVERY = [
     *(one for _, script in sorted(_migrations()) for one in statements(script)),
 ]
 REPLICATED = re.compile(
-    r"ENGINE = Replicated(Replacing)?MergeTree\("
+    r"ENGINE = Replicated(Replacing|Aggregating)?MergeTree\("
     r"'/clickhouse/tables/\{shard\}/taximeter/(\w+)', '\{replica\}'(, \w+)?\)"
 )
 

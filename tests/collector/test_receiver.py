@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 import taximeter_collector.intake
 from spans import request, span
 from taximeter_collector import otlp
-from taximeter_collector.intake import Intake
+from taximeter_collector.intake import Intake, rejected
 from taximeter_collector.journal import Journal, read_segment
 from taximeter_collector.receiver import receiver
 from taximeter_collector.store import Retention
@@ -273,3 +273,4 @@ def test_what_is_received_and_refused_is_counted(client: TestClient) -> None:
 
     after = [counted(name, **labels) for name, labels in names]
     assert [new - was for new, was in zip(after, before, strict=True)] == [3, 3, 1, 2, 1]
+    assert rejected()["older than the retention"] == after[3]

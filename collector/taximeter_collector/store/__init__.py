@@ -16,7 +16,14 @@ from taximeter_collector.store.focus import Format
 from taximeter_collector.store.habits import Habit
 from taximeter_collector.store.keeping import Retention
 from taximeter_collector.store.lookup import Clue, FoundCall
-from taximeter_collector.store.mirror import AlertLine, BudgetLine, FindingLine, Mirror
+from taximeter_collector.store.mirror import (
+    AlertLine,
+    BudgetLine,
+    FindingLine,
+    MeterLine,
+    Mirror,
+    MonthLine,
+)
 from taximeter_collector.store.quality import Quality
 from taximeter_collector.store.reading import Reader
 from taximeter_collector.store.reconciliations import (
@@ -55,7 +62,9 @@ __all__ = [
     "FoundCall",
     "Gap",
     "Habit",
+    "MeterLine",
     "Mirror",
+    "MonthLine",
     "OwnUse",
     "Period",
     "Quality",

@@ -20,6 +20,12 @@ SHARD_KEYS: Final = {
     "repricings": "cityHash64(id)",
     "repricing_steps": "cityHash64(id)",
     "reconciliations": "cityHash64(month)",
+    "budget_lines": "cityHash64(budget)",
+    "alert_log": "cityHash64(id)",
+    "finding_lines": "cityHash64(feature)",
+    "month_forecasts": "cityHash64(month)",
+    "prompt_versions": "cityHash64(feature)",
+    "meter_lines": "cityHash64(at)",
     "dirty_hours": "shard",
     "user_days_done": "shard",
 }

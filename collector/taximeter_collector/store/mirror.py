@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from taximeter_collector.store.connection import Connection
+
+Points = Sequence[tuple[datetime, Decimal]]
+"""Cumulative spend in US dollars."""
+
+NOTE_VERSIONS: Final = """
+insert into taximeter.prompt_versions
+    (environment, team, feature, prompt_name, prompt_version, first_at)
+select environment, team, feature, prompt_name, prompt_version, min(hour)
+from taximeter.spend_by_hour
+where prompt_version != ''
+group by environment, team, feature, prompt_name, prompt_version
+"""
 
 
 class Mirror(StrEnum):
@@ -17,6 +30,8 @@ class Mirror(StrEnum):
     BUDGETS = "budget_lines"
     ALERTS = "alert_log"
     FINDINGS = "finding_lines"
+    MONTHS = "month_forecasts"
+    METER = "meter_lines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +47,22 @@ class BudgetLine:
     unpriced_calls: int
     forecast: Decimal | None
     thresholds: Sequence[int]
+    is_everything: bool
+    """Its scope is all calls."""
+    course: Points
+    ahead: Points
+    """From now to the period's end; empty without a forecast."""
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthLine:
+    """All spend of a calendar month in UTC; money in US dollars."""
+
+    month: date
+    spent: Decimal
+    unpriced_calls: int
+    forecast: Decimal | None
     taken_at: datetime
 
 
@@ -68,7 +99,17 @@ class FindingLine:
     confidence: str
 
 
-Line = BudgetLine | AlertLine | FindingLine
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterLine:
+    """How the meter itself is doing."""
+
+    at: datetime
+    lag_s: float
+    rejected: Mapping[str, int]
+    """Spans since the line before, by reason."""
+
+
+Line = BudgetLine | AlertLine | FindingLine | MonthLine | MeterLine
 
 
 def keep(connection: Connection, mirror: Mirror, lines: Sequence[Line]) -> None:
@@ -76,3 +117,8 @@ def keep(connection: Connection, mirror: Mirror, lines: Sequence[Line]) -> None:
     if lines:
         rows = [asdict(line) for line in lines]
         connection.insert(mirror, {name: [row[name] for row in rows] for name in rows[0]})
+
+
+def note_prompt_versions(connection: Connection) -> None:
+    """Note which versions of prompts there are, and since when; any number of times."""
+    connection.command(NOTE_VERSIONS)

@@ -221,6 +221,7 @@ KNOWN_OF_USERS = {
     Dimension.USER,
     Dimension.FEATURE,
     Dimension.TEAM,
+    Dimension.MODEL,
     Dimension.ENVIRONMENT,
     Dimension.DAY,
 }

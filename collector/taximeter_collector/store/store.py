@@ -20,7 +20,7 @@ from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.copying import Copied, copy
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
 from taximeter_collector.store.keeping import Retention
-from taximeter_collector.store.mirror import Line, Mirror
+from taximeter_collector.store.mirror import Line, Mirror, note_prompt_versions
 from taximeter_collector.store.mirror import keep as keep_mirror
 from taximeter_collector.store.numbers import Numbers
 from taximeter_collector.store.quality import add_losses
@@ -165,6 +165,9 @@ class Store(Questions):
     def keep_mirror(self, mirror: Mirror, lines: Sequence[Line]) -> None:
         """Copy what the watch says, for dashboards."""
         keep_mirror(self._connection, mirror, lines)
+
+    def note_prompt_versions(self) -> None:
+        note_prompt_versions(self._connection)
 
     def keep_repricing(self, job: Repricing) -> None:
         keep_repricing(self._connection, job)

@@ -1,62 +1,115 @@
 """Which budgets are in danger, and who was told?"""
+# ruff: noqa: S608  What is formatted in are conditions of ours; values come by the macros.
 
 from __future__ import annotations
 
 from typing import Final
 
 from grafana_foundation_sdk.models import dashboard as model
-from grafana_foundation_sdk.models.units import PercentUnit, Short
+from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
-from taximeter_dashboards.board import AT_LEAST, board_of
-from taximeter_dashboards.columns import SPENT, UNPRICED, counts, dollars, large, small, text
-from taximeter_dashboards.panels import Column, figure, row, rows
+from taximeter_dashboards.board import AT_LEAST, board_of, several, variable
+from taximeter_dashboards.clickhouse import END, START, values_of
+from taximeter_dashboards.columns import (
+    GOOD_AT_NONE,
+    OF_A_LIMIT,
+    SPENT,
+    UNPRICED,
+    counts,
+    dollars,
+    large,
+    linked,
+    small,
+    text,
+)
+from taximeter_dashboards.panels import Column, Style, figure, lines, row, rows
 
-BUDGETS: Final = """\
+NAME: Final = "concat(budget, if(value = '', '', concat(': ', value)))"
+USED: Final = "toFloat64(spent) / nullIf(toFloat64(amount), 0)"
+
+# The watch copies all budgets at once: what it did not copy again before its period ended is gone.
+SEEN_AT: Final = "(select max(taken_at) from taximeter.budget_lines)"
+LOOKED_AT: Final = f"least(toDateTime64($__toTime, 3, 'UTC'), {SEEN_AT})"
+CURRENT: Final = (
+    f"period_start <= {LOOKED_AT} and period_end > {LOOKED_AT}\n"
+    f"    and (taken_at = {SEEN_AT} or period_end <= {SEEN_AT})"
+)
+
+DAYS_LEFT: Final = f"dateDiff('second', {LOOKED_AT}, period_end) / 86400"
+LEFT: Final = "greatest(amount - spent, toDecimal128(0, 12))"
+
+BUDGETS: Final = f"""\
 select
-    concat(budget, if(value = '', '', concat(': ', value))) as "Budget",
-    toFloat64("Spend") / nullIf(toFloat64(amount), 0) as "Used",
+    {NAME} as "Budget",
+    {USED} as "Used",
     if(unpriced_calls > 0 and spent = 0, null, spent) as "Spend",
     amount as "Budgeted",
     forecast as "Forecast",
-    period_end as "Ends",
+    {LEFT} as "Left",
+    {DAYS_LEFT} as "Days left",
+    toFloat64({LEFT}) / greatest(1, {DAYS_LEFT}) as "Safe a day",
     unpriced_calls as "Unpriced"
 from taximeter.budget_lines final
-where period_end > $__fromTime and period_start <= $__toTime
+where {CURRENT}
 order by "Used" desc nulls last, "Budget"
 limit 200
 """
 
-BUDGETS_OVER: Final = """\
-select count() as "Over their limit"
+OVER: Final = f"""\
+select countIf(spent > 0 and spent >= amount) as "Over their limit"
 from taximeter.budget_lines final
-where period_end > $__toTime and period_start <= $__toTime
-    and spent > 0 and spent >= amount
+where {CURRENT}
 """
 
-BUDGETS_ON_COURSE: Final = """\
-select count() as "On course to pass it"
+ON_COURSE: Final = f"""\
+select countIf(spent < amount and forecast >= amount) as "On course to pass it"
 from taximeter.budget_lines final
-where period_end > $__toTime and period_start <= $__toTime
-    and spent < amount and forecast >= amount
+where {CURRENT}
 """
 
-DAYS_LEFT: Final = """\
-select
-    budget as "Budget",
-    dateDiff('second', $__toTime, period_end) / 86400 as "Days left",
-    greatest(amount - spent, toDecimal128(0, 12)) as "Left",
-    toFloat64(greatest(amount - spent, toDecimal128(0, 12)))
-        / greatest(1, dateDiff('second', $__toTime, period_end) / 86400) as "Safe a day"
+OFFERED: Final = f"""\
+select {NAME} as value
 from taximeter.budget_lines final
-where period_end > $__toTime and period_start <= $__toTime and value = ''
-order by "Left", "Budget"
-limit 100
+where {CURRENT}
+    and notEmpty(course)
+order by {USED} desc nulls last, value
+limit 12
 """
 
-ALERT_LOG: Final = """\
+# The panel is repeated: `$__conditionalAll` would look at what the dashboard holds, not the panel.
+BURN_UP: Final = f"""\
+with one as (
+    select *
+    from taximeter.budget_lines final
+    where {CURRENT}
+        and {NAME} in ({values_of("budget")})
+)
+select point.1 as time, point.2 as series, point.3 as "USD"
+from (
+    select arrayJoin(arrayConcat(
+        arrayMap(p -> (p.1, 'Spent', toFloat64(p.2)), course),
+        arrayMap(p -> (p.1, 'Forecast', toFloat64(p.2)), ahead),
+        arrayMap(
+            at -> (at, 'Even pace', if(at = period_start, 0, toFloat64(amount))),
+            [period_start, period_end]
+        ),
+        arrayFlatten(arrayMap(
+            percent -> arrayMap(
+                at -> (at, concat(toString(percent), ' %'), toFloat64(amount) * percent / 100),
+                [period_start, period_end]
+            ),
+            arrayDistinct(arrayPushBack(thresholds, 100))
+        ))
+    )) as point
+    from one
+)
+order by time, series
+"""
+
+ALERT_LOG: Final = f"""\
 select
     formatDateTime(at, '%Y-%m-%d %H:%i:%S', 'UTC') as "When",
-    concat(budget, if(value = '', '', concat(': ', value))) as "Budget",
+    {NAME} as "Budget",
     kind as "Kind",
     percent as "Percent",
     spent as "Spend",
@@ -66,55 +119,92 @@ select
     attempts as "Attempts",
     error as "Error"
 from taximeter.alert_log final
-where at >= toStartOfDay($__fromTime, 'UTC')
-    and at < toStartOfDay($__toTime, 'UTC') + interval 1 day
+where at >= {START} and at < {END}
 order by at desc, "Budget", "Channel"
 limit 200
 """
 
-NOT_DELIVERED: Final = """\
+NOT_DELIVERED: Final = f"""\
 select countIf(state not in ('sent', 'inhibited', 'silenced')) as "Not delivered"
 from taximeter.alert_log final
-where at >= toStartOfDay($__fromTime, 'UTC')
-    and at < toStartOfDay($__toTime, 'UTC') + interval 1 day
+where at >= {START} and at < {END}
 """
+
+DELIVERIES: Final = {
+    "sent": "green",
+    "pending": "yellow",
+    "sending": "yellow",
+    "ambiguous": "orange",
+    "dead": "red",
+    "inhibited": "blue",
+    "silenced": "blue",
+}
+LINES: Final = (
+    Style(names="^Spent$", color="green", width=3, fill=15),
+    Style(names="^Forecast$", color="green", dash=(6, 6)),
+    Style(names="^Even pace$", color="text", width=1, dash=(2, 6)),
+    Style(names="^[0-9]+ %$", color="orange", width=1),
+    Style(names="^100 %$", color="red", width=2),
+)
 
 
 def budgets() -> model.Dashboard:
-    board = board_of("taximeter-budgets", "budgets", "Which budgets are in danger?")
+    board = board_of(
+        "taximeter-budgets",
+        "budgets",
+        "Which budgets are in danger? A budget has a scope of its own, so this dashboard does not "
+        "narrow it to environments, teams, features, models or users.",
+    ).time("now/M", "now/M")
+    about = "Whose burn-up is drawn. Offered are the twelve fullest of the current periods."
+    board.with_variable(several(variable("budget", "Burn-up of", about, OFFERED)))
     board.with_row(row(100, "Which are in danger?"))
-    red = [(None, "green"), (1, "red")]
     for frame, sql in (
-        (small(101, "Over their limit", "How many are used up?", 8), BUDGETS_OVER),
-        (small(102, "On course to pass it", "How many will be?", 8), BUDGETS_ON_COURSE),
+        (small(101, "Over their limit", "How many are used up?", 8), OVER),
+        (small(102, "On course to pass it", "How many will be?", 8), ON_COURSE),
         (small(103, "Not delivered", "Which alerts reached nobody?", 8), NOT_DELIVERED),
     ):
-        board.with_panel(figure(frame, sql, unit=Short, levels=red))
+        board.with_panel(figure(frame, sql, unit=Short, levels=GOOD_AT_NONE))
     board.with_panel(
         rows(
-            large(104, "Budgets", f"How much is used, and where will it end? {AT_LEAST}", 14),
+            large(
+                104,
+                "Budgets",
+                "How much is used, where will it end, and how much a day is safe until then? "
+                f"{AT_LEAST}",
+                24,
+                8,
+            ),
             BUDGETS,
             [
-                text("Budget"),
-                Column(name="Used", unit=PercentUnit, decimals=1, bar=True),
-                *(SPENT, *dollars("Budgeted", "Forecast")),
-                Column(name="Ends", unit="dateTimeAsIso"),
-                UNPRICED,
+                linked("Budget", "budget", "taximeter-budgets", "Only ${__value.text}", kept=()),
+                Column(name="Used", unit=PercentUnit, decimals=1, bar=OF_A_LIMIT),
+                *(SPENT, *dollars("Budgeted", "Forecast", "Left")),
+                Column(name="Days left", unit=Short, decimals=1),
+                *(*dollars("Safe a day"), UNPRICED),
             ],
             sorted_by="Used",
         )
     )
+    board.with_row(row(300, "How do they burn?"))
     board.with_panel(
-        rows(
-            large(105, "What is left", f"How much a day is safe until the end? {AT_LEAST}", 10),
-            DAYS_LEFT,
-            [
-                text("Budget"),
-                Column(name="Days left", unit=Short, decimals=1),
-                *dollars("Left", "Safe a day"),
-            ],
-            sorted_by="Left",
+        lines(
+            large(
+                301,
+                "Burn-up of $budget",
+                "Is it on its way past a threshold, and when? Spend of the period so far, its "
+                f"forecast, and the thresholds. {AT_LEAST}",
+                12,
+                10,
+            ),
+            BURN_UP,
+            unit=Dollars,
+            calculations=["lastNotNull"],
+            styles=LINES,
         )
+        .decimals(0)
+        .repeat("budget")
+        .repeat_direction("h")
+        .max_per_row(3)
     )
     board.with_row(row(200, "What was told?"))
     board.with_panel(
@@ -122,8 +212,10 @@ def budgets() -> model.Dashboard:
             large(201, "Alert log", f"Who was told what, and did it arrive? {AT_LEAST}", 24),
             ALERT_LOG,
             [
-                *(text("When"), text("Budget"), text("Kind"), *counts("Percent")),
-                *(SPENT, *dollars("Budgeted"), text("Channel"), text("Delivery")),
+                *(text("When", 170), text("Budget"), text("Kind", 110)),
+                *(Column(name="Percent", unit="percent"), SPENT, *dollars("Budgeted")),
+                text("Channel", 110),
+                Column(name="Delivery", unit="string", states=DELIVERIES, width=110),
                 *(*counts("Attempts"), text("Error")),
             ],
             sorted_by="When",

@@ -5,14 +5,27 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard, TextBoxVariable
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
-from taximeter_dashboards.board import AT_LEAST, board_of
-from taximeter_dashboards.clickhouse import IN_DAYS, IN_HOURS, IN_MOMENTS, named
+from taximeter_dashboards import questions
+from taximeter_dashboards.board import AT_LEAST, FROM_CALLS, WHOLE_DAYS, board_of
+from taximeter_dashboards.clickhouse import (
+    END,
+    IN_HOURS,
+    IN_LAST_WEEK,
+    START,
+    at_all,
+    chosen,
+    named,
+    values_of,
+)
 from taximeter_dashboards.columns import (
+    BLUE,
     CALLS,
     ERRORS,
+    GOOD_AT_NONE,
     INPUT_A_CALL,
     OUTPUT_A_CALL,
     PER_1000,
@@ -20,10 +33,19 @@ from taximeter_dashboards.columns import (
     UNPRICED,
     counts,
     large,
+    linked,
+    small,
     text,
 )
-from taximeter_dashboards.panels import Column, bars, row, rows
-from taximeter_dashboards.questions import CHOSEN, ERROR_RATE, PER_1000_CALLS, SPEND, known
+from taximeter_dashboards.panels import Column, bars, figure, lines, row, rows
+from taximeter_dashboards.questions import (
+    CHOSEN,
+    ERROR_RATE,
+    PER_1000_CALLS,
+    SPEND,
+    WITH_USER,
+    known,
+)
 
 PARTS: Final = ("cost_input", "cost_cached_input", "cost_cache_write", "cost_output")
 OTHER_COST: Final = " - ".join(f"sum({name})" for name in ("cost", *PARTS))
@@ -36,9 +58,8 @@ select
     {known("sum(cost_cache_write)")} as "Cache write",
     {known("sum(cost_output)")} as "Output",
     {known(OTHER_COST)} as "Other units"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {questions.spend_of()}
+where {CHOSEN}
 group by time
 order by time
 """
@@ -48,13 +69,16 @@ select
     toDateTime(day, 'UTC') as time,
     sum(input_tokens) / nullIf(sum(calls) - sum(errors), 0) as "Input",
     sum(output_tokens) / nullIf(sum(calls) - sum(errors), 0) as "Output"
-from taximeter.spend_by_day
-where {IN_DAYS}
-    and {CHOSEN}
+from {questions.spend_of()}
+where {CHOSEN}
 group by time
 order by time
 """
 
+OF_PROMPTS: Final = """environment, team, feature, model, prompt_name, prompt_version, calls,
+        errors, unpriced_calls, cost, input_tokens, output_tokens"""
+
+# The index of users finds their calls by `has`, not by `in` a computed array.
 PROMPT_VERSIONS: Final = f"""\
 select
     {named("prompt_name")} as "Prompt",
@@ -66,9 +90,22 @@ select
     sum(output_tokens) / nullIf(sum(calls), 0) as "Output a call",
     {ERROR_RATE} as "Errors",
     sum(unpriced_calls) as "Unpriced"
-from taximeter.spend_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
+from (
+    select {OF_PROMPTS}
+    from taximeter.spend_by_hour
+    where {IN_HOURS}
+        and {at_all("user")}
+    union all
+    select {OF_PROMPTS}
+    from taximeter.spend_of_calls
+    where {IN_HOURS}
+        and ts >= {START} and ts < {END}
+        and not {at_all("user")}
+        and $__conditionalAll(has(
+            arrayMap(name -> if(name = '(none)', '', name), {values_of("user")}), user_id
+        ), $user)
+)
+where {CHOSEN}
 group by "Prompt", "Version"
 order by "Spend" desc nulls last, "Prompt", "Version"
 limit 100
@@ -81,12 +118,12 @@ select
     countIf(max_output_tokens is null) / count() as "Without a limit",
     toUInt64(quantile(0.99)(output_tokens)) as "p99 output",
     max(output_tokens) as "Longest",
-    toUInt64(quantileOrNull(0.5)(max_output_tokens)) as "Median limit"
+    toUInt64(quantileOrNull(0.5)(max_output_tokens)) as "Median limit",
+    "p99 output" / "Median limit" as "Limit used"
 from taximeter.calls final
-where toStartOfHour(ts) >= toStartOfDay($__fromTime, 'UTC')
-    and {IN_MOMENTS}
+where {IN_LAST_WEEK}
     and operation = 'chat' and output_tokens > 0
-    and {CHOSEN}
+    and {chosen(*WITH_USER)}
 group by "Feature"
 order by "Longest" desc, "Feature"
 limit 50
@@ -95,27 +132,38 @@ limit 50
 DEAREST_CALLS: Final = f"""\
 select
     formatDateTime(ts, '%Y-%m-%d %H:%i:%S', 'UTC') as "When",
-    call_id as "Response id",
     {named("feature")} as "Feature",
     {named("user_id")} as "User",
     model as "Model",
     cost as "Spend",
     input_tokens as "Input",
     output_tokens as "Output",
-    trace_id as "Trace id"
+    call_id as "Response id",
+    trace_id as "Trace"
 from taximeter.calls final
-where toStartOfHour(ts) >= toStartOfDay($__fromTime, 'UTC')
-    and {IN_MOMENTS}
+where {IN_LAST_WEEK}
     and cost > 0
-    and {CHOSEN}
+    and {chosen(*WITH_USER)}
 order by cost desc, ts, call_id
 limit 20
 """
 
 
 def feature() -> model.Dashboard:
-    board = board_of("taximeter-feature", "feature", "Why is a feature dear?")
-    board.with_row(row(100, "Why is it dear?"))
+    traces = (
+        TextBoxVariable("traces")
+        .label("Traces at")
+        .description(
+            "The address of a trace, up to its id: of Taximeter's page, or of Jaeger, Tempo or "
+            "the like."
+        )
+        .default_value("http://localhost:8787/calls?q=")
+    )
+    board = board_of("taximeter-feature", "feature", "Why is a feature dear?", WITH_USER)
+    board.with_variable(traces)
+    board.with_row(row(100, "How dear is it?"))
+    _figures(board)
+    board.with_row(row(300, "Why is it dear?"))
     board.with_panel(
         bars(
             large(101, "Cost per day by class", f"Is it input, output or other units? {AT_LEAST}"),
@@ -125,7 +173,7 @@ def feature() -> model.Dashboard:
         )
     )
     board.with_panel(
-        bars(
+        lines(
             large(102, "Tokens a call", "Do its prompts or answers grow? Of calls that succeeded."),
             TOKENS_A_CALL,
             unit=Short,
@@ -134,7 +182,7 @@ def feature() -> model.Dashboard:
     )
     board.with_panel(
         rows(
-            large(103, "Prompt versions", f"Did a new version make it dearer? {AT_LEAST}", 24),
+            large(103, "Prompt versions", f"Did a new version make it dearer? {AT_LEAST}", 24, 8),
             PROMPT_VERSIONS,
             [
                 *(text("Prompt"), text("Version"), SPENT, CALLS, PER_1000),
@@ -143,33 +191,68 @@ def feature() -> model.Dashboard:
             sorted_by="Spend",
         )
     )
+    _calls(board)
+    return board.build()
+
+
+def _figures(board: Dashboard) -> None:
+    plain = [(None, "text")]
+    for frame, sql, unit, levels, per_day in (
+        (small(104, "Spend", f"What did it cost? {WHOLE_DAYS} {AT_LEAST}", 6),
+         questions.SPEND_PER_DAY, Dollars, plain, True),
+        (small(105, "Calls", f"How often is it asked? {WHOLE_DAYS}", 6),
+         questions.CALLS_PER_DAY, Short, plain, True),
+        (small(106, "Cost per 1,000 calls", "What does a call cost? Of those with a known price.",
+               4),
+         questions.COST_PER_1000_CALLS, Dollars, plain, False),
+        (small(107, "Cached input", "How much of the input was read from the cache?", 4),
+         questions.CACHED_INPUT, PercentUnit, plain, False),
+        (small(108, "Unpriced calls", "How many calls have no known price?", 4),
+         questions.UNPRICED_CALLS, Short, GOOD_AT_NONE, False),
+    ):  # fmt: skip
+        board.with_panel(figure(frame, sql, unit=unit, levels=levels, per_day=per_day))
+
+
+def _calls(board: Dashboard) -> None:
     board.with_row(row(200, "Its calls"))
     board.with_panel(
         rows(
-            large(201, "Output limits", "Is max_tokens missing, or far above what is used?"),
+            large(
+                201,
+                "Output limits",
+                f"Is max_tokens missing, or far above what is used? Of calls of chat. {FROM_CALLS}",
+                24,
+                8,
+            ),
             OUTPUT_LIMITS,
             [
                 *(text("Feature"), CALLS),
                 Column(name="Without a limit", unit=PercentUnit, decimals=0),
-                *(
-                    Column(name=one, unit=Short)
-                    for one in ("p99 output", "Longest", "Median limit")
-                ),
+                *counts("p99 output", "Longest", "Median limit"),
+                Column(name="Limit used", unit=PercentUnit, decimals=0, bar=BLUE),
             ],
             sorted_by="Longest",
         )
     )
+    trace = ("Its trace", "${traces:raw}${__value.raw:percentencode}")
     board.with_panel(
         rows(
-            large(202, "Dearest calls", "Which single calls cost most? Those with a known price."),
+            large(
+                202,
+                "Dearest calls",
+                f"Which single calls cost most? Those with a known price. {FROM_CALLS}",
+                24,
+                10,
+            ),
             DEAREST_CALLS,
             [
-                *(text("When"), text("Response id"), text("Feature"), text("User"), text("Model")),
+                *(text("When", 170), text("Feature")),
+                linked("User", "user", "taximeter-users", "See ${__value.text}"),
+                text("Model"),
                 Column(name="Spend", unit=Dollars, decimals=4),
-                *counts("Input", "Output"),
-                text("Trace id"),
+                *(*counts("Input", "Output"), text("Response id")),
+                Column(name="Trace", unit="string", link=trace),
             ],
             sorted_by="Spend",
         )
     )
-    return board.build()

@@ -5,26 +5,28 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUnit, Short
 
 from taximeter_dashboards import questions
-from taximeter_dashboards.board import board_of
-from taximeter_dashboards.clickhouse import IN_HOURS, IN_MOMENTS, named
-from taximeter_dashboards.columns import GOOD_UNTIL, large, small, text
+from taximeter_dashboards.board import FROM_CALLS, board_of
+from taximeter_dashboards.clickhouse import (
+    IN_DAYS,
+    IN_HOURS,
+    IN_LAST_WEEK,
+    MOMENT,
+    named,
+)
+from taximeter_dashboards.columns import CALLS, GOOD_UNTIL, large, linked, small, text
 from taximeter_dashboards.panels import Column, bars, figure, lines, row, rows
-from taximeter_dashboards.questions import CHOSEN
+from taximeter_dashboards.questions import CHOSEN, LABELS
 
-OUTCOMES: Final = f"""\
-select
-    $__timeInterval(hour) as time,
-    multiIf(http_status = 429, '429', error_type != '', error_type, 'succeeded') as series,
-    sum(calls) as "Calls"
+ERRORS: Final = f"""\
+select sumIf(calls, error_type != '') / nullIf(sum(calls), 0) as "Errors"
 from taximeter.outcomes_by_hour
 where {IN_HOURS}
     and {CHOSEN}
-group by time, series
-order by time, series
 """
 
 RATE_LIMITED: Final = f"""\
@@ -44,8 +46,7 @@ where {IN_HOURS}
 WASTED: Final = f"""\
 select sum(cost) as "Spend"
 from taximeter.calls final
-where toStartOfHour(ts) >= toStartOfDay($__fromTime, 'UTC')
-    and {IN_MOMENTS}
+where {IN_LAST_WEEK}
     and error_type != ''
     and {CHOSEN}
 """
@@ -53,87 +54,190 @@ where toStartOfHour(ts) >= toStartOfDay($__fromTime, 'UTC')
 NO_TIMEOUT: Final = f"""\
 select countIf(timeout_set is null or not timeout_set) / nullIf(count(), 0) as "Without a timeout"
 from taximeter.calls final
-where toStartOfHour(ts) >= toStartOfDay($__fromTime, 'UTC')
-    and {IN_MOMENTS}
+where {IN_LAST_WEEK}
     and {CHOSEN}
+"""
+
+FAILED: Final = f"""\
+select
+    {MOMENT} as time,
+    if(http_status = 0, error_type, concat(toString(http_status), ' ', error_type)) as series,
+    sum(calls) as "Calls"
+from taximeter.outcomes_by_hour
+where {IN_HOURS}
+    and error_type != ''
+    and {CHOSEN}
+group by time, series
+order by time, series
+"""
+
+BY_STATUS: Final = f"""\
+select
+    if(http_status = 0, '(none)', toString(http_status)) as "Status",
+    if(error_type = '', 'succeeded', error_type) as "Outcome",
+    sum(calls) as "Calls",
+    "Calls" / sum("Calls") over () as "Share",
+    sum(retried_calls) as "Retried",
+    sum(extra_attempts) as "Extra attempts"
+from taximeter.outcomes_by_hour
+where {IN_HOURS}
+    and {CHOSEN}
+group by "Status", "Outcome"
+order by "Calls" desc, "Status", "Outcome"
+limit 50
 """
 
 HEADROOM: Final = f"""\
 select
-    $__timeInterval(ts) as time,
+    toStartOfHour(ts) as time,
     {named("model")} as series,
     min(remaining_requests) as "Remaining requests"
 from taximeter.calls final
-where toStartOfHour(ts) >= toStartOfDay($__fromTime, 'UTC')
-    and {IN_MOMENTS}
+where {IN_LAST_WEEK}
     and remaining_requests is not null
     and {CHOSEN}
 group by time, series
 order by time, series
 """
 
+PERCENTILES: Final = f"""\
+select
+    moment as time,
+    quantilesBFloat16Merge(0.5, 0.95, 0.99)(state)[1] as "p50",
+    quantilesBFloat16Merge(0.5, 0.95, 0.99)(state)[2] as "p95",
+    quantilesBFloat16Merge(0.5, 0.95, 0.99)(state)[3] as "p99"
+from {questions.latency_of("duration")}
+where {CHOSEN}
+group by time
+order by time
+"""
+
 LATENCY: Final = f"""\
 select
     {named("feature")} as "Feature",
+    {named("model")} as "Model",
     quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[1] as "p50",
     quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2] as "p95",
-    quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[3] as "p99"
-from taximeter.latency_by_hour
-where {IN_HOURS}
+    quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[3] as "p99",
+    ifNotFinite(
+        toNullable(quantilesBFloat16Merge(0.5, 0.95, 0.99)(ttft)[2]), null
+    ) as "p95 to first chunk"
+from taximeter.latency_by_day
+where {IN_DAYS}
     and {CHOSEN}
-group by "Feature"
-order by "p95" desc, "Feature"
+group by "Feature", "Model"
+order by "p95" desc, "Feature", "Model"
 limit 100
 """
 
 
+def p95_by_model(state: str) -> str:
+    """Ask for the 95th percentile of a latency state; moments that have none are left out."""
+    return f"""\
+select
+    moment as time,
+    {named("model")} as series,
+    quantilesBFloat16Merge(0.5, 0.95, 0.99)(state)[2] as p95_ms
+from {questions.latency_of(state)}
+where {CHOSEN}
+group by time, series
+having not isNaN(p95_ms)
+order by time, series
+"""
+
+
 def reliability() -> model.Dashboard:
-    board = board_of("taximeter-reliability", "reliability", "How well do the calls go?")
+    board = board_of(
+        "taximeter-reliability",
+        "reliability",
+        "How well do the calls go? How calls end is not kept by user.",
+        LABELS,
+    )
+    _failures(board)
+    _latency(board)
+    _limits(board)
+    return board.build()
+
+
+def _failures(board: Dashboard) -> None:
     board.with_row(row(100, "How often does it fail?"))
     for frame, sql, unit, levels in (
         (small(101, "Errors", "How many calls fail after all retries?", 5),
-         questions.FAILED_CALLS, PercentUnit, GOOD_UNTIL),
+         ERRORS, PercentUnit, GOOD_UNTIL),
         (small(102, "Rate limited", "How many calls end with a 429?", 5),
          RATE_LIMITED, PercentUnit, GOOD_UNTIL),
         (small(103, "Extra attempts a call", "How much is retried?", 5),
          EXTRA_ATTEMPTS, Short, [(None, "green"), (0.1, "yellow"), (0.5, "red")]),
-        (small(104, "Without a timeout", "How many calls may hang for ten minutes?", 5),
-         NO_TIMEOUT, PercentUnit, [(None, "text")]),
-        (small(105, "Spend on failed calls", "What was paid for nothing? Known prices only.", 4),
-         WASTED, Dollars, [(None, "text")]),
+        (small(104, "Without a timeout", f"How many calls may hang for ten minutes? {FROM_CALLS}",
+               5),
+         NO_TIMEOUT, PercentUnit, [(None, "green"), (0.01, "yellow")]),
+        (small(105, "Spend on failed calls", "What was paid for nothing? Known prices only. "
+               f"{FROM_CALLS}", 4),
+         WASTED, Dollars, [(None, "green"), (1, "yellow")]),
     ):  # fmt: skip
         board.with_panel(figure(frame, sql, unit=unit, levels=levels))
     board.with_panel(
-        bars(
-            large(106, "Calls by outcome", "Which errors, and when?"),
-            OUTCOMES,
-            unit=Short,
-        )
+        bars(large(106, "Failed calls", "Which errors, and when?", 14), FAILED, unit=Short)
     )
-    board.with_panel(
-        lines(
-            large(
-                107, "Rate-limit headroom", "How near is the limit of requests? The least left.", 12
-            ),
-            HEADROOM,
-            unit=Short,
-        )
-    )
-    board.with_row(row(200, "How long does it take?"))
-    percentiles = [Column(name=one, unit=Milliseconds) for one in ("p50", "p95", "p99")]
     board.with_panel(
         rows(
-            large(201, "Latency by feature", "Which feature is slow?"),
+            large(108, "Outcomes", "How do calls end, and how often are they tried again?", 10),
+            BY_STATUS,
+            [
+                *(text("Status", 80), text("Outcome"), CALLS),
+                Column(name="Share", unit=PercentUnit, decimals=1),
+                *(Column(name=one, unit=Short) for one in ("Retried", "Extra attempts")),
+            ],
+            sorted_by="Calls",
+        )
+    )
+
+
+def _latency(board: Dashboard) -> None:
+    board.with_row(row(200, "How long does it take?"))
+    for panel_id, title, question, sql, named_by in (
+        (203, "Latency", "How long do calls take, the usual and the slow ones?", PERCENTILES, None),
+        (204, "p95 latency by model", "Which model is slow?", p95_by_model("duration"), "series"),
+        (202, "p95 time to first chunk by model", "How long until the first word?",
+         p95_by_model("ttft"), "series"),
+    ):  # fmt: skip
+        board.with_panel(
+            lines(
+                large(panel_id, title, question, 8),
+                sql,
+                unit=Milliseconds,
+                named_by=named_by,
+                calculations=["max"],
+            )
+        )
+    slow = ("p50", "p95", "p99", "p95 to first chunk")
+    board.with_panel(
+        rows(
+            large(201, "Latency by feature", "Which feature is slow, on which model?", 14),
             LATENCY,
-            [text("Feature"), *percentiles],
+            [
+                linked(
+                    "Feature", "feature", "taximeter-feature", "See ${__value.text}", kept=LABELS
+                ),
+                text("Model"),
+                *(Column(name=one, unit=Milliseconds, decimals=1) for one in slow),
+            ],
             sorted_by="p95",
         )
     )
+
+
+def _limits(board: Dashboard) -> None:
     board.with_panel(
         lines(
-            large(202, "p95 time to first chunk by model", "How long until the first word?"),
-            questions.p95_by_model("ttft"),
-            unit=Milliseconds,
+            large(
+                107,
+                "Rate-limit headroom",
+                f"How near is the limit of requests? The least left in each hour. {FROM_CALLS}",
+                10,
+            ),
+            HEADROOM,
+            unit=Short,
+            calculations=["min"],
         )
     )
-    return board.build()

@@ -5,22 +5,34 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models import dashboard as model
-from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
+from grafana_foundation_sdk.models.units import PercentUnit, Seconds, Short
 
-from taximeter_dashboards import questions
 from taximeter_dashboards.board import board_of
-from taximeter_dashboards.clickhouse import IN_HOURS, chosen, named
+from taximeter_dashboards.clickhouse import END, IN_HOURS, MOMENT, START, chosen, named
 from taximeter_dashboards.columns import (
     CALLS,
+    GOOD_AT_NONE,
     GOOD_UNTIL,
     RED_FROM_ONE,
+    dollars,
     large,
+    linked,
     small,
     text,
 )
-from taximeter_dashboards.panels import Column, bars, figure, row, rows
-from taximeter_dashboards.questions import CHOSEN
+from taximeter_dashboards.panels import Column, bars, figure, lines, row, rows
+from taximeter_dashboards.questions import CHOSEN, LABELS
+
+OF_THE_METER: Final = "Of all spans, whatever is chosen above."
+
+UNPRICED: Final = f"""\
+select sumIf(calls, cost_status = 'unpriced') as "Unpriced calls"
+from taximeter.outcomes_by_hour
+where {IN_HOURS}
+    and {CHOSEN}
+"""
 
 WITHOUT_PRICE: Final = f"""\
 select
@@ -38,7 +50,7 @@ limit 100
 
 BY_TRUST: Final = f"""\
 select
-    $__timeInterval(hour) as time,
+    {MOMENT} as time,
     toString(cost_status) as series,
     sum(calls) as "Calls"
 from taximeter.outcomes_by_hour
@@ -67,39 +79,131 @@ select
     {named("service")} as "Service",
     sum(spans) as "Lost"
 from taximeter.lost_spans final
-where told_at >= toStartOfDay($__fromTime, 'UTC')
-    and told_at < toStartOfDay($__toTime, 'UTC') + interval 1 day
+where told_at >= {START} and told_at < {END}
     and {chosen("environment")}
 group by "Service"
 order by "Lost" desc, "Service"
 limit 100
 """
 
-BILL: Final = """\
-select
-    month as "Month",
-    argMax(billed, taken_at) as "Billed",
-    argMax(metered, taken_at) as "Metered",
-    argMax(billed - metered, taken_at) as "Difference"
+LAG: Final = f"""\
+select toStartOfInterval(at, interval 15 minute) as time, max(lag_s) as "Lag"
+from taximeter.meter_lines
+where at >= {START} and at < {END}
+group by time
+order by time
+"""
+
+LAG_NOW: Final = f"""\
+select argMax(lag_s, at) as "Lag"
+from taximeter.meter_lines
+where at >= {START} and at < {END}
+having count() > 0
+"""
+
+REJECTED: Final = f"""\
+select sum(arraySum(mapValues(rejected))) as "Spans"
+from taximeter.meter_lines
+where at >= {START} and at < {END}
+having count() > 0
+"""
+
+REJECTED_WHY: Final = f"""\
+select reason as "Reason", sum(spans) as "Spans"
+from (
+    select arrayJoin(rejected) as one, one.1 as reason, one.2 as spans
+    from taximeter.meter_lines
+    where at >= {START} and at < {END}
+)
+group by "Reason"
+order by "Spans" desc, "Reason"
+limit 100
+"""
+
+BILLS: Final = """
 from taximeter.reconciliations
 where month >= toStartOfMonth(toDate($__fromTime, 'UTC')) - interval 11 month
     and month <= toDate($__toTime, 'UTC')
 group by month
 order by month desc
-limit 12
+"""
+
+BILL: Final = f"""\
+select
+    month as "Month",
+    argMax(billed, taken_at) as "Billed",
+    argMax(metered, taken_at) as "Metered",
+    argMax(billed - metered, taken_at) as "Difference",
+    toFloat64("Difference") / nullIf(toFloat64("Billed"), 0) as "Share",
+    argMax(unpriced_calls, taken_at) as "Unpriced",
+    argMax(
+        arrayStringConcat(arrayMap(cause -> concat(
+            cause.detail, ': $', toString(round(cause.usd, 2))
+        ), causes), '; '),
+        taken_at
+    ) as "Why"{BILLS}limit 12
+"""
+
+DIFFERENCE: Final = f"""\
+select toFloat64(argMax(billed - metered, taken_at))
+    / nullIf(toFloat64(argMax(billed, taken_at)), 0) as "Difference"{BILLS}limit 1
 """
 
 
 def trust() -> model.Dashboard:
-    board = board_of("taximeter-trust", "trust", "Can the dollars be trusted?")
+    board = board_of(
+        "taximeter-trust",
+        "trust",
+        "Can the dollars be trusted? How costs are known is not kept by user.",
+        LABELS,
+    )
+    _not_exact(board)
+    _missing(board)
+    board.with_row(row(300, "Does OpenAI agree?"))
+    board.with_panel(
+        rows(
+            large(
+                202,
+                "OpenAI's bill",
+                "Does the bill agree, and if not, why? By the newest reconciliation of each "
+                "month, of all calls. Calls without a price explain a part.",
+                24,
+                6,
+            ),
+            BILL,
+            [
+                Column(name="Month", unit="time:YYYY-MM", width=100),
+                *dollars("Billed", "Metered", "Difference"),
+                Column(name="Share", unit=PercentUnit, decimals=1),
+                Column(name="Unpriced", unit=Short, levels=RED_FROM_ONE, width=90),
+                text("Why", 620),
+            ],
+            sorted_by="Month",
+        )
+    )
+    return board.build()
+
+
+def _not_exact(board: Dashboard) -> None:
     board.with_row(row(100, "What is not exact?"))
+    slow = [(None, "green"), (60, "yellow"), (300, "red")]
+    some = [(None, "green"), (1, "yellow")]
+    off = [(None, "green"), (0.01, "yellow"), (0.05, "red")]
     for frame, sql, unit, levels in (
-        (small(101, "Unpriced calls", "How many calls have no known price?", 8),
-         questions.UNPRICED_CALLS, Short, [(None, "green"), (1, "red")]),
-        (small(102, "Estimated calls", "How much usage was lost and estimated?", 8),
+        (small(101, "Unpriced calls", "How many calls have no known price?", 4),
+         UNPRICED, Short, GOOD_AT_NONE),
+        (small(102, "Estimated calls", "How much usage was lost and estimated?", 4),
          ESTIMATED, PercentUnit, GOOD_UNTIL),
-        (small(103, "Altered tags", "How many calls have tags that could not stay as given?", 8),
-         ALTERED, Short, [(None, "green"), (1, "yellow")]),
+        (small(103, "Altered tags", "How many calls have tags that could not stay as given?", 4),
+         ALTERED, Short, some),
+        (small(106, "Ingest lag", "For how long do the newest calls wait for the store? "
+               f"{OF_THE_METER}", 4),
+         LAG_NOW, Seconds, slow),
+        (small(107, "Rejected spans", f"How many spans were not taken? {OF_THE_METER}", 4),
+         REJECTED, Short, GOOD_AT_NONE),
+        (small(108, "Difference to OpenAI's bill", "How far is the newest bill above what was "
+               "metered? Of all calls; those without a price explain a part.", 4),
+         DIFFERENCE, PercentUnit, off),
     ):  # fmt: skip
         board.with_panel(figure(frame, sql, unit=unit, levels=levels))
     board.with_panel(
@@ -111,37 +215,50 @@ def trust() -> model.Dashboard:
             unit=Short,
         )
     )
+    kept = LABELS
     board.with_panel(
         rows(
             large(105, "Without a price", "Which models need a rate, and why?"),
             WITHOUT_PRICE,
-            [text("Model"), text("Reason"), CALLS],
+            [
+                linked("Model", "model", "taximeter-feature", "What calls it", kept=kept),
+                *(text("Reason"), CALLS),
+            ],
             sorted_by="Calls",
         )
     )
+
+
+def _missing(board: Dashboard) -> None:
     board.with_row(row(200, "What is missing?"))
     board.with_panel(
         rows(
-            large(201, "Lost on the way", "Which service could not deliver its spans?"),
+            large(
+                201,
+                "Lost on the way",
+                "Which service could not deliver its spans? Of the chosen environments.",
+                8,
+                7,
+            ),
             LOST,
             [text("Service"), Column(name="Lost", unit=Short, levels=RED_FROM_ONE)],
             sorted_by="Lost",
         )
     )
-    ledger = [
-        Column(name=one, unit=Dollars, decimals=2) for one in ("Billed", "Metered", "Difference")
-    ]
     board.with_panel(
         rows(
-            large(
-                202,
-                "OpenAI's bill",
-                "Does the bill agree? Calls without a price explain a part.",
-                12,
-            ),
-            BILL,
-            [Column(name="Month", unit="time:YYYY-MM"), *ledger],
-            sorted_by="Month",
+            large(203, "Rejected, by reason", f"Why were spans not taken? {OF_THE_METER}", 8, 7),
+            REJECTED_WHY,
+            [text("Reason"), Column(name="Spans", unit=Short, levels=RED_FROM_ONE, width=90)],
+            sorted_by="Spans",
         )
     )
-    return board.build()
+    board.with_panel(
+        lines(
+            large(204, "Lag", f"When did calls come late, and how late? {OF_THE_METER}", 8, 7),
+            LAG,
+            unit=Seconds,
+            named_by=None,
+            calculations=["max"],
+        )
+    )

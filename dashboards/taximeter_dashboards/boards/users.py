@@ -6,65 +6,107 @@ from __future__ import annotations
 from typing import Final
 
 from grafana_foundation_sdk.models import dashboard as model
-from grafana_foundation_sdk.models.units import PercentUnit, Short
+from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
-from taximeter_dashboards.board import AT_LEAST, board_of
+from taximeter_dashboards.board import AT_LEAST, WHOLE_DAYS, board_of
 from taximeter_dashboards.clickhouse import IN_DAYS, chosen, named
-from taximeter_dashboards.columns import CALLS, ERRORS, SPENT, UNPRICED, dollars, large, small, text
-from taximeter_dashboards.panels import figure, row, rows
-from taximeter_dashboards.questions import ERROR_RATE, SPEND, known
+from taximeter_dashboards.columns import (
+    CALLS,
+    ERRORS,
+    PER_1000,
+    SHARE,
+    SPENT,
+    UNPRICED,
+    dollars,
+    large,
+    linked,
+    small,
+)
+from taximeter_dashboards.panels import Column, bars, figure, gauges, row, rows
+from taximeter_dashboards.questions import ERROR_RATE, PER_1000_CALLS, SPEND, WITH_USER, known
 
-# The rollup of users knows environment and feature; the model is asked of the calls.
-OF_USERS: Final = chosen("environment", "feature")
+CHOSEN: Final = chosen(*WITH_USER)
 
 ON_LAST_DAY: Final = "day = toDate($__toTime, 'UTC')"
 
 BEFORE_LAST_DAY: Final = "day < toDate($__toTime, 'UTC')"
 
-DISTINCT_USERS: Final = f"""\
+USERS_PER_DAY: Final = f"""\
 select
     toDateTime(day, 'UTC') as time,
-    uniqCombined64Merge(14)(users) as "Users"
-from taximeter.distinct_users_by_day
+    uniqCombined64(14)(user_id) as "Users"
+from taximeter.users_by_day
 where {IN_DAYS}
-    and {OF_USERS}
+    and user_id != ''
+    and {CHOSEN}
 group by time
 order by time
 """
 
-CONCENTRATION: Final = f"""\
-select
-    if(total > 0, toFloat64(arraySum(arraySlice(spends, 1, 10))) / toFloat64(total), null)
-        as "Share of the ten dearest"
-from (
-    select
-        arrayReverseSort(groupArray(spent.usd)) as spends,
-        sum(spent.usd) as total
-    from (
-        select user_id, sum(cost) as usd
-        from taximeter.users_by_day
-        where {IN_DAYS}
-            and user_id != ''
-            and {OF_USERS}
-        group by user_id
-    ) as spent
-)
+OF_EACH_USER: Final = f"""
+    select user_id, toFloat64(sum(cost)) as usd
+    from taximeter.users_by_day
+    where {IN_DAYS}
+        and user_id != ''
+        and {CHOSEN}
+    group by user_id
 """
 
-USERS_TODAY: Final = f"""\
+MEDIAN_USER: Final = f"""\
+select quantileOrNull(0.5)(usd) as "Median user"
+from ({OF_EACH_USER})
+"""
+
+TEN_DEAREST: Final = f"""\
+select arraySum(arraySlice(arrayReverseSort(groupArray(usd)), 1, 10)) / nullIf(sum(usd), 0)
+    as "Share of the ten dearest"
+from ({OF_EACH_USER})
+"""
+
+CONCENTRATION: Final = f"""\
+select
+    concat('The dearest ', toString(share), ' % of users') as "Users",
+    arraySum(arraySlice(spends, 1, toUInt64(ceil(length(spends) * share / 100))))
+        / nullIf(arraySum(spends), 0) as "Of the spend"
+from (
+    select arrayReverseSort(groupArray(usd)) as spends from ({OF_EACH_USER}) having notEmpty(spends)
+)
+array join [1, 5, 10, 20, 50] as share
+order by share
+"""
+
+# The ten dearest of the range, and all others together.
+SPEND_PER_DAY: Final = f"""\
+select
+    toDateTime(day, 'UTC') as time,
+    if(user_id in (
+        select user_id from ({OF_EACH_USER}) order by usd desc, user_id limit 10
+    ), user_id, if(user_id = '', '(none)', '(others)')) as series,
+    {SPEND} as "Spend"
+from taximeter.users_by_day
+where {IN_DAYS}
+    and {CHOSEN}
+group by time, series
+order by time, series
+"""
+
+USERS: Final = f"""\
 select
     {named("user_id")} as "User",
+    {SPEND} as "Spend",
+    toFloat64("Spend") / nullIf(toFloat64(sum("Spend") over ()), 0) as "Share",
     {known("sumIf(cost, @)", ON_LAST_DAY)} as "Last day",
     {known("sumIf(cost, @)", BEFORE_LAST_DAY)} / greatest(
         1, dateDiff('day', toDate($__fromTime, 'UTC'), toDate($__toTime, 'UTC'))
     ) as "Usual day",
-    {SPEND} as "Spend",
+    toFloat64("Last day") / nullIf(toFloat64("Usual day"), 0) as "Against usual",
     sum(calls) as "Calls",
+    {PER_1000_CALLS} as "Per 1k calls",
     {ERROR_RATE} as "Errors",
     sum(unpriced_calls) as "Unpriced"
 from taximeter.users_by_day
 where {IN_DAYS}
-    and {OF_USERS}
+    and {CHOSEN}
 group by "User"
 order by "Spend" desc nulls last, "User"
 limit 50
@@ -72,33 +114,77 @@ limit 50
 
 
 def users() -> model.Dashboard:
-    board = board_of("taximeter-users", "users", "Who causes the spend? Any model.")
+    board = board_of(
+        "taximeter-users",
+        "users",
+        "Who causes the spend? Read from the sums of users a day, which grow with the users; no "
+        "smaller rollup knows them.",
+        WITH_USER,
+    )
     board.with_row(row(100, "Who?"))
     board.with_panel(
         figure(
-            small(101, "Users", "How many users call a day? To about 1 %.", 12),
-            DISTINCT_USERS,
+            small(101, "Users a day", "How many users call on a usual day? To about 1 %.", 8),
+            USERS_PER_DAY,
             unit=Short,
+            decimals=0,
             per_day=True,
+            total="mean",
+        )
+    )
+    priced = "Of the spend with a known price, and of calls that name a user."
+    board.with_panel(
+        figure(
+            small(102, "Ten dearest users", f"How much of the spend is theirs? {priced}", 8),
+            TEN_DEAREST,
+            unit=PercentUnit,
+            decimals=0,
         )
     )
     board.with_panel(
         figure(
-            small(
-                102, "Ten dearest users", "How much of the spend with a known price is theirs?", 12
-            ),
-            CONCENTRATION,
-            unit=PercentUnit,
+            small(104, "Median user", f"What does a usual user cost in the range? {priced}", 8),
+            MEDIAN_USER,
+            unit=Dollars,
+            decimals=2,
         )
     )
-    days = dollars("Last day", "Usual day")
+    board.with_panel(
+        bars(
+            large(
+                105, "Spend per day by user", f"Is it one of them, and since when? {AT_LEAST}", 16
+            ),
+            SPEND_PER_DAY,
+            unit=Dollars,
+        )
+    )
+    board.with_panel(
+        gauges(
+            large(106, "Concentration", f"How few users cause how much of it? {priced}", 8),
+            CONCENTRATION,
+            unit=PercentUnit,
+            levels=[(None, "blue"), (0.5, "yellow"), (0.8, "orange")],
+            most=1,
+        )
+    )
+    unusual = [(None, "transparent"), (2, "orange"), (4, "red")]
     board.with_panel(
         rows(
             large(
-                103, "Dearest users", f"Who is dear, and is today like other days? {AT_LEAST}", 24
+                103,
+                "Dearest users",
+                "Who is dear, and is the last day of the range, which may not be over, like the "
+                f"days before? {WHOLE_DAYS} {AT_LEAST}",
+                24,
+                12,
             ),
-            USERS_TODAY,
-            [text("User"), *days, SPENT, CALLS, ERRORS, UNPRICED],
+            USERS,
+            [
+                linked("User", "user", "taximeter-users", "Only ${__value.text}"),
+                *(SPENT, SHARE, *dollars("Last day", "Usual day")),
+                Column(name="Against usual", unit="suffix:x", decimals=1, levels=unusual),
+                *(CALLS, PER_1000, ERRORS, UNPRICED),
+            ],
             sorted_by="Spend",
         )
     )

@@ -1,4 +1,4 @@
--- Teams in the rollups that did not know them.
+-- Teams in the rollups that did not know them, and the models of users.
 ALTER TABLE taximeter.latency_hourly
     ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER model,
     MODIFY ORDER BY (hour, environment, feature, model, team);
@@ -14,7 +14,8 @@ ALTER TABLE taximeter.outcomes_hourly
 
 ALTER TABLE taximeter.users_daily
     ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER user_id,
-    MODIFY ORDER BY (day, environment, feature, user_id, team);
+    ADD COLUMN IF NOT EXISTS model LowCardinality(String) AFTER team,
+    MODIFY ORDER BY (day, environment, feature, user_id, team, model);
 
 ALTER TABLE taximeter.distinct_users_daily
     ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER feature,
@@ -107,7 +108,7 @@ WHERE hour IN (SELECT arrayJoin((SELECT groupArray(hour) FROM taximeter.open_hou
 
 CREATE OR REPLACE VIEW taximeter.users_of_rows AS
 SELECT
-    toDate(hour) AS day, environment, feature, user_id, team,
+    toDate(hour) AS day, environment, feature, user_id, team, model,
     sum(one.calls) AS calls,
     sum(one.errors) AS errors,
     sum(one.unpriced_calls) AS unpriced_calls,
@@ -124,7 +125,7 @@ SELECT
     sum(one.cost_cache_write) AS cost_cache_write,
     sum(one.cost_output) AS cost_output
 FROM taximeter.spend_of_calls AS one
-GROUP BY day, environment, feature, user_id, team;
+GROUP BY day, environment, feature, user_id, team, model;
 
 CREATE OR REPLACE VIEW taximeter.users_by_day AS
 SELECT * EXCEPT (version)
