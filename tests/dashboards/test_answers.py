@@ -153,7 +153,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "trust: OpenAI's bill": [
         (
             *(date(2026, 11, 1), usd("10"), usd("9.5"), usd("0.5"), 0.05, 0),
-            "key_export was never metered: $0.5",
+            "unseen key_export was never metered: $0.5",
         )
     ],
     "budgets: Over their limit": [(1,)],

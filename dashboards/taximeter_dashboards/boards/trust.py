@@ -137,9 +137,10 @@ select
     toFloat64("Difference") / nullIf(toFloat64("Billed"), 0) as "Share",
     argMax(unpriced_calls, taken_at) as "Unpriced",
     argMax(
-        arrayStringConcat(arrayMap(cause -> concat(
-            cause.detail, ': $', toString(round(cause.usd, 2))
-        ), causes), '; '),
+        arrayStringConcat(arrayMap(
+            cause -> concat(cause.kind, ' ', cause.detail, ': $', toString(round(cause.usd, 2))),
+            arrayFilter(cause -> abs(cause.usd) >= 0.01, causes)
+        ), '; '),
         taken_at
     ) as "Why"{BILLS}limit 12
 """
