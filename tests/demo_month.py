@@ -46,6 +46,7 @@ FILLED: Final = {
     "code-review-bot": "0.93",
     "contract-summary": "1.04",
     "ticket-triage": "0.64",
+    "email-drafting": "0.48",
 }
 """How much of the budget of a feature, or of everything, is used in the end."""
 
@@ -109,7 +110,8 @@ def _budgets(rows: Sequence[Row]) -> str:
         )
         name = feature.replace("-", " ").capitalize() or "Everything"
         lines += [f"  - name: {name}", f"    amount: {spent / Decimal(used):.0f}"]
-        lines += [f"    scope: {{feature: {feature}}}"] if feature else []
+        if feature:
+            lines += [f"    scope: {{feature: {feature}}}", "    thresholds: [90, 100]"]
     return "\n".join([*lines, "  - {name: Each user, amount: 40, each: user}", ""])
 
 

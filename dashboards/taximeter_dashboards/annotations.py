@@ -4,47 +4,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import AnnotationQuery
 
 from taximeter_dashboards.clickhouse import DATASOURCE, END, START, Format, Query, chosen, named
 
-ALERTS: Final = f"""\
+
+def drawn_over(variables: Sequence[str]) -> Iterator[AnnotationQuery]:
+    """Yield what a dashboard with these variables draws over its charts."""
+    # A chart of budgets has its alerts as points; over it the others are too many.
+    yield _annotation("Alerts", "red", alerts(variables), enabled="budget" not in variables)
+    yield _annotation("Prompt versions", "blue", new_versions(variables))
+
+
+def alerts(variables: Sequence[str]) -> str:
+    return f"""\
 select
     min(at) as time,
     concat(
         any(budget), if(any(value) = '', '', concat(': ', any(value))),
         if(any(amount) is null, '', concat(
-            ': ', toString(any(percent)), ' % of $', toString(round(any(amount), 2)),
-            ', $', toString(round(any(spent), 2)), ' spent'
+            ': ', toString(any(percent)), ' % of $', toDecimalString(any(amount), 2),
+            ', $', toDecimalString(any(spent), 2), ' spent'
         ))
     ) as text,
     any(kind) as tags
 from taximeter.alert_log final
 where at >= {START} and at < {END}
     and kind != 'acknowledged'
+    and {_chosen(variables, "budget")}
 group by id
 order by time, text
 limit 200
 """
 
 
-def drawn_over(variables: Sequence[str]) -> Iterator[AnnotationQuery]:
-    """Yield what a dashboard with these variables draws over its charts."""
-    yield _annotation("Alerts", "red", ALERTS)
-    yield _annotation("Prompt versions", "blue", new_versions(variables))
-
-
 def new_versions(variables: Sequence[str]) -> str:
-    known = [one for one in ("environment", "team", "feature") if one in variables]
     return f"""\
 select
     min(first_at) as time,
     concat({named("prompt_name")}, ' ', prompt_version, ' of ', {named("feature")}) as text,
     'prompt version' as tags
 from taximeter.prompt_versions
-where {chosen(*known) or "true"}
+where {_chosen(variables, "environment", "team", "feature")}
 group by feature, prompt_name, prompt_version
 having time >= {START} and time < {END}
 order by time, text
@@ -52,11 +54,15 @@ limit 200
 """
 
 
-def _annotation(name: str, color: str, sql: str) -> AnnotationQuery:
+def _chosen(variables: Sequence[str], *known: str) -> str:
+    return chosen(*(one for one in known if one in variables)) or "true"
+
+
+def _annotation(name: str, color: str, sql: str, *, enabled: bool = True) -> AnnotationQuery:
     return (
         AnnotationQuery()
         .name(name)
-        .enable(enable=True)
+        .enable(enable=enabled)
         .icon_color(color)
         .datasource(DATASOURCE)
         .target(Query(sql=sql, format=Format.TABLE))

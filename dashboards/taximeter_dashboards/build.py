@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,14 @@ from taximeter_dashboards import overview
 from taximeter_dashboards.boards import DETAILS
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "dashboards.md"
+INTRODUCTION: Final = """\
+Which panel answers which question; generated with them. The pictures show the demo's month: the
+committed JSON with the store's real answers, drawn by `make dashboards-picture` with Grafana's own
+panels.
+
+Environment, team, feature, model and user narrow a dashboard where its numbers are kept by them;
+one that is not offered is not known there. Any number of values may be chosen. Over charts stand
+alerts and the first calls of a prompt's new version; both can be switched off."""
 FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 
@@ -45,13 +53,15 @@ def main() -> int:
     return 0
 
 
-def questions_of(boards: Iterable[Dashboard]) -> str:
+def questions_of(boards: Mapping[str, Dashboard]) -> str:
     """Return the page that lists which panel answers which question."""
-    lines = ["# Dashboards", "", "Which panel answers which question; generated with them."]
-    for board in boards:
+    lines = ["# Dashboards", "", INTRODUCTION]
+    for name, board in boards.items():
         spec = json.loads(text_of(board))
-        lines += ["", f"## {spec['title'].removeprefix('Taximeter: ').capitalize()}", ""]
-        lines += [spec["description"], "", "| panel | question |", "|---|---|"]
+        title = spec["title"].removeprefix("Taximeter: ").capitalize()
+        picture = f"![{title}](dashboards/{name.removesuffix('.json')}.png)"
+        lines += ["", f"## {title}", "", spec["description"], "", picture, ""]
+        lines += ["| panel | question |", "|---|---|"]
         lines += [
             f"| {panel['title']} | {panel['description']} |"
             for panel in spec["panels"]
@@ -63,7 +73,7 @@ def questions_of(boards: Iterable[Dashboard]) -> str:
 def _files() -> dict[Path, str]:
     boards = dashboards()
     files = {FOLDER / name: text_of(board) for name, board in boards.items()}
-    return files | {PAGE: questions_of(boards.values())}
+    return files | {PAGE: questions_of(boards)}
 
 
 def _holds(path: Path, text: str) -> bool:

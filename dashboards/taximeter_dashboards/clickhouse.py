@@ -30,7 +30,9 @@ IN_LAST_WEEK: Final = f"toStartOfHour(ts) >= {WEEK_START} and ts >= {WEEK_START}
 IS_LONG: Final = "dateDiff('day', $__fromTime, $__toTime) > 8"
 MOMENT: Final = f"if({IS_LONG}, toStartOfDay(hour), hour)"
 
-COLUMNS: Final = {"user": "user_id"}
+BUDGET: Final = "concat(budget, if(value = '', '', concat(': ', value)))"
+"""The name of a budget, and whose it is where each user or the like has one."""
+COLUMNS: Final = {"user": "user_id", "budget": BUDGET}
 """Of the variables whose column has another name."""
 
 

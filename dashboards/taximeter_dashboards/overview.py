@@ -11,9 +11,9 @@ from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUn
 
 from taximeter_dashboards import questions
 from taximeter_dashboards.board import AT_LEAST, WHATEVER_IS_CHOSEN, WHOLE_DAYS, board_of
-from taximeter_dashboards.boards.budgets import CURRENT, NAME, USED
+from taximeter_dashboards.boards.budgets import CURRENT, USED
 from taximeter_dashboards.boards.savings import finding_columns
-from taximeter_dashboards.clickhouse import IN_DAYS, at_all, named
+from taximeter_dashboards.clickhouse import BUDGET, IN_DAYS, at_all, named
 from taximeter_dashboards.columns import (
     CALLS,
     ERRORS,
@@ -28,7 +28,8 @@ from taximeter_dashboards.columns import (
     linked,
     small,
 )
-from taximeter_dashboards.panels import Column, bars, figure, gauges, row, rows
+from taximeter_dashboards.looks import Column
+from taximeter_dashboards.panels import bars, figure, gauges, row, rows
 from taximeter_dashboards.questions import CHOSEN, ERROR_RATE, PER_1000_CALLS, SPEND, WITH_USER
 
 SPEND_THIS_MONTH: Final = f"""\
@@ -54,7 +55,7 @@ limit 1
 
 BUDGETS: Final = f"""\
 select
-    {NAME} as "Budget",
+    {BUDGET} as "Budget",
     {USED} as "Used"
 from taximeter.budget_lines final
 where {CURRENT}
@@ -117,41 +118,31 @@ def dashboard() -> model.Dashboard:
 
 def _money(board: Dashboard) -> None:
     board.with_row(row(100, "Money"))
-    for frame, sql, levels, per_day in (
+    plain = [(None, "text")]
+    for frame, sql, unit, decimals, levels, per_day in (
         (small(101, "Spend this month", "What has this month cost so far? The calendar month (UTC) "
                f"in which the range ends, up to that day. {AT_LEAST}", 4),
-         SPEND_THIS_MONTH, [(None, "text")], False),
+         SPEND_THIS_MONTH, Dollars, 2, plain, False),
         (small(109, "Month-end forecast", "What will this month cost? The calendar month (UTC), by "
                "the weekdays and the level of the last weeks, as budgets are forecast. "
                f"{WHATEVER_IS_CHOSEN} {AT_LEAST}", 4),
-         FORECAST, [(None, "text")], False),
+         FORECAST, Dollars, 2, plain, False),
+        (small(110, "Budget used", "How much of the largest budget of all spend is used, or else "
+               f"of the fullest one? {WHATEVER_IS_CHOSEN} At least this much where calls have no "
+               "known price.", 4),
+         BUDGET_USED, PercentUnit, 0, OF_A_LIMIT, False),
         (small(102, "Spend in range", f"What did the chosen time cost? {WHOLE_DAYS} {AT_LEAST}", 4),
-         questions.SPEND_PER_DAY, [(None, "text")], True),
+         questions.SPEND_PER_DAY, Dollars, 2, plain, True),
         (small(103, "Cost per 1,000 calls", "What does a call cost, whatever the traffic? Over the "
                f"calls with a known price. {WHOLE_DAYS}", 4),
-         questions.COST_PER_1000_CALLS, [(None, "text")], False),
+         questions.COST_PER_1000_CALLS, Dollars, 2, plain, False),
         (small(111, "Could be saved a month", "How much is on the table? From the calls with a "
                "known price of the last 14 days. Of all environments, teams and users.", 4),
-         questions.SAVINGS, [(None, "green")], False),
+         questions.SAVINGS, Dollars, 2, [(None, "green")], False),
     ):  # fmt: skip
         board.with_panel(
-            figure(frame, sql, unit=Dollars, decimals=2, levels=levels, per_day=per_day)
+            figure(frame, sql, unit=unit, decimals=decimals, levels=levels, per_day=per_day)
         )
-    board.with_panel(
-        figure(
-            small(
-                110,
-                "Budget used",
-                "How much of the largest budget of all spend is used, or else of the fullest one? "
-                f"{WHATEVER_IS_CHOSEN} At least this much where calls have no known price.",
-                4,
-            ),
-            BUDGET_USED,
-            unit=PercentUnit,
-            decimals=0,
-            levels=OF_A_LIMIT,
-        )
-    )
     board.with_panel(
         bars(
             large(
@@ -192,7 +183,7 @@ def _where_it_goes(board: Dashboard) -> None:
                 f"to see why. {WHOLE_DAYS} Spend is at least what is shown where calls are "
                 "unpriced. The p95 is not known by user.",
                 24,
-                10,
+                11,
             ),
             FEATURES,
             [
@@ -229,7 +220,7 @@ def _what_to_do(board: Dashboard) -> None:
                 "What would save money, and how is that known? From the calls with a known price "
                 "of the last 14 days; findings may overlap. Of all environments, teams and users.",
                 24,
-                8,
+                7,
             ),
             questions.FINDINGS,
             finding_columns(WITH_USER),

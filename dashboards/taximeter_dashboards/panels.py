@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, common, stat, table, timeseries
-from grafana_foundation_sdk.builders.dashboard import FieldColor, Row, ThresholdsConfig
+from grafana_foundation_sdk.builders.dashboard import FieldColor, Row
 from grafana_foundation_sdk.models.common import (
     BarAlignment,
     BarGaugeDisplayMode,
@@ -25,14 +24,21 @@ from grafana_foundation_sdk.models.common import (
     VizOrientation,
 )
 from grafana_foundation_sdk.models.dashboard import (
-    DynamicConfigValue,
     FieldColorModeId,
-    Threshold,
-    ThresholdsMode,
 )
 from grafana_foundation_sdk.models.units import Dollars
 
 from taximeter_dashboards.clickhouse import DATASOURCE, Format, Query
+from taximeter_dashboards.looks import (
+    PLAIN,
+    Column,
+    Frame,
+    Levels,
+    Style,
+    properties,
+    styled,
+    thresholds,
+)
 
 # A label column of this name makes one series of each of its values.
 SERIES: Final = "series"
@@ -41,55 +47,10 @@ SERIES: Final = "series"
 UNKNOWN: Final = "unknown"
 NO_CALLS: Final = "no calls"
 
-Levels = Sequence[tuple[float | None, str]]
-"""Colours by the value from which they hold; None is below every value."""
-
-PLAIN: Final[Levels] = [(None, "text")]
+NARROW: Final = 10
+"""Of 24 columns: a legend beside the chart would take too much of it."""
 
 _Panel = TypeVar("_Panel", stat.Panel, timeseries.Panel, table.Panel, bargauge.Panel)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """What every panel has. The id is for ever: links and alerts name it."""
-
-    id: int
-    title: str
-    question: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """A column of a table: its heading, and how its values look."""
-
-    name: str
-    unit: str
-    decimals: int | None = None
-    levels: Levels | None = None
-    """Colours of the cell behind the value."""
-    states: Mapping[str, str] = field(default_factory=dict)
-    """Colours of the text by the text."""
-    color: str = ""
-    """Of the text."""
-    bar: Levels | None = None
-    """Colours of a bar from 0 to 1 in the cell."""
-    link: tuple[str, str] | None = None
-    """Title and address."""
-    width: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """How the lines look whose names match."""
-
-    names: str
-    """A regular expression."""
-    color: str
-    width: int = 2
-    fill: int = 0
-    dash: Sequence[int] = ()
 
 
 def row(panel_id: int, title: str) -> Row:
@@ -114,13 +75,20 @@ def figure(
         .graph_mode(BigValueGraphMode.AREA if per_day else BigValueGraphMode.NONE)
         .color_mode(BigValueColorMode.VALUE)
         .color_scheme(FieldColor().mode(FieldColorModeId.THRESHOLDS))
-        .thresholds(_thresholds(levels))
+        .thresholds(thresholds(levels))
         .no_value(NO_CALLS if per_day else UNKNOWN)
     )
     return panel if decimals is None else panel.decimals(decimals)
 
 
-def bars(frame: Frame, sql: str, *, unit: str, named_by: str | None = SERIES) -> timeseries.Panel:
+def bars(
+    frame: Frame,
+    sql: str,
+    *,
+    unit: str,
+    named_by: str | None = SERIES,
+    styles: Sequence[Style] = (),
+) -> timeseries.Panel:
     """Stack bars, one colour a series, with each series' total beside them."""
     panel = (
         _drawn(frame, sql, unit=unit, named_by=named_by, calculations=["sum"])
@@ -131,7 +99,9 @@ def bars(frame: Frame, sql: str, *, unit: str, named_by: str | None = SERIES) ->
         .fill_opacity(85)
         .stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
     )
-    return panel.decimals(2) if unit == Dollars else panel
+    if unit == Dollars:
+        panel = panel.decimals(2)
+    return _with_styles(panel, styles)
 
 
 def lines(
@@ -152,9 +122,7 @@ def lines(
         .show_points(VisibilityMode.AUTO)
         .span_nulls(span_nulls=True)
     )
-    for style in styles:
-        panel = panel.override_by_regexp(style.names, list(_styled(style)))
-    return panel
+    return _with_styles(panel, styles)
 
 
 def gauges(
@@ -171,10 +139,10 @@ def gauges(
         .max_viz_height(60)
         .show_unfilled(show_unfilled=True)
         .color_scheme(FieldColor().mode(FieldColorModeId.THRESHOLDS))
-        .thresholds(_thresholds(levels))
+        .thresholds(thresholds(levels))
         .min(0)
     )
-    return panel if most is None else panel.max(most)
+    return panel if most is None else panel.max(most).decimals(0)
 
 
 def rows(
@@ -182,13 +150,12 @@ def rows(
 ) -> table.Panel:
     """Show rows; the columns' names are the headings, as the query names them."""
     query = Query(sql=sql, format=Format.TABLE)
-    panel = (
-        _framed(table.Panel(), frame, query, unit)
-        .show_header(show_header=True)
-        .sort_by([common.TableSortByFieldState().display_name(sorted_by).desc(desc=True)])
-    )
+    panel = _framed(table.Panel(), frame, query, unit).show_header(show_header=True).min_width(90)
+    if sorted_by:
+        field = common.TableSortByFieldState().display_name(sorted_by).desc(desc=True)
+        panel = panel.sort_by([field])
     for column in columns:
-        panel = panel.override_by_name(column.name, list(_properties(column)))
+        panel = panel.override_by_name(column.name, list(properties(column)))
     return panel
 
 
@@ -210,23 +177,25 @@ def _drawn(
     frame: Frame, sql: str, *, unit: str, named_by: str | None, calculations: list[str]
 ) -> timeseries.Panel:
     query = Query(sql=sql, format=Format.TIME_SERIES)
-    legend = (
-        common.VizLegendOptions()
-        .display_mode(LegendDisplayMode.TABLE)
-        .placement(LegendPlacement.RIGHT)
-        .show_legend(show_legend=True)
-        .calcs(calculations)
-        .sort_by(HEADINGS[calculations[-1]])
-        .sort_desc(sort_desc=True)
-    )
+    legend = common.VizLegendOptions().show_legend(show_legend=True)
+    if frame.width > NARROW:
+        legend = (
+            legend.display_mode(LegendDisplayMode.TABLE)
+            .placement(LegendPlacement.RIGHT)
+            .calcs(calculations)
+            .sort_by(HEADINGS[calculations[-1]])
+            .sort_desc(sort_desc=True)
+        )
+    else:
+        legend = legend.display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
     tooltip = common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)
     panel = (
         _framed(timeseries.Panel(), frame, query, unit)
         .legend(legend)
         .tooltip(tooltip)
         .axis_soft_min(0)
-        .color_scheme(FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
-        .thresholds(_thresholds(PLAIN))
+        .color_scheme(FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
+        .thresholds(thresholds(PLAIN))
     )
     return panel.display_name(f"${{__field.labels.{named_by}}}") if named_by else panel
 
@@ -235,44 +204,7 @@ HEADINGS: Final = {"sum": "Total", "max": "Max", "min": "Min", "lastNotNull": "L
 """What a legend calls its calculations."""
 
 
-def _styled(style: Style) -> list[DynamicConfigValue]:
-    properties: dict[str, object] = {
-        "color": {"mode": FieldColorModeId.FIXED, "fixedColor": style.color},
-        "custom.lineWidth": style.width,
-        "custom.fillOpacity": style.fill,
-    }
-    if style.dash:
-        properties["custom.lineStyle"] = {"fill": "dash", "dash": list(style.dash)}
-    return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
-
-
-def _properties(column: Column) -> list[DynamicConfigValue]:
-    properties: dict[str, object] = {"unit": column.unit}
-    if column.decimals is not None:
-        properties["decimals"] = column.decimals
-    if column.width is not None:
-        properties["custom.width"] = column.width
-    if column.bar is not None:
-        cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-        properties |= {"custom.cellOptions": cell, "min": 0, "max": 1}
-        properties["thresholds"] = _thresholds(column.bar).build()
-        properties["color"] = {"mode": FieldColorModeId.THRESHOLDS}
-    if column.levels is not None:
-        properties["thresholds"] = _thresholds(column.levels).build()
-        properties["custom.cellOptions"] = {"type": "color-background"}
-    if column.states or column.color:
-        properties["custom.cellOptions"] = {"type": "color-text"}
-    if column.color:
-        properties["color"] = {"mode": FieldColorModeId.FIXED, "fixedColor": column.color}
-    if column.states:
-        options = {text: {"color": color} for text, color in column.states.items()}
-        properties["mappings"] = [{"type": "value", "options": options}]
-    if column.link is not None:
-        title, url = column.link
-        properties["links"] = [{"title": title, "url": url}]
-    return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
-
-
-def _thresholds(levels: Levels) -> ThresholdsConfig:
-    steps = [Threshold(value=value, color=color) for value, color in levels]
-    return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+def _with_styles(panel: timeseries.Panel, styles: Sequence[Style]) -> timeseries.Panel:
+    for style in styles:
+        panel = panel.override_by_regexp(style.names, list(styled(style)))
+    return panel

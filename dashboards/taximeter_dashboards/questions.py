@@ -122,7 +122,7 @@ NEWEST_FINDINGS: Final = "taken_at = (select max(taken_at) from taximeter.findin
 
 FINDINGS: Final = f"""\
 select
-    advice as "What to do",
+    concat(upperUTF8(substringUTF8(advice, 1, 1)), substringUTF8(advice, 2)) as "What to do",
     evidence as "Evidence",
     {named("feature")} as "Feature",
     {named("model")} as "Model",
@@ -146,14 +146,18 @@ having count() > 0
 
 
 def spend_per_day_by(column: str) -> str:
+    """Ask for a series a value. The sum of one without any price would look like $0."""
+    of_all = f"sum(sum({{}})) over (partition by {named(column)})"
     return f"""\
 select
     toDateTime(day, 'UTC') as time,
-    {named(column)} as series,
+    concat({named(column)}, if(
+        {of_all.format("unpriced_calls")} = {of_all.format("calls")}, ' (no known price)', ''
+    )) as series,
     {SPEND} as "Spend"
 from {spend_of()}
 where {CHOSEN}
-group by time, series
+group by day, {column}
 order by time, series
 """
 

@@ -13,6 +13,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from builders import NOON
+from grafana import ALL
 from seeded_boards import (
     ANNOTATIONS,
     CALLS,
@@ -49,7 +50,7 @@ def usd(amount: str) -> Decimal:
 
 FORECAST = usd("5.55") + usd("0.255") * usd("14.5")
 """What is spent, and the mean of ten days for the rest of today and the fourteen days after."""
-FOUND = ("an advice", "an evidence", "search", "gpt-4o", usd("12"), "medium")
+FOUND = ("An advice", "an evidence", "search", "gpt-4o", usd("12"), "medium")
 
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "spend-overview: Spend this month": [(usd("5.55"),)],
@@ -78,7 +79,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (day(1), "gpt-4o", usd("0.5")),
         (day(1), "gpt-5", usd("1")),
         (day(0), "gpt-4o", usd("3")),
-        (day(0), "mystery-1", None),
+        (day(0), "mystery-1 (no known price)", None),
     ],
     "models: Cached share of input": [
         (day(1), "gpt-4o", 0),
@@ -153,7 +154,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "trust: OpenAI's bill": [
         (
             *(date(2026, 11, 1), usd("10"), usd("9.5"), usd("0.5"), 0.05, 0),
-            "unseen key_export was never metered: $0.5",
+            "unseen key_export was never metered: $0.50",
         )
     ],
     "budgets: Over their limit": [(1,)],
@@ -196,10 +197,11 @@ def test_a_budget_s_burn_up_goes_on_to_its_forecast_past_its_thresholds(engine: 
         lines.setdefault(series, []).append((at, amount))
     first, end = datetime(2026, 11, 1), datetime(2026, 12, 1)  # noqa: DTZ001 as the client gives it
 
-    assert set(lines) == {"Spent", "Forecast", "Even pace", "50 %", "100 %"}
+    assert set(lines) == {"Spent", "Alert", "Forecast", "Even pace", "50 %", "100 %"}
     assert (lines["Spent"][0], lines["Spent"][-1]) == ((first, 0), (moment(NOON), 5.55))
     assert lines["Forecast"][0] == (moment(NOON), 5.55)
     assert lines["Forecast"][-1] == (end, float(FORECAST))
+    assert lines["Alert"] == [(moment(NOON), 5.55)]
     assert lines["Even pace"] == [(first, 0), (end, 9)]
     assert lines["50 %"] == [(first, 4.5), (end, 4.5)]
     assert lines["100 %"] == [(first, 9), (end, 9)]
@@ -290,9 +292,9 @@ def test_a_model_that_nobody_used_prices_nothing(engine: Client) -> None:
 
 @pytest.mark.parametrize("name", [one for one in SPECS if one != "savings"])
 def test_alerts_and_new_versions_of_prompts_are_drawn(engine: Client, name: str) -> None:
-    assert drawn(engine, f"{name}: Alerts") == [
-        (moment(NOON), "All: 50 % of $9, $5.55 spent", "threshold"),
-        (moment(NOON), "Small: 100 % of $4, $5.55 spent", "threshold"),
+    assert drawn(engine, f"{name}: Alerts", budget=ALL) == [
+        (moment(NOON), "All: 50 % of $9.00, $5.55 spent", "threshold"),
+        (moment(NOON), "Small: 100 % of $4.00, $5.55 spent", "threshold"),
     ]
     # Version 1 came before the range.
     assert drawn(engine, f"{name}: Prompt versions") == [
@@ -332,6 +334,14 @@ def test_a_variable_offers_what_the_range_has(engine: Client, variable: str) -> 
     assert [value for (value,) in offered] == OFFERED[variable.partition(": ")[2]]
 
 
-def test_annotations_can_be_switched_off() -> None:
-    for one in ANNOTATIONS.values():
-        assert (one["enable"], one["hide"]) == (True, False)
+def test_annotations_can_be_switched_off_and_on() -> None:
+    for name, one in ANNOTATIONS.items():
+        # A chart of budgets has its alerts as points.
+        assert (one["enable"], one["hide"]) == (name != "budgets: Alerts", False)
+
+
+def test_alerts_over_budgets_are_those_of_the_chosen_ones(engine: Client) -> None:
+    texts = [text for _, text, _ in drawn(engine, "budgets: Alerts", budget=["Small"])]
+
+    assert texts == ["Small: 100 % of $4.00, $5.55 spent"]
+    assert drawn(engine, "budgets: Alerts", budget=HOSTILE) == []

@@ -107,15 +107,13 @@ def test_choosing_every_value_shows_what_all_shows(
     assert rows == shown(engine, panel)
 
 
-@pytest.mark.parametrize(
-    "values", [[HOSTILE[1]], [*HOSTILE, "a\\') OR 1=1 --", "$__fromTime"]], ids=["one", "several"]
-)
 @pytest.mark.parametrize(("panel", "variable"), OBEYED)
-def test_a_value_that_no_call_has_shows_no_call(
-    engine: Client, panel: str, variable: str, values: list[str]
-) -> None:
-    figures = [figure for row in shown(engine, panel, **{variable: values}) for figure in row]
+def test_values_that_no_call_has_show_no_call(engine: Client, panel: str, variable: str) -> None:
+    values = [*HOSTILE, "a\\') OR 1=1 --", "$__fromTime"]
 
+    rows = shown(engine, panel, **{variable: values})
+
+    figures = [figure for row in rows for figure in row]
     assert all(figure in (0, None) or figure != figure for figure in figures)
 
 

@@ -203,7 +203,7 @@ def test_a_day_on_which_no_call_of_a_model_has_a_price_is_unknown_not_zero(engin
         (day(1), "gpt-5", usd("2.00")),
         (day(0), "gpt-4o", usd("1.50")),
         (day(0), "gpt-5", usd("0.75")),
-        (day(0), "mystery-1", None),
+        (day(0), "mystery-1 (no known price)", None),
     ]
 
 

@@ -24,6 +24,9 @@ LOST_REQUEST: Final = 3
 LOST_SPANS: Final = 40
 PILOT_DAYS: Final = range(26, 29)
 REQUESTS_A_MINUTE: Final = 500
+RUNAWAY_SHARE: Final = 0.008
+RUNAWAY: Final = 9
+"""Some answers without a limit are so many times as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,9 @@ TRAFFIC: Final = [
     Traffic(feature="ticket-triage", team="support", model="gpt-4o-mini", calls_a_day=150,
             input_tokens=9800, output_tokens=60, cached_share=0.4, seconds=0.4, users=60,
             prompt="triage", version=9),
+    Traffic(feature="intent-routing", team="support", model="gpt-4o", calls_a_day=210,
+            input_tokens=900, output_tokens=9, seconds=0.6, users=60, limit=16,
+            has_timeout=True, prompt="route", version=2),
     Traffic(feature="invoice-extract", team="finance", model="gpt-4.1-mini", calls_a_day=35,
             input_tokens=7600, output_tokens=900, cached_share=0.03, seconds=4.4, users=4,
             limit=8000, has_timeout=True, prompt="extract", version=1),
@@ -95,6 +101,13 @@ def requests(now: datetime) -> Iterator[tuple[bytes, int]]:
     for number, start in enumerate(range(0, len(calls), SPANS_A_REQUEST)):
         spans = calls[start : start + SPANS_A_REQUEST]
         yield _body(spans, lost=LOST_SPANS if number == LOST_REQUEST else 0), len(spans)
+
+
+def too_old(now: datetime) -> bytes:
+    """Return a request of calls that no retention takes."""
+    chance = random.Random("taximeter")  # noqa: S311 a sample is no secret
+    moment = now - timedelta(days=3650)
+    return _body([_span(moment, traffic, chance) for traffic in TRAFFIC[:3]], lost=0)
 
 
 def _calls(now: datetime, chance: random.Random) -> Iterator[tuple[datetime, Traffic]]:
@@ -202,14 +215,17 @@ def _answer(
         "gen_ai.usage.input_tokens": input_tokens,
         "taximeter.usage.source": "reported",
     }
-    if traffic.output_tokens:
+    output_tokens = round(traffic.output_tokens * size)
+    if traffic.limit is None and chance.random() < RUNAWAY_SHARE:
+        output_tokens *= RUNAWAY
+    if output_tokens:
         values |= {
             "gen_ai.usage.cache_read.input_tokens": cached,
-            "gen_ai.usage.output_tokens": round(traffic.output_tokens * size),
+            "gen_ai.usage.output_tokens": output_tokens,
             "openai.response.service_tier": "default",
         }
     if traffic.thinks:
-        thought = round(traffic.output_tokens * size * chance.uniform(0.4, 0.7))
+        thought = round(output_tokens * chance.uniform(0.4, 0.7))
         values["gen_ai.usage.reasoning.output_tokens"] = thought
     if traffic.feature == "support-chat":
         first_chunk = min(seconds, chance.lognormvariate(-0.9, 0.4))

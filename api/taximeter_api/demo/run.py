@@ -161,22 +161,25 @@ def _start(stack: ExitStack) -> Demo:
 
 def _back_fill(demo: Demo) -> int:
     """Send the history through the same door as live calls; return the number of calls."""
-    bodies = list(history.requests(datetime.now(UTC)))
-    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    now = datetime.now(UTC)
+    bodies = list(history.requests(now))
     with Progress(console=demo.console, transient=True) as progress:
         task = progress.add_task("sending 30 days of history", total=len(bodies))
         for body, _ in bodies:
-            answer = demo.http.request(
-                "POST",
-                f"{demo.otlp_url}/v1/traces",
-                body=gzip.compress(body, 1),
-                headers=headers,
-            )
-            if answer.status != 200:
-                raise DemoFailed(f"the receiver answered {answer.status}")
+            _send(demo, body)
             demo.books.serve_history(body)
             progress.advance(task)
+    _send(demo, history.too_old(now))
     return sum(spans for _, spans in bodies)
+
+
+def _send(demo: Demo, body: bytes) -> None:
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    answer = demo.http.request(
+        "POST", f"{demo.otlp_url}/v1/traces", body=gzip.compress(body, 1), headers=headers
+    )
+    if answer.status != 200:
+        raise DemoFailed(f"the receiver answered {answer.status}")
 
 
 def _set_budgets(demo: Demo) -> Decimal:

@@ -8,8 +8,9 @@ from typing import Final
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
+from taximeter_dashboards.annotations import drawn_over
 from taximeter_dashboards.board import AT_LEAST, board_of, several, variable
-from taximeter_dashboards.clickhouse import END, START, values_of
+from taximeter_dashboards.clickhouse import BUDGET, END, START, values_of
 from taximeter_dashboards.columns import (
     GOOD_AT_NONE,
     OF_A_LIMIT,
@@ -22,9 +23,9 @@ from taximeter_dashboards.columns import (
     small,
     text,
 )
-from taximeter_dashboards.panels import Column, Style, figure, lines, row, rows
+from taximeter_dashboards.looks import Column, Style
+from taximeter_dashboards.panels import figure, lines, row, rows
 
-NAME: Final = "concat(budget, if(value = '', '', concat(': ', value)))"
 USED: Final = "toFloat64(spent) / nullIf(toFloat64(amount), 0)"
 
 # The watch copies all budgets at once: what it did not copy again before its period ended is gone.
@@ -40,7 +41,7 @@ LEFT: Final = "greatest(amount - spent, toDecimal128(0, 12))"
 
 BUDGETS: Final = f"""\
 select
-    {NAME} as "Budget",
+    {BUDGET} as "Budget",
     {USED} as "Used",
     if(unpriced_calls > 0 and spent = 0, null, spent) as "Spend",
     amount as "Budgeted",
@@ -68,7 +69,7 @@ where {CURRENT}
 """
 
 OFFERED: Final = f"""\
-select {NAME} as value
+select {BUDGET} as value
 from taximeter.budget_lines final
 where {CURRENT}
     and notEmpty(course)
@@ -82,10 +83,16 @@ with one as (
     select *
     from taximeter.budget_lines final
     where {CURRENT}
-        and {NAME} in ({values_of("budget")})
+        and {BUDGET} in ({values_of("budget")})
 )
 select point.1 as time, point.2 as series, point.3 as "USD"
 from (
+    select (toDateTime(at, 'UTC'), 'Alert', toFloat64(spent)) as point
+    from taximeter.alert_log final
+    where {BUDGET} in ({values_of("budget")})
+        and spent is not null
+        and at >= (select any(period_start) from one) and at < (select any(period_end) from one)
+    union all
     select arrayJoin(arrayConcat(
         arrayMap(p -> (p.1, 'Spent', toFloat64(p.2)), course),
         arrayMap(p -> (p.1, 'Forecast', toFloat64(p.2)), ahead),
@@ -109,7 +116,7 @@ order by time, series
 ALERT_LOG: Final = f"""\
 select
     formatDateTime(at, '%Y-%m-%d %H:%i:%S', 'UTC') as "When",
-    {NAME} as "Budget",
+    {BUDGET} as "Budget",
     kind as "Kind",
     percent as "Percent",
     spent as "Spend",
@@ -117,7 +124,7 @@ select
     channel as "Channel",
     state as "Delivery",
     attempts as "Attempts",
-    error as "Error"
+    if(error = '', 'none', error) as "Error"
 from taximeter.alert_log final
 where at >= {START} and at < {END}
 order by at desc, "Budget", "Channel"
@@ -145,6 +152,7 @@ LINES: Final = (
     Style(names="^Even pace$", color="text", width=1, dash=(2, 6)),
     Style(names="^[0-9]+ %$", color="orange", width=1),
     Style(names="^100 %$", color="red", width=2),
+    Style(names="^Alert$", color="red", as_points=True),
 )
 
 
@@ -154,7 +162,8 @@ def budgets() -> model.Dashboard:
         "budgets",
         "Which budgets are in danger? A budget has a scope of its own, so this dashboard does not "
         "narrow it to environments, teams, features, models or users.",
-    ).time("now/M", "now/M")
+    )
+    board.time("now/M", "now/M").annotations(list(drawn_over(["budget"])))
     about = "Whose burn-up is drawn. Offered are the twelve fullest of the current periods."
     board.with_variable(several(variable("budget", "Burn-up of", about, OFFERED)))
     board.with_row(row(100, "Which are in danger?"))
@@ -178,7 +187,9 @@ def budgets() -> model.Dashboard:
             [
                 linked("Budget", "budget", "taximeter-budgets", "Only ${__value.text}", kept=()),
                 Column(name="Used", unit=PercentUnit, decimals=1, bar=OF_A_LIMIT),
-                *(SPENT, *dollars("Budgeted", "Forecast", "Left")),
+                *(SPENT, *dollars("Budgeted")),
+                Column(name="Forecast", unit=Dollars, decimals=2, missing="none"),
+                *dollars("Left"),
                 Column(name="Days left", unit=Short, decimals=1),
                 *(*dollars("Safe a day"), UNPRICED),
             ],
@@ -191,9 +202,9 @@ def budgets() -> model.Dashboard:
             large(
                 301,
                 "Burn-up of $budget",
-                "Is it on its way past a threshold, and when? Spend of the period so far, its "
-                f"forecast, and the thresholds. {AT_LEAST}",
-                12,
+                "Is it on its way past a threshold, and when? Spend of the period so far with the "
+                f"alerts that were told, its forecast, and the thresholds. {AT_LEAST}",
+                8,
                 10,
             ),
             BURN_UP,

@@ -31,13 +31,15 @@ from taximeter_dashboards.columns import (
     PER_1000,
     SPENT,
     UNPRICED,
+    WHOLE,
     counts,
     large,
     linked,
     small,
     text,
 )
-from taximeter_dashboards.panels import Column, bars, figure, lines, row, rows
+from taximeter_dashboards.looks import Column
+from taximeter_dashboards.panels import bars, figure, lines, row, rows
 from taximeter_dashboards.questions import (
     CHOSEN,
     ERROR_RATE,
@@ -197,20 +199,22 @@ def feature() -> model.Dashboard:
 
 def _figures(board: Dashboard) -> None:
     plain = [(None, "text")]
-    for frame, sql, unit, levels, per_day in (
+    for frame, sql, unit, decimals, levels, per_day in (
         (small(104, "Spend", f"What did it cost? {WHOLE_DAYS} {AT_LEAST}", 6),
-         questions.SPEND_PER_DAY, Dollars, plain, True),
+         questions.SPEND_PER_DAY, Dollars, 2, plain, True),
         (small(105, "Calls", f"How often is it asked? {WHOLE_DAYS}", 6),
-         questions.CALLS_PER_DAY, Short, plain, True),
+         questions.CALLS_PER_DAY, Short, 1, plain, True),
         (small(106, "Cost per 1,000 calls", "What does a call cost? Of those with a known price.",
                4),
-         questions.COST_PER_1000_CALLS, Dollars, plain, False),
+         questions.COST_PER_1000_CALLS, Dollars, 2, plain, False),
         (small(107, "Cached input", "How much of the input was read from the cache?", 4),
-         questions.CACHED_INPUT, PercentUnit, plain, False),
+         questions.CACHED_INPUT, PercentUnit, 0, plain, False),
         (small(108, "Unpriced calls", "How many calls have no known price?", 4),
-         questions.UNPRICED_CALLS, Short, GOOD_AT_NONE, False),
+         questions.UNPRICED_CALLS, Short, 0, GOOD_AT_NONE, False),
     ):  # fmt: skip
-        board.with_panel(figure(frame, sql, unit=unit, levels=levels, per_day=per_day))
+        board.with_panel(
+            figure(frame, sql, unit=unit, decimals=decimals, levels=levels, per_day=per_day)
+        )
 
 
 def _calls(board: Dashboard) -> None:
@@ -228,8 +232,9 @@ def _calls(board: Dashboard) -> None:
             [
                 *(text("Feature"), CALLS),
                 Column(name="Without a limit", unit=PercentUnit, decimals=0),
-                *counts("p99 output", "Longest", "Median limit"),
-                Column(name="Limit used", unit=PercentUnit, decimals=0, bar=BLUE),
+                *counts("p99 output", "Longest"),
+                Column(name="Median limit", unit=WHOLE, missing="none"),
+                Column(name="Limit used", unit=PercentUnit, decimals=0, bar=BLUE, missing="none"),
             ],
             sorted_by="Longest",
         )
@@ -246,12 +251,12 @@ def _calls(board: Dashboard) -> None:
             ),
             DEAREST_CALLS,
             [
-                *(text("When", 170), text("Feature")),
+                *(text("When", 170), text("Feature", 150)),
                 linked("User", "user", "taximeter-users", "See ${__value.text}"),
                 text("Model"),
                 Column(name="Spend", unit=Dollars, decimals=4),
-                *(*counts("Input", "Output"), text("Response id")),
-                Column(name="Trace", unit="string", link=trace),
+                *(*counts("Input", "Output"), text("Response id", 300)),
+                Column(name="Trace", unit="string", link=trace, width=300),
             ],
             sorted_by="Spend",
         )

@@ -26,7 +26,8 @@ from taximeter_dashboards.columns import (
     large,
     linked,
 )
-from taximeter_dashboards.panels import Column, bars, lines, row, rows
+from taximeter_dashboards.looks import Column
+from taximeter_dashboards.panels import bars, lines, row, rows
 from taximeter_dashboards.questions import (
     CHOSEN,
     ERROR_RATE,
@@ -57,8 +58,8 @@ select
     {known("sum(cost_input)")} as "Input",
     {known("sum(cost_cached_input)")} as "Cached input",
     {known("sum(cost_output)")} as "Output",
-    toFloat64({known("sum(cost_output)")}) * sum(reasoning_tokens) / nullIf(sum(output_tokens), 0)
-        as "Of it reasoning",
+    toFloat64({known("sum(cost_output)")})
+        * sum(reasoning_tokens) / greatest(sum(output_tokens), 1) as "Of it reasoning",
     {ERROR_RATE} as "Errors",
     sum(unpriced_calls) as "Unpriced"
 from {questions.spend_of()}
@@ -137,7 +138,7 @@ def models() -> model.Dashboard:
     board.with_row(row(100, "Which model costs what?"))
     board.with_panel(
         bars(
-            large(101, "Spend per day by model", f"Which model costs how much? {AT_LEAST}"),
+            large(101, "Spend per day by model", f"Which model costs how much? {AT_LEAST}", 8, 10),
             questions.spend_per_day_by("model"),
             unit=Dollars,
         )
@@ -149,6 +150,8 @@ def models() -> model.Dashboard:
                 "Tokens per day by class",
                 "What is paid for: new input, cached input, output or reasoning? The classes add "
                 "up; none is part of another.",
+                8,
+                10,
             ),
             questions.TOKENS_PER_DAY,
             unit=Short,
@@ -156,11 +159,22 @@ def models() -> model.Dashboard:
         )
     )
     board.with_panel(
+        lines(
+            large(
+                102, "Cached share of input", "Does the prompt cache work, and since when?", 8, 10
+            ),
+            CACHED_SHARE,
+            unit=PercentUnit,
+        )
+    )
+    board.with_panel(
         rows(
-            large(103, "Models", f"What is paid for in each model? {AT_LEAST} {WHOLE_DAYS}", 24),
+            large(
+                103, "Models", f"What is paid for in each model? {AT_LEAST} {WHOLE_DAYS}", 24, 10
+            ),
             MODELS,
             [
-                linked("Model", "model", "taximeter-feature", "What ${__value.text} is used for"),
+                linked("Model", "model", "taximeter-feature", "What it is used for", width=190),
                 *(SPENT, Column(name="Share", unit=PercentUnit, decimals=0, bar=BLUE)),
                 *(CALLS, PER_1000),
                 *dollars("Input", "Cached input", "Output", "Of it reasoning"),
@@ -176,13 +190,6 @@ def models() -> model.Dashboard:
 def _right_model(board: Dashboard) -> None:
     board.with_row(row(200, "Is it the right one?"))
     board.with_panel(_matrix())
-    board.with_panel(
-        lines(
-            large(102, "Cached share of input", "Does the prompt cache work, and since when?", 10),
-            CACHED_SHARE,
-            unit=PercentUnit,
-        )
-    )
     board.with_panel(
         rows(
             large(
@@ -209,7 +216,7 @@ def _right_model(board: Dashboard) -> None:
 def _matrix() -> table.Panel:
     """Show features down and models across."""
     frame = large(
-        104, "Spend by feature and model", f"Which feature could use a smaller one? {AT_LEAST}", 14
+        104, "Spend by feature and model", f"Which feature could use a smaller one? {AT_LEAST}", 24
     )
     to_matrix = model.DataTransformerConfig(
         id_val="groupingToMatrix",
@@ -221,7 +228,7 @@ def _matrix() -> table.Panel:
         },
     )
     return (
-        rows(frame, MATRIX, [], sorted_by="Feature\\Model", unit=Dollars)
+        rows(frame, MATRIX, [], sorted_by="", unit=Dollars)
         .decimals(2)
         .no_value("")
         .with_transformation(to_matrix)

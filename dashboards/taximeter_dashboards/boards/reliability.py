@@ -10,16 +10,16 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUnit, Short
 
 from taximeter_dashboards import questions
-from taximeter_dashboards.board import FROM_CALLS, board_of
+from taximeter_dashboards.board import board_of
 from taximeter_dashboards.clickhouse import (
     IN_DAYS,
     IN_HOURS,
-    IN_LAST_WEEK,
     MOMENT,
     named,
 )
 from taximeter_dashboards.columns import CALLS, GOOD_UNTIL, large, linked, small, text
-from taximeter_dashboards.panels import Column, bars, figure, lines, row, rows
+from taximeter_dashboards.looks import Column
+from taximeter_dashboards.panels import bars, figure, lines, row, rows
 from taximeter_dashboards.questions import CHOSEN, LABELS
 
 ERRORS: Final = f"""\
@@ -45,16 +45,16 @@ where {IN_HOURS}
 
 WASTED: Final = f"""\
 select sum(cost) as "Spend"
-from taximeter.calls final
-where {IN_LAST_WEEK}
+from taximeter.outcomes_by_hour
+where {IN_HOURS}
     and error_type != ''
     and {CHOSEN}
 """
 
 NO_TIMEOUT: Final = f"""\
-select countIf(timeout_set is null or not timeout_set) / nullIf(count(), 0) as "Without a timeout"
-from taximeter.calls final
-where {IN_LAST_WEEK}
+select sum(calls_without_timeout) / nullIf(sum(calls), 0) as "Without a timeout"
+from taximeter.outcomes_by_hour
+where {IN_HOURS}
     and {CHOSEN}
 """
 
@@ -78,7 +78,7 @@ select
     sum(calls) as "Calls",
     "Calls" / sum("Calls") over () as "Share",
     sum(retried_calls) as "Retried",
-    sum(extra_attempts) as "Extra attempts"
+    sum(extra_attempts) as "Extra tries"
 from taximeter.outcomes_by_hour
 where {IN_HOURS}
     and {CHOSEN}
@@ -89,12 +89,11 @@ limit 50
 
 HEADROOM: Final = f"""\
 select
-    toStartOfHour(ts) as time,
+    moment as time,
     {named("model")} as series,
-    min(remaining_requests) as "Remaining requests"
-from taximeter.calls final
-where {IN_LAST_WEEK}
-    and remaining_requests is not null
+    min(state) as "Remaining requests"
+from {questions.latency_of("least_requests_left")}
+where state is not null
     and {CHOSEN}
 group by time, series
 order by time, series
@@ -161,21 +160,19 @@ def reliability() -> model.Dashboard:
 
 def _failures(board: Dashboard) -> None:
     board.with_row(row(100, "How often does it fail?"))
-    for frame, sql, unit, levels in (
+    for frame, sql, unit, decimals, levels in (
         (small(101, "Errors", "How many calls fail after all retries?", 5),
-         ERRORS, PercentUnit, GOOD_UNTIL),
+         ERRORS, PercentUnit, 1, GOOD_UNTIL),
         (small(102, "Rate limited", "How many calls end with a 429?", 5),
-         RATE_LIMITED, PercentUnit, GOOD_UNTIL),
+         RATE_LIMITED, PercentUnit, 1, GOOD_UNTIL),
         (small(103, "Extra attempts a call", "How much is retried?", 5),
-         EXTRA_ATTEMPTS, Short, [(None, "green"), (0.1, "yellow"), (0.5, "red")]),
-        (small(104, "Without a timeout", f"How many calls may hang for ten minutes? {FROM_CALLS}",
-               5),
-         NO_TIMEOUT, PercentUnit, [(None, "green"), (0.01, "yellow")]),
-        (small(105, "Spend on failed calls", "What was paid for nothing? Known prices only. "
-               f"{FROM_CALLS}", 4),
-         WASTED, Dollars, [(None, "green"), (1, "yellow")]),
+         EXTRA_ATTEMPTS, Short, 2, [(None, "green"), (0.1, "yellow"), (0.5, "red")]),
+        (small(104, "Without a timeout", "How many calls may hang for ten minutes?", 5),
+         NO_TIMEOUT, PercentUnit, 0, [(None, "green"), (0.01, "yellow")]),
+        (small(105, "Spend on failed calls", "What was paid for nothing? Known prices only.", 4),
+         WASTED, Dollars, 2, [(None, "green"), (1, "yellow")]),
     ):  # fmt: skip
-        board.with_panel(figure(frame, sql, unit=unit, levels=levels))
+        board.with_panel(figure(frame, sql, unit=unit, decimals=decimals, levels=levels))
     board.with_panel(
         bars(large(106, "Failed calls", "Which errors, and when?", 14), FAILED, unit=Short)
     )
@@ -184,9 +181,9 @@ def _failures(board: Dashboard) -> None:
             large(108, "Outcomes", "How do calls end, and how often are they tried again?", 10),
             BY_STATUS,
             [
-                *(text("Status", 80), text("Outcome"), CALLS),
+                *(text("Status", 70), text("Outcome", 170), CALLS),
                 Column(name="Share", unit=PercentUnit, decimals=1),
-                *(Column(name=one, unit=Short) for one in ("Retried", "Extra attempts")),
+                *(Column(name=one, unit=Short) for one in ("Retried", "Extra tries")),
             ],
             sorted_by="Calls",
         )
@@ -210,7 +207,6 @@ def _latency(board: Dashboard) -> None:
                 calculations=["max"],
             )
         )
-    slow = ("p50", "p95", "p99", "p95 to first chunk")
     board.with_panel(
         rows(
             large(201, "Latency by feature", "Which feature is slow, on which model?", 14),
@@ -220,7 +216,13 @@ def _latency(board: Dashboard) -> None:
                     "Feature", "feature", "taximeter-feature", "See ${__value.text}", kept=LABELS
                 ),
                 text("Model"),
-                *(Column(name=one, unit=Milliseconds, decimals=1) for one in slow),
+                *(Column(name=one, unit=Milliseconds, decimals=1) for one in ("p50", "p95", "p99")),
+                Column(
+                    name="p95 to first chunk",
+                    unit=Milliseconds,
+                    decimals=1,
+                    missing="not streamed",
+                ),
             ],
             sorted_by="p95",
         )
@@ -233,7 +235,7 @@ def _limits(board: Dashboard) -> None:
             large(
                 107,
                 "Rate-limit headroom",
-                f"How near is the limit of requests? The least left in each hour. {FROM_CALLS}",
+                "How near is the limit of requests? The least left in each hour or day.",
                 10,
             ),
             HEADROOM,

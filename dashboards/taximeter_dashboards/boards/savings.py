@@ -12,7 +12,8 @@ from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 from taximeter_dashboards.board import board_of
 from taximeter_dashboards.clickhouse import named
 from taximeter_dashboards.columns import large, linked, small, text
-from taximeter_dashboards.panels import Column, figure, gauges, row, rows
+from taximeter_dashboards.looks import Column
+from taximeter_dashboards.panels import figure, gauges, row, rows
 from taximeter_dashboards.questions import FINDINGS, FINDINGS_CHOSEN, NEWEST_FINDINGS, SAVINGS
 
 VARIABLES: Final = ("feature", "model")
@@ -57,10 +58,10 @@ limit 8
 def finding_columns(kept: Sequence[str]) -> list[Column]:
     """Give the columns of findings on a dashboard with these variables."""
     return [
-        text("What to do", 380),
-        text("Evidence"),
-        linked("Feature", "feature", "taximeter-feature", "See ${__value.text}", kept=kept),
-        linked("Model", "model", "taximeter-models", "See ${__value.text}", kept=kept),
+        text("What to do", 380, wraps=True),
+        text("Evidence", wraps=True),
+        linked("Feature", "feature", "taximeter-feature", "See it", kept=kept, width=160),
+        linked("Model", "model", "taximeter-models", "See it", kept=kept, width=160),
         Column(name="A month", unit=Dollars, decimals=2, color="green", width=110),
         Column(name="Confidence", unit="string", states=CONFIDENCE, width=110),
     ]
@@ -116,6 +117,6 @@ def savings() -> model.Dashboard:
             BY_FEATURE,
             unit=Dollars,
             levels=green,
-        )
+        ).decimals(2)
     )
     return board.build()

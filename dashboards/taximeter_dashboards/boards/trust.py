@@ -22,7 +22,8 @@ from taximeter_dashboards.columns import (
     small,
     text,
 )
-from taximeter_dashboards.panels import Column, bars, figure, lines, row, rows
+from taximeter_dashboards.looks import Column, Style
+from taximeter_dashboards.panels import bars, figure, lines, row, rows
 from taximeter_dashboards.questions import CHOSEN, LABELS
 
 OF_THE_METER: Final = "Of all spans, whatever is chosen above."
@@ -138,7 +139,10 @@ select
     argMax(unpriced_calls, taken_at) as "Unpriced",
     argMax(
         arrayStringConcat(arrayMap(
-            cause -> concat(cause.kind, ' ', cause.detail, ': $', toString(round(cause.usd, 2))),
+            cause -> concat(
+                cause.kind, if(cause.detail = '', '', ' '), cause.detail,
+                ': $', toDecimalString(cause.usd, 2)
+            ),
             arrayFilter(cause -> abs(cause.usd) >= 0.01, causes)
         ), '; '),
         taken_at
@@ -190,23 +194,23 @@ def _not_exact(board: Dashboard) -> None:
     slow = [(None, "green"), (60, "yellow"), (300, "red")]
     some = [(None, "green"), (1, "yellow")]
     off = [(None, "green"), (0.01, "yellow"), (0.05, "red")]
-    for frame, sql, unit, levels in (
+    for frame, sql, unit, decimals, levels in (
         (small(101, "Unpriced calls", "How many calls have no known price?", 4),
-         UNPRICED, Short, GOOD_AT_NONE),
+         UNPRICED, Short, 0, GOOD_AT_NONE),
         (small(102, "Estimated calls", "How much usage was lost and estimated?", 4),
-         ESTIMATED, PercentUnit, GOOD_UNTIL),
+         ESTIMATED, PercentUnit, 1, GOOD_UNTIL),
         (small(103, "Altered tags", "How many calls have tags that could not stay as given?", 4),
-         ALTERED, Short, some),
+         ALTERED, Short, 0, some),
         (small(106, "Ingest lag", "For how long do the newest calls wait for the store? "
                f"{OF_THE_METER}", 4),
-         LAG_NOW, Seconds, slow),
+         LAG_NOW, Seconds, 0, slow),
         (small(107, "Rejected spans", f"How many spans were not taken? {OF_THE_METER}", 4),
-         REJECTED, Short, GOOD_AT_NONE),
+         REJECTED, Short, 0, GOOD_AT_NONE),
         (small(108, "Difference to OpenAI's bill", "How far is the newest bill above what was "
                "metered? Of all calls; those without a price explain a part.", 4),
-         DIFFERENCE, PercentUnit, off),
+         DIFFERENCE, PercentUnit, 1, off),
     ):  # fmt: skip
-        board.with_panel(figure(frame, sql, unit=unit, levels=levels))
+        board.with_panel(figure(frame, sql, unit=unit, decimals=decimals, levels=levels))
     board.with_panel(
         bars(
             large(
@@ -214,6 +218,12 @@ def _not_exact(board: Dashboard) -> None:
             ),
             BY_TRUST,
             unit=Short,
+            styles=[
+                Style(names="^exact$", color="green"),
+                Style(names="^free$", color="blue"),
+                Style(names="^estimated$", color="yellow"),
+                Style(names="^unpriced$", color="red"),
+            ],
         )
     )
     kept = LABELS

@@ -22,7 +22,8 @@ from taximeter_dashboards.columns import (
     linked,
     small,
 )
-from taximeter_dashboards.panels import Column, bars, figure, gauges, row, rows
+from taximeter_dashboards.looks import Column
+from taximeter_dashboards.panels import bars, figure, gauges, row, rows
 from taximeter_dashboards.questions import ERROR_RATE, PER_1000_CALLS, SPEND, WITH_USER, known
 
 CHOSEN: Final = chosen(*WITH_USER)

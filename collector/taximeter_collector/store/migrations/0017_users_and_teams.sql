@@ -1,14 +1,20 @@
--- Teams in the rollups that did not know them, and the models of users.
+-- Teams in the rollups that did not know them, and the models of users; what dashboards read the calls
+-- for: calls without a timeout, the cost of failed ones, and the least requests left in the provider's
+-- window.
 ALTER TABLE taximeter.latency_hourly
     ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER model,
+    ADD COLUMN IF NOT EXISTS least_requests_left Nullable(UInt32) AFTER ttft,
     MODIFY ORDER BY (hour, environment, feature, model, team);
 
 ALTER TABLE taximeter.latency_daily
     ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER model,
+    ADD COLUMN IF NOT EXISTS least_requests_left Nullable(UInt32) AFTER ttft,
     MODIFY ORDER BY (day, environment, feature, model, team);
 
 ALTER TABLE taximeter.outcomes_hourly
     ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER cost_reason,
+    ADD COLUMN IF NOT EXISTS calls_without_timeout UInt64 AFTER extra_attempts,
+    ADD COLUMN IF NOT EXISTS cost Decimal(38, 12) AFTER calls_without_timeout,
     MODIFY ORDER BY (hour, environment, service, feature, model, http_status, error_type, usage_source,
         cost_status, cost_reason, team);
 
@@ -25,7 +31,8 @@ CREATE OR REPLACE VIEW taximeter.latency_of_rows AS
 SELECT
     toStartOfHour(ts) AS hour, environment, feature, model, team,
     quantilesBFloat16State(0.5, 0.95, 0.99)(duration_ms) AS duration,
-    quantilesBFloat16StateIf(0.5, 0.95, 0.99)(assumeNotNull(ttft_ms), isNotNull(ttft_ms)) AS ttft
+    quantilesBFloat16StateIf(0.5, 0.95, 0.99)(assumeNotNull(ttft_ms), isNotNull(ttft_ms)) AS ttft,
+    min(remaining_requests) AS least_requests_left
 FROM taximeter.calls FINAL
 GROUP BY hour, environment, feature, model, team;
 
@@ -47,12 +54,13 @@ CREATE OR REPLACE VIEW taximeter.latency_of_hours AS
 SELECT
     toDate(hour) AS day, environment, feature, model, team,
     quantilesBFloat16MergeState(0.5, 0.95, 0.99)(by_hour.duration) AS duration,
-    quantilesBFloat16MergeState(0.5, 0.95, 0.99)(by_hour.ttft) AS ttft
+    quantilesBFloat16MergeState(0.5, 0.95, 0.99)(by_hour.ttft) AS ttft,
+    min(by_hour.least_requests_left) AS least_requests_left
 FROM taximeter.latency_by_hour AS by_hour
 GROUP BY day, environment, feature, model, team;
 
 CREATE OR REPLACE VIEW taximeter.latency_by_day AS
-SELECT day, environment, feature, model, team, duration, ttft
+SELECT day, environment, feature, model, team, duration, ttft, least_requests_left
 FROM taximeter.latency_daily
 WHERE (day, version) IN (
     SELECT day, max(version)
@@ -61,7 +69,7 @@ WHERE (day, version) IN (
     GROUP BY day
 )
 UNION ALL
-SELECT toDate(hour) AS day, environment, feature, model, team, duration, ttft
+SELECT toDate(hour) AS day, environment, feature, model, team, duration, ttft, least_requests_left
 FROM taximeter.latency_hourly
 WHERE (hour, version) IN (
     SELECT hour, max(version)
@@ -72,7 +80,7 @@ WHERE (hour, version) IN (
     GROUP BY hour
 )
 UNION ALL
-SELECT toDate(hour) AS day, environment, feature, model, team, duration, ttft
+SELECT toDate(hour) AS day, environment, feature, model, team, duration, ttft, least_requests_left
 FROM taximeter.latency_of_rows
 WHERE hour IN (SELECT arrayJoin((SELECT groupArray(hour) FROM taximeter.open_hours)));
 
@@ -87,7 +95,9 @@ SELECT
     count() AS calls,
     countIf(tags_altered > 0) AS altered_calls,
     countIf(attempts > 1) AS retried_calls,
-    sum(if(attempts > 1, toUInt64(toUInt64(assumeNotNull(attempts)) - 1), toUInt64(0))) AS extra_attempts
+    sum(if(attempts > 1, toUInt64(toUInt64(assumeNotNull(attempts)) - 1), toUInt64(0))) AS extra_attempts,
+    countIf(timeout_set IS NULL OR NOT timeout_set) AS calls_without_timeout,
+    sum(ifNull(rows.cost, toDecimal64(0, 12))) AS cost
 FROM taximeter.calls AS rows FINAL
 GROUP BY hour, environment, service, feature, model, http_status, error_type, usage_source, cost_status,
     cost_reason, team;
