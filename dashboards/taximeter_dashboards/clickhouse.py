@@ -93,6 +93,18 @@ def at_all(variable: str) -> str:
     return f"$__conditionalAll(1 = 0, ${variable})"
 
 
+def or_else(variable: str, rows: str) -> str:
+    """Take other rows where a variable is not at All, as the last condition of a select.
+
+    The macro holds all of them: at All the engine does not even plan to read them.
+    """
+    return f"$__conditionalAll(1 = 0 union all select * from ({rows}), ${variable})"  # noqa: S608
+
+
+def held(variable: str) -> str:
+    """Keep the values that a variable holds, which is not at All."""
+    return f"{named(COLUMNS.get(variable, variable))} in ({values_of(variable)})"
+
+
 def _chosen(variable: str) -> str:
-    column = COLUMNS.get(variable, variable)
-    return f"$__conditionalAll({named(column)} in ({values_of(variable)}), ${variable})"
+    return f"$__conditionalAll({held(variable)}, ${variable})"

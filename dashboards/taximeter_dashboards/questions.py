@@ -9,9 +9,10 @@ from taximeter_dashboards.clickhouse import (
     IN_DAYS,
     IN_HOURS,
     IS_LONG,
-    at_all,
     chosen,
+    held,
     named,
+    or_else,
 )
 
 LABELS: Final = ("environment", "team", "feature", "model")
@@ -32,17 +33,17 @@ def spend_of(days: str = IN_DAYS) -> str:
         "        input_tokens, cached_input_tokens, cache_write_tokens, output_tokens,\n"
         "        reasoning_tokens, cost_input, cost_cached_input, cost_cache_write, cost_output"
     )
+    of_users = f"""
+    select {columns}
+    from taximeter.users_by_day
+    where {days}
+        and {held("user")}
+    """
     return f"""(
     select {columns}
     from taximeter.spend_by_day
     where {days}
-        and {at_all("user")}
-    union all
-    select {columns}
-    from taximeter.users_by_day
-    where {days}
-        and not {at_all("user")}
-        and {chosen("user")}
+        and {or_else("user", of_users)}
 )"""
 
 

@@ -16,9 +16,9 @@ from taximeter_dashboards.clickhouse import (
     IN_HOURS,
     IN_LAST_WEEK,
     START,
-    at_all,
     chosen,
     named,
+    or_else,
     values_of,
 )
 from taximeter_dashboards.columns import (
@@ -81,6 +81,14 @@ OF_PROMPTS: Final = """environment, team, feature, model, prompt_name, prompt_ve
         errors, unpriced_calls, cost, input_tokens, output_tokens"""
 
 # The index of users finds their calls by `has`, not by `in` a computed array.
+PROMPTS_OF_USERS: Final = f"""
+    select {OF_PROMPTS}
+    from taximeter.spend_of_calls
+    where {IN_HOURS}
+        and ts >= {START} and ts < {END}
+        and has(arrayMap(name -> if(name = '(none)', '', name), {values_of("user")}), user_id)
+"""
+
 PROMPT_VERSIONS: Final = f"""\
 select
     {named("prompt_name")} as "Prompt",
@@ -96,16 +104,7 @@ from (
     select {OF_PROMPTS}
     from taximeter.spend_by_hour
     where {IN_HOURS}
-        and {at_all("user")}
-    union all
-    select {OF_PROMPTS}
-    from taximeter.spend_of_calls
-    where {IN_HOURS}
-        and ts >= {START} and ts < {END}
-        and not {at_all("user")}
-        and $__conditionalAll(has(
-            arrayMap(name -> if(name = '(none)', '', name), {values_of("user")}), user_id
-        ), $user)
+        and {or_else("user", PROMPTS_OF_USERS)}
 )
 where {CHOSEN}
 group by "Prompt", "Version"
