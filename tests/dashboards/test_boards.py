@@ -83,8 +83,8 @@ def test_every_panel_answers(engine: Client, panel: str) -> None:
 
 def question_of(part: dict[str, Any]) -> str:
     """Return the SQL of a panel, an annotation or a variable."""
-    asked = part["targets"][0] if "targets" in part else part.get("target", part.get("query"))
-    return WEEK.expanded(str(asked["rawSql"]))
+    asked: Any = part["targets"][0] if "targets" in part else part.get("target", part.get("query"))
+    return WEEK.expanded(asked["rawSql"])
 
 
 @pytest.mark.parametrize("asked", [*PANELS, *ANNOTATIONS, *QUERIED])

@@ -70,6 +70,8 @@ ZONE_FIRST: Final = frozenset(
     utc_timestamp utctimestamp
     """.split()  # noqa: SIM905
 )
+ZONE_FOURTH: Final = frozenset(("age", "date_diff", "datediff", "timestamp_diff", "timestampdiff"))
+"""Where the zone stands; for any other function, not first."""
 FROM_A_FILE: Final = re.compile("file:", re.IGNORECASE)
 
 # No part of the tree is consumed: a name that looks like one of these only adds to what is checked.
@@ -155,11 +157,11 @@ class Permitted:
         for place, node in enumerate(nodes):
             if node.kind != "FUNCTION" or not self._takes_a_zone(node.name):
                 continue
-            arguments = list(_arguments(nodes, place))
-            for argument in arguments[node.name not in ZONE_FIRST :]:
+            first = 0 if node.name in ZONE_FIRST else 3 if node.name in ZONE_FOURTH else 1
+            for argument in list(_arguments(nodes, place))[first:]:
                 if not _may_be_constant(argument, named, depth=0):
                     raise QueryRefused(
-                        f"{node.name}: give what follows its first argument as literals or columns"
+                        f"{node.name}: give a time zone or a type as a literal, the rest as columns"
                     )
 
     def _takes_a_zone(self, name: str) -> bool:
