@@ -27,6 +27,7 @@ from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.commands.report import report
 from taximeter_api.commands.reprice import reprice
 from taximeter_api.commands.service import ServiceAway, ServiceRefused
+from taximeter_api.commands.token import token
 from taximeter_api.imports.rows import ImportRefused
 from taximeter_api.openai_account import AccountUnreadable
 from taximeter_api.questions import BadQuestion
@@ -69,6 +70,7 @@ app.command()(doctor)
 app.command()(copy)
 app.command()(report)
 app.command()(forget)
+app.command()(token)
 app.command("import")(import_file)
 
 
