@@ -22,6 +22,7 @@ from taximeter_api.commands.doctor import doctor
 from taximeter_api.commands.export import export
 from taximeter_api.commands.forget import forget
 from taximeter_api.commands.import_file import import_file
+from taximeter_api.commands.migrate import migrate
 from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.commands.report import report
@@ -71,6 +72,7 @@ app.command()(copy)
 app.command()(report)
 app.command()(forget)
 app.command()(token)
+app.command()(migrate)
 app.command("import")(import_file)
 
 

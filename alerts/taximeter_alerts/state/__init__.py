@@ -1,7 +1,7 @@
 """What the watch must not forget: SQLite for one process, Postgres for several."""
 
 from taximeter_alerts.state.answers import Silence
-from taximeter_alerts.state.database import StateUnavailable
+from taximeter_alerts.state.database import StateUnavailable, pending_migrations
 from taximeter_alerts.state.deliveries import (
     LEASE,
     LONGEST_WAIT,
@@ -26,5 +26,6 @@ __all__ = [
     "State",
     "StateUnavailable",
     "is_of_now",
+    "pending_migrations",
     "superseded",
 ]

@@ -25,6 +25,7 @@ from taximeter_collector.store.reconciliations import (
     Reconciliation,
 )
 from taximeter_collector.store.repricing import RepricedModel, Repricing, Span, Step, summed
+from taximeter_collector.store.schema import pending_migrations
 from taximeter_collector.store.scope import Dimension, Period, Scope
 from taximeter_collector.store.spend import MEASURES, SpendRow, summed_by, total_of
 from taximeter_collector.store.store import Store
@@ -65,6 +66,7 @@ __all__ = [
     "StoreError",
     "StoreInUse",
     "StoreUnavailable",
+    "pending_migrations",
     "summed",
     "summed_by",
     "total_of",
