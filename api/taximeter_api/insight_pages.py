@@ -14,11 +14,12 @@ from fastapi.responses import HTMLResponse
 
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
+from taximeter_api.checks.engine import findings_of
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.insights import HealthFacts, render_findings, render_health
 from taximeter_collector.journal import Journal
 from taximeter_collector.settings import Settings
-from taximeter_collector.store import Period, Store
+from taximeter_collector.store import Condition, Period, Store
 
 DAY: Final = timedelta(days=1)
 PARTS: Final = ("taximeter-server", "chdb", "clickhouse-connect", "fastapi")
@@ -59,11 +60,18 @@ def findings_pages(found: Savings) -> APIRouter:
 def health_page(
     store: Store, state: State, journal: Journal, settings: Settings, trouble: Callable[[], str]
 ) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter()
+    is_server = settings.store_url.startswith("clickhouse:")
 
-    @router.get("/health")
+    @router.get("/api/store", tags=["health"])
+    def told() -> Condition:
+        """Say how the engine is: disks, parts, changes, and its own logs."""
+        return store.condition()
+
+    @router.get("/health", include_in_schema=False)
     def page() -> HTMLResponse:
         now = datetime.now(UTC)
+        condition = store.condition()
         facts = HealthFacts(
             trouble=trouble(),
             last_call_at=store.last_call_at(),
@@ -73,7 +81,8 @@ def health_page(
             free_bytes=shutil.disk_usage(settings.data_dir).free,
             quality=store.quality(Period(now - DAY, now).whole_hours()),
             gone_channels=state.channels.gone(),
-            versions={"Python": platform.python_version()}
+            engine=[one for one in findings_of(condition, is_server=is_server) if one.advice],
+            versions={"ClickHouse": condition.version, "Python": platform.python_version()}
             | {name: version(name) for name in PARTS},
         )
         return HTMLResponse(render_health(facts, now=now), headers=PAGE_HEADERS)

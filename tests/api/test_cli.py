@@ -11,10 +11,14 @@ import pytest
 
 
 def taximeter(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with settings of the service; those of apps have their whole names."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("TAXIMETER_")
     }
-    variables = {f"TAXIMETER_SERVER_{name}": value for name, value in settings.items()}
+    variables = {
+        name if name.startswith("TAXIMETER_") else f"TAXIMETER_SERVER_{name}": value
+        for name, value in settings.items()
+    }
     return subprocess.run(
         [sys.executable, "-m", "taximeter_api", *arguments],
         env={**environment, **variables},

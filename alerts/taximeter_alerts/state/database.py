@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -104,6 +104,14 @@ class Database:
         with self.reading() as connection:
             return self._pending(connection)
 
+    def clock(self) -> datetime | None:
+        """Return the moment by a server's clock."""
+        if not self._is_postgres:
+            return None
+        with self.reading() as connection:
+            moment: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+            return moment
+
     def _pending(self, connection: sa.Connection) -> list[int]:
         applied = 0
         if sa.inspect(connection).has_table(tables.migrations.name):
@@ -125,13 +133,20 @@ class Database:
             raise StateUnavailable(f"the state database {self._shown}: {reason}") from error
 
 
-def pending_migrations(url: str) -> list[int]:
-    """Return the numbers of what opening the state would apply; changes nothing."""
+class Condition(NamedTuple):
+    pending: list[int]
+    """Numbers of the migrations that the database lacks."""
+    clock: datetime | None
+    """None: it is this machine's."""
+
+
+def condition_of(url: str) -> Condition:
+    """Look at a state database and change nothing; raises StateUnavailable."""
     path = sa.make_url(url).database or ""
     if url.startswith("sqlite:") and not Path(path).exists():
-        return list(range(1, len(MIGRATIONS) + 1))
+        return Condition(list(range(1, len(MIGRATIONS) + 1)), None)
     with closing(Database(url)) as database:
-        return database.pending()
+        return Condition(database.pending(), database.clock())
 
 
 def text_of(moment: datetime) -> str:

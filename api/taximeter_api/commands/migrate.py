@@ -9,12 +9,10 @@ from typing import Annotated
 
 import typer
 
-from taximeter_alerts.state import State
-from taximeter_alerts.state import pending_migrations as pending_in_state
+from taximeter_alerts.state import State, condition_of
 from taximeter_api.commands.terminal import working
 from taximeter_collector.settings import read_settings
-from taximeter_collector.store import Store
-from taximeter_collector.store import pending_migrations as pending_in_store
+from taximeter_collector.store import Store, pending_migrations
 
 
 def migrate(
@@ -26,8 +24,8 @@ def migrate(
     """Bring state and store to the schema of this version, as a start of the service does."""
     settings = read_settings(os.environ)
     if check:
-        state: Sequence[object] = pending_in_state(settings.state_url)
-        store = pending_in_store(settings.store_url, settings.cluster)
+        state: Sequence[object] = condition_of(settings.state_url).pending
+        store = pending_migrations(settings.store_url, settings.cluster)
     else:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         with working("migrating"):

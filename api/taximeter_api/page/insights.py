@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from taximeter_analysis.findings import Finding
+from taximeter_api.checks.finding import Finding as CheckFinding
 from taximeter_api.page.environment import template
 from taximeter_collector.store import Quality
 
@@ -29,6 +30,8 @@ class HealthFacts:
     quality: Quality
     """Of the last 24 hours."""
     gone_channels: Mapping[str, str]
+    engine: Sequence[CheckFinding]
+    """What is wrong with it."""
     versions: Mapping[str, str]
 
 

@@ -5,6 +5,7 @@ speak through the same client.
 """
 
 from taximeter_collector.store.calls import CallDetail
+from taximeter_collector.store.condition import Condition, condition_of
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 from taximeter_collector.store.focus import Format
 from taximeter_collector.store.habits import Habit
@@ -43,6 +44,7 @@ __all__ = [
     "Cause",
     "CauseKind",
     "Clue",
+    "Condition",
     "Dimension",
     "FindingLine",
     "Format",
@@ -66,6 +68,7 @@ __all__ = [
     "StoreError",
     "StoreInUse",
     "StoreUnavailable",
+    "condition_of",
     "pending_migrations",
     "summed",
     "summed_by",

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import IO
 
 from taximeter_collector.store.calls import CallDetail, call, calls
+from taximeter_collector.store.condition import Condition, condition
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.focus import Format, focus
 from taximeter_collector.store.habits import Habit, habits
@@ -96,6 +97,10 @@ class Questions:
         )
         bound = {"name": self._connection.shard_database}
         return int(self._connection.read(sql, bound).result_rows[0][0])
+
+    def condition(self) -> Condition:
+        """Return how the engine is."""
+        return condition(self._connection)
 
     def call(self, call_id: str) -> CallDetail | None:
         """Return all that is known of a call."""
