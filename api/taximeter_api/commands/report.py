@@ -37,7 +37,13 @@ ADDRESSES: Final = TypeAdapter(list[Address])
 
 def report(
     month: Annotated[str, typer.Option(help="Like 2026-11; the current one by default.")] = "",
-    by: Annotated[str, typer.Option(help=f"One of {', '.join(sorted(DIMENSIONS))}.")] = "feature",
+    by: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(sorted(DIMENSIONS))}.",
+            autocompletion=lambda: sorted(DIMENSIONS),
+        ),
+    ] = "feature",
     *,
     email: Annotated[
         list[str], typer.Option(help="Send it to this address; may be repeated.")

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 WIDTH: Final = 120
 """Of a table that goes into a file or a pipe."""
 
-Told = Callable[[int, int | None], None]
+Tell = Callable[[int, int | None], None]
 """How much is done, of how much; None when nobody knows."""
 
 
@@ -26,7 +26,7 @@ def console(file: IO[str] | None = None) -> Console:
 
 
 @contextmanager
-def working(what: str, unit: str = "") -> Iterator[Told]:
+def working(what: str, unit: str = "", *, quiet: bool = False) -> Iterator[Tell]:
     """Show on a terminal's stderr that something is under way; told how far it is, also that."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[far]}")
     with Progress(
@@ -34,12 +34,12 @@ def working(what: str, unit: str = "") -> Iterator[Told]:
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=quiet or not sys.stderr.isatty(),
         # What goes to stdout is the command's, also when both are one terminal.
         redirect_stdout=False,
         redirect_stderr=False,
     ) as progress:
         task = progress.add_task(what, total=None, far="")
         yield lambda done, of: progress.update(
-            task, completed=done, total=of, far=f"{done:,} {unit}"
+            task, completed=done, total=of, far=f"{done:,}{f' of {of:,}' if of else ''} {unit}"
         )
