@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from taximeter_alerts.alert import Alert, Told
@@ -14,6 +14,7 @@ from taximeter_alerts.answering import Signer, acknowledged
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.state import Silence, State
 from taximeter_api.alerting import LOGGED, test_channel
+from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.alerts import render_alerts, render_answer
 from taximeter_api.questions import BadQuestion
@@ -39,7 +40,7 @@ def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/alerts")
-    def log_of_deliveries(tested: str = "", problem: str = "") -> HTMLResponse:
+    def log_of_deliveries(request: Request, tested: str = "", problem: str = "") -> Response:
         now = datetime.now(UTC)
         html = render_alerts(
             state.deliveries.newest(LOGGED),
@@ -49,7 +50,7 @@ def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
             tested=(tested, problem) if tested in channels else None,
             now=now,
         )
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return answered(request, html)
 
     @router.post("/alerts/test")
     def send_test(form: FormData) -> RedirectResponse:

@@ -38,6 +38,7 @@ from taximeter_api.explore import explore_pages
 from taximeter_api.export import export_api
 from taximeter_api.forgetting import forgetting_api
 from taximeter_api.insight_pages import findings_pages, health_page
+from taximeter_api.live import script
 from taximeter_api.lookup import lookup_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.repricing import Repricer, repricing_api
@@ -151,6 +152,7 @@ class Service:
         self.app.include_router(repricing_api(self._store, self._repricer))
         self.app.include_router(reconciliation_page(self._store))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
+        self.app.include_router(script())
         may_send = token_check(settings.ingest_token)
         stops = Stops(self._store, register)
         self._schedule.every(settings.tick_seconds, "stops", stops.tick)
@@ -191,12 +193,9 @@ class Service:
     def _application(self) -> FastAPI:
         settings = self._settings
         app = FastAPI(title="Taximeter", docs_url=None, redoc_url=None)
-        for unavailable in (StoreUnavailable, StateUnavailable):
-            app.add_exception_handler(unavailable, _come_back_later)
+        refusals(app)
         public = urlsplit(settings.public_url).hostname
         names = LOOPBACK_NAMES | ({public} if public else set())
-        app.add_exception_handler(Unknown, _answer_with(404))
-        app.add_exception_handler(KeptElsewhere, _answer_with(409))
         app.add_middleware(
             Guard,
             names=names if settings.is_loopback else {"*"},

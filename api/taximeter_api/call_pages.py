@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from taximeter_api.asked import asked
-from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.live import answered
 from taximeter_api.page.explore import render_call, render_calls
 from taximeter_collector.store import Clue, FoundCall, Store
 
@@ -21,7 +20,7 @@ def call_pages(store: Store) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/calls")
-    def calls(request: Request, q: str = "") -> HTMLResponse:
+    def calls(request: Request, q: str = "") -> Response:
         now = datetime.now(UTC)
         wanted = asked(request, now)
         searched = q.strip()
@@ -29,14 +28,14 @@ def call_pages(store: Store) -> APIRouter:
         if found is None:
             found = store.calls(wanted.period, wanted.scope, ROWS)
         html = render_calls(wanted, found, searched, limit=ROWS, now=now)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return answered(request, html)
 
     @router.get("/calls/{call_id:path}")
-    def one(call_id: str) -> HTMLResponse:
+    def one(request: Request, call_id: str) -> Response:
         detail = store.call(call_id)
         if detail is None:
             raise HTTPException(404, f"no call has the response id {call_id!r}")
-        return HTMLResponse(render_call(detail, now=datetime.now(UTC)), headers=PAGE_HEADERS)
+        return answered(request, render_call(detail, now=datetime.now(UTC)))
 
     return router
 

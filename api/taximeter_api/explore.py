@@ -12,10 +12,9 @@ from decimal import Decimal
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
 
 from taximeter_api.asked import Asked, asked
-from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.live import answered
 from taximeter_api.page.explore import render_spend
 from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store, summed_by, total_of
 
@@ -79,7 +78,7 @@ def explore_pages(store: Store) -> APIRouter:
                 return csv_of(view.by.outside_name, rows)
             lines, total = lines_of(store, view, wanted)
             html = render_spend(view, VIEWS, wanted, lines, total, now=now)
-            return HTMLResponse(html, headers=PAGE_HEADERS)
+            return answered(request, html)
 
     for view in VIEWS:
         page_of(view)

@@ -9,13 +9,12 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Final
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Request, Response
 
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
 from taximeter_api.checks.engine import findings_of
-from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.live import answered
 from taximeter_api.page.insights import HealthFacts, render_findings, render_health
 from taximeter_collector.journal import Journal
 from taximeter_collector.settings import Settings
@@ -29,10 +28,10 @@ def findings_pages(found: Savings) -> APIRouter:
     router = APIRouter()
 
     @router.get("/findings", include_in_schema=False)
-    def page() -> HTMLResponse:
+    def page(request: Request) -> Response:
         now = datetime.now(UTC)
         html = render_findings(*found.at(now), now=now)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return answered(request, html)
 
     @router.get("/api/findings", tags=["findings"])
     def told() -> dict[str, object]:
@@ -69,7 +68,7 @@ def health_page(
         return store.condition()
 
     @router.get("/health", include_in_schema=False)
-    def page() -> HTMLResponse:
+    def page(request: Request) -> Response:
         now = datetime.now(UTC)
         condition = store.condition()
         facts = HealthFacts(
@@ -85,6 +84,6 @@ def health_page(
             versions={"ClickHouse": condition.version, "Python": platform.python_version()}
             | {name: version(name) for name in PARTS},
         )
-        return HTMLResponse(render_health(facts, now=now), headers=PAGE_HEADERS)
+        return answered(request, render_health(facts, now=now))
 
     return router

@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, HTTPException, Query
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from taximeter_alerts.periods import month_at
 from taximeter_analysis.reconcile import Revision, reconcile, revisions
+from taximeter_api.live import answered
 from taximeter_api.openai_account import AccountUnreadable, read_account
-from taximeter_api.page import PAGE_HEADERS, render_reconciliation
+from taximeter_api.page import render_reconciliation
 from taximeter_api.questions import month_of
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import Period, Reconciliation, Store
@@ -82,11 +82,11 @@ def reconciliation_page(store: Store) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/reconciliation")
-    def page(month: Month = "") -> HTMLResponse:
+    def page(request: Request, month: Month = "") -> Response:
         runs = _runs(store, month)
         now = datetime.now(UTC)
         html = render_reconciliation(runs[0] if runs else None, revisions(runs), now=now)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return answered(request, html)
 
     return router
 

@@ -1,4 +1,4 @@
-"""The overview page: one complete HTML document, drawn here, that runs no script."""
+"""The overview page: one complete HTML document, drawn here, that needs no script."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ __all__ = ["CSP", "PAGE_HEADERS", "render", "render_reconciliation"]
 CSP = (
     "default-src 'none';"
     f" style-src 'sha256-{base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()}';"
-    " img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    " script-src 'self'; connect-src 'self'; img-src 'self' data:;"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 """The value of the Content-Security-Policy header to send with the page."""
 PAGE_HEADERS: Final = {
