@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
 from taximeter_alerts import heartbeat as heartbeats
 from taximeter_alerts import mirroring, own_alerts
@@ -22,10 +21,10 @@ from taximeter_alerts.mirroring import Mirroring
 from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.outlook import Outlook
 from taximeter_alerts.own_alerts import OwnAlerts
-from taximeter_alerts.register import KeptElsewhere, Register, Unknown
+from taximeter_alerts.register import Register
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.schedule import Schedule
-from taximeter_alerts.state import State, StateUnavailable
+from taximeter_alerts.state import State
 from taximeter_alerts.watch import Watch
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
@@ -41,6 +40,7 @@ from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.live import script
 from taximeter_api.lookup import lookup_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
+from taximeter_api.refusals import refusals
 from taximeter_api.repricing import Repricer, repricing_api
 from taximeter_api.routes import health, metrics, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
@@ -52,7 +52,7 @@ from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import book_with
 from taximeter_collector.receiver import receiver
 from taximeter_collector.settings import PREFIX, Settings, SettingsError
-from taximeter_collector.store import Store, StoreUnavailable
+from taximeter_collector.store import Store
 from taximeter_collector.writer import Writer
 
 if TYPE_CHECKING:
@@ -95,8 +95,14 @@ class Service:
         watch = Watch(self._store, self._state, register, prices.current)
         outlook = Outlook(self._store, self._state, register)
         tick = timedelta(seconds=settings.tick_seconds)
+        savings = Savings(self._store, prices.current)
         snapshots = Snapshots(
-            self._store, self._state, register.in_force, prices.current, fresh_for=tick
+            self._store,
+            self._state,
+            register.in_force,
+            prices.current,
+            fresh_for=tick,
+            savings=lambda: savings.known,
         )
         self._schedule = Schedule()
         self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
@@ -107,7 +113,6 @@ class Service:
             lambda: self._journal.oldest_s,
             notice_channels(settings, channels),
         )
-        savings = Savings(self._store, prices.current)
         copying = Mirroring(self._store, self._state, register, savings)
         self._schedule.every(mirroring.EVERY_S, "mirror", copying.tick)
         self._schedule.every(own_alerts.EVERY_S, "own alerts", own.tick)
@@ -212,14 +217,6 @@ class Service:
         return ""
 
 
-def refusals(app: FastAPI) -> None:
-    """Answer what is raised for an asker's sake in the terms of HTTP."""
-    for unavailable in (StoreUnavailable, StateUnavailable):
-        app.add_exception_handler(unavailable, _come_back_later)
-    app.add_exception_handler(Unknown, _answer_with(404))
-    app.add_exception_handler(KeptElsewhere, _answer_with(409))
-
-
 def _make_folder(settings: Settings) -> None:
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -251,12 +248,3 @@ def _grpc_receiver(settings: Settings) -> GrpcReceiver | None:
         raise SettingsError(
             f"{PREFIX}OTLP_GRPC_PORT={port}: {error}; stop what listens there, or give another"
         ) from error
-
-
-def _answer_with(status: int) -> Callable[[Request, Exception], Response]:
-    return lambda _request, error: JSONResponse({"detail": str(error)}, status)
-
-
-def _come_back_later(_request: Request, error: Exception) -> Response:
-    detail = {"detail": f"a database does not answer: {error}"}
-    return JSONResponse(detail, 503, {"Retry-After": "5"})

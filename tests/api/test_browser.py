@@ -26,13 +26,14 @@ from taximeter_alerts.register import Register
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
 from taximeter_api.answers import alerts_page, answers_page
-from taximeter_api.app import refusals
 from taximeter_api.budget_pages import budget_pages
 from taximeter_api.call_pages import call_pages
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.explore import explore_pages
 from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.live import script
+from taximeter_api.reconciliation import reconciliation_page
+from taximeter_api.refusals import refusals
 from taximeter_api.routes import page as overview_page
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
@@ -44,7 +45,7 @@ from taximeter_collector.store import Store
 PICTURES = Path(__file__).parents[1] / "artefacts" / "pages"
 """How each test left its page: for people, and for a run to keep."""
 PAGES = ("/", "/features", "/models", "/users", "/prompts", "/budgets", "/findings", "/calls")
-MORE = ("/alerts", "/health", "/calls/chatcmpl-dear")
+MORE = ("/alerts", "/health", "/reconciliation", "/calls/chatcmpl-dear")
 
 
 @pytest.fixture
@@ -93,6 +94,7 @@ def site(
     app.include_router(health_page(store, state, journal, Settings(data_dir=tmp_path), lambda: ""))
     app.include_router(alerts_page(state, channels, "http://meter.test"))
     app.include_router(answers_page(state, channels))
+    app.include_router(reconciliation_page(store))
     app.include_router(script())
     with serving(app) as url:
         told = alert(

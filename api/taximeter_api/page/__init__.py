@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -36,6 +36,7 @@ PAGE_HEADERS: Final = {
 COLOURS = 8
 ROWS = 12
 LINES = 6
+SAVINGS = 4
 BILL_ROWS = 24
 CENT = Decimal("0.01")
 
@@ -65,6 +66,8 @@ def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0
         rows=rows,
         legend=_legend(overview, colours),
         lines=LINES,
+        savings=SAVINGS,
+        one_day=timedelta(days=1),
         path="/",
     )
 
@@ -79,6 +82,8 @@ def render_reconciliation(
         now=now,
         words=sentences.CAUSES,
         rows=BILL_ROWS,
+        one_day=timedelta(days=1),
+        one_hour=timedelta(hours=1),
         cent=CENT,
         path="/reconciliation",
     )

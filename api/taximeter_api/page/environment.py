@@ -33,6 +33,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(fmt=fmt, bar=charts.bar, sparkline=charts.sparkline)
     environment.globals.update(lost=sentences.lost, no_known_price=sentences.no_known_price)
+    environment.globals.update(risen=sentences.risen)
     environment.globals.update(css=Markup(CSS), version=VERSION)  # noqa: S704
     return environment
 

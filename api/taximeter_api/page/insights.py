@@ -28,7 +28,9 @@ class HealthFacts:
     store_bytes: int
     free_bytes: int
     quality: Quality
-    """Of the last 24 hours."""
+    """Of the hours that `since` and `until` bound."""
+    since: datetime
+    until: datetime
     gone_channels: Mapping[str, str]
     engine: Sequence[CheckFinding]
     """What is wrong with it."""
@@ -47,4 +49,10 @@ def render_findings(found: Sequence[Finding], looked_at: datetime, *, now: datet
 
 
 def render_health(facts: HealthFacts, *, now: datetime) -> str:
-    return template("health.html").render(facts=facts, now=now, path="/health")
+    return template("health.html").render(
+        facts=facts,
+        since=facts.since.isoformat(),
+        until=facts.until.isoformat(),
+        now=now,
+        path="/health",
+    )

@@ -4,7 +4,7 @@
 speak through the same client.
 """
 
-from taximeter_collector.store.calls import CallDetail
+from taximeter_collector.store.calls import CallDetail, Only
 from taximeter_collector.store.condition import Condition, condition_of
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 from taximeter_collector.store.focus import Format
@@ -52,6 +52,7 @@ __all__ = [
     "Gap",
     "Habit",
     "Mirror",
+    "Only",
     "OwnUse",
     "Period",
     "Quality",
