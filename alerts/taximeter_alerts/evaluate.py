@@ -80,9 +80,9 @@ def alert_of(
         rolling_days=one.budget.period.rolling_days,
         revision=one.budget.digest,
         about=tuple(
-            (dimension.outside_name, values[0])
+            (dimension.outside_name, value)
             for dimension, values in one.scope.values.items()
-            if len(values) == 1
+            for value in values
         ),
     )
 

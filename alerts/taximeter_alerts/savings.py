@@ -32,6 +32,11 @@ class Savings:
         self._looking = threading.Lock()
         self._newest: tuple[Sequence[Finding], datetime] | None = None
 
+    @property
+    def known(self) -> Sequence[Finding]:
+        """The findings that were looked for last, at once; none before the first look."""
+        return self._newest[0] if self._newest else ()
+
     def at(self, now: datetime) -> tuple[Sequence[Finding], datetime]:
         """Return the findings and when they were looked for."""
         with self._looking:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from taximeter_alerts.alert import Alert, Told
@@ -14,8 +14,10 @@ from taximeter_alerts.answering import Signer, acknowledged
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.state import Silence, State
 from taximeter_api.alerting import LOGGED, test_channel
+from taximeter_api.csv_file import csv_file
+from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
-from taximeter_api.page.alerts import render_alerts, render_answer
+from taximeter_api.page.alerts import COLUMNS, cells_of, render_alerts, render_answer
 from taximeter_api.questions import BadQuestion
 from taximeter_api.security import who
 
@@ -39,17 +41,26 @@ def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/alerts")
-    def log_of_deliveries(tested: str = "", problem: str = "") -> HTMLResponse:
+    def log_of_deliveries(
+        request: Request,
+        tested: str = "",
+        problem: str = "",
+        format: str = "",  # noqa: A002 the address's word
+    ) -> Response:
         now = datetime.now(UTC)
+        newest, taken = state.deliveries.newest(LOGGED), state.acknowledgements.all()
+        if format == "csv":
+            cells = ([*cells_of(one), taken.get(one.number, "")] for one in newest)
+            return csv_file("alerts", COLUMNS, cells)
         html = render_alerts(
-            state.deliveries.newest(LOGGED),
-            taken=state.acknowledgements.all(),
+            newest,
+            taken=taken,
             silences=state.silences.at(now),
             gone={name: state.channels.gone().get(name, "") for name in channels},
             tested=(tested, problem) if tested in channels else None,
             now=now,
         )
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return answered(request, html)
 
     @router.post("/alerts/test")
     def send_test(form: FormData) -> RedirectResponse:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
 from taximeter_alerts import heartbeat as heartbeats
 from taximeter_alerts import mirroring, own_alerts
@@ -22,10 +21,10 @@ from taximeter_alerts.mirroring import MeterState, Mirroring
 from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.outlook import Outlook
 from taximeter_alerts.own_alerts import OwnAlerts
-from taximeter_alerts.register import KeptElsewhere, Register, Unknown
+from taximeter_alerts.register import Register
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.schedule import Schedule
-from taximeter_alerts.state import State, StateUnavailable
+from taximeter_alerts.state import State
 from taximeter_alerts.watch import Watch
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
@@ -39,8 +38,10 @@ from taximeter_api.explore import explore_pages
 from taximeter_api.export import export_api
 from taximeter_api.forgetting import forgetting_api
 from taximeter_api.insight_pages import findings_pages, health_page
+from taximeter_api.live import script
 from taximeter_api.lookup import lookup_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
+from taximeter_api.refusals import refusals
 from taximeter_api.repricing import Repricer, repricing_api
 from taximeter_api.routes import health, metrics, page, spend_api
 from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
@@ -52,7 +53,7 @@ from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import book_with
 from taximeter_collector.receiver import receiver
 from taximeter_collector.settings import PREFIX, Settings, SettingsError
-from taximeter_collector.store import Reader, Store, StoreUnavailable
+from taximeter_collector.store import Reader, Store
 from taximeter_collector.writer import Writer
 
 if TYPE_CHECKING:
@@ -95,8 +96,14 @@ class Service:
         watch = Watch(self._store, self._state, register, prices.current)
         outlook = Outlook(self._store, self._state, register)
         tick = timedelta(seconds=settings.tick_seconds)
+        savings = Savings(self._store, prices.current)
         snapshots = Snapshots(
-            self._store, self._state, register.in_force, prices.current, fresh_for=tick
+            self._store,
+            self._state,
+            register.in_force,
+            prices.current,
+            fresh_for=tick,
+            savings=lambda: savings.known,
         )
         self._schedule = Schedule()
         self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
@@ -107,7 +114,6 @@ class Service:
             lambda: self._journal.oldest_s,
             notice_channels(settings, channels),
         )
-        savings = Savings(self._store, prices.current)
         copying = Mirroring(
             self._store,
             self._state,
@@ -162,6 +168,7 @@ class Service:
             self._reader = Reader(settings.store_url)
             self.app.include_router(clickhouse_http(self._reader, token_check(settings.sql_token)))
         self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
+        self.app.include_router(script())
         may_send = token_check(settings.ingest_token)
         stops = Stops(self._store, register)
         self._schedule.every(settings.tick_seconds, "stops", stops.tick)
@@ -204,12 +211,9 @@ class Service:
     def _application(self) -> FastAPI:
         settings = self._settings
         app = FastAPI(title="Taximeter", docs_url=None, redoc_url=None)
-        for unavailable in (StoreUnavailable, StateUnavailable):
-            app.add_exception_handler(unavailable, _come_back_later)
+        refusals(app)
         public = urlsplit(settings.public_url).hostname
         names = LOOPBACK_NAMES | ({public} if public else set())
-        app.add_exception_handler(Unknown, _answer_with(404))
-        app.add_exception_handler(KeptElsewhere, _answer_with(409))
         app.add_middleware(
             Guard,
             names=names if settings.is_loopback else {"*"},
@@ -224,14 +228,6 @@ class Service:
         if self._writer.trouble:
             return f"the store does not take calls: {self._writer.trouble}"
         return ""
-
-
-def refusals(app: FastAPI) -> None:
-    """Answer what is raised for an asker's sake in the terms of HTTP."""
-    for unavailable in (StoreUnavailable, StateUnavailable):
-        app.add_exception_handler(unavailable, _come_back_later)
-    app.add_exception_handler(Unknown, _answer_with(404))
-    app.add_exception_handler(KeptElsewhere, _answer_with(409))
 
 
 def _make_folder(settings: Settings) -> None:
@@ -265,12 +261,3 @@ def _grpc_receiver(settings: Settings) -> GrpcReceiver | None:
         raise SettingsError(
             f"{PREFIX}OTLP_GRPC_PORT={port}: {error}; stop what listens there, or give another"
         ) from error
-
-
-def _answer_with(status: int) -> Callable[[Request, Exception], Response]:
-    return lambda _request, error: JSONResponse({"detail": str(error)}, status)
-
-
-def _come_back_later(_request: Request, error: Exception) -> Response:
-    detail = {"detail": f"a database does not answer: {error}"}
-    return JSONResponse(detail, 503, {"Retry-After": "5"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
@@ -11,9 +11,10 @@ from fastapi import Request
 
 from taximeter_alerts.scope_words import DIMENSIONS
 from taximeter_api.questions import BadQuestion, period_of, scope_of
-from taximeter_collector.store import Period, Scope
+from taximeter_collector.store import Only, Period, Scope
 
 DAY = timedelta(days=1)
+LONGEST_QUERY = 200
 SPANS = {"7d": 7, "30d": 30, "90d": 90}
 """Whole UTC days with today, by how an address names them; without one it is the month so far."""
 SPAN_NAMES = {"": "This month", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
@@ -26,28 +27,48 @@ class Asked:
     period: Period
     span: str
     """`7d`, "" for the month so far, or `custom`."""
-    filters: Mapping[str, str]
-    """Values by dimension, as people call it."""
+    filters: tuple[tuple[str, str], ...]
+    """Dimensions, as people call them, with a value each; several values of one are any of them."""
     scope: Scope
     custom: Mapping[str, str]
     """`from` and `to` as they were given."""
+    only: Only | None
+    now: datetime
 
     @property
     def before(self) -> Period:
-        """As long a period just before this one."""
-        length = self.period.end - self.period.start
-        return Period(self.period.start - length, self.period.start)
+        """As much of an equal period just before this one as is gone of this one."""
+        start, length = self.period.start, self.period.end - self.period.start
+        return Period(start - length, min(start, max(start, self.now) - length))
 
     def query(self, changes: Mapping[str, str | None] | None = None) -> str:
         """Return the query of an address with some words changed; None leaves one out."""
-        words: dict[str, str] = {**self.custom, **self.filters}
+        changes = changes or {}
+        words = [(name, value) for name, value in self._words() if name not in changes]
+        words += [(name, value) for name, value in changes.items() if value is not None]
+        return _query(words)
+
+    def inside(self, name: str, value: str, **more: str) -> str:
+        """Return the query for one value more; "" when it is too long for a page of many."""
+        query = self.query({name: value, **more})
+        return query if len(query) <= LONGEST_QUERY else ""
+
+    def without(self, name: str, value: str) -> str:
+        """Return the query of an address without one filter."""
+        return _query(pair for pair in self._words() if pair != (name, value))
+
+    def _words(self) -> Iterator[tuple[str, str]]:
+        yield from self.custom.items()
+        yield from self.filters
         if self.span and self.span != "custom":
-            words["span"] = self.span
-        for name, value in (changes or {}).items():
-            words.pop(name, None)
-            if value is not None:
-                words[name] = value
-        return f"?{urlencode(words, quote_via=quote)}" if words else ""
+            yield "span", self.span
+        if self.only:
+            yield "only", self.only
+
+
+def _query(words: Iterable[tuple[str, str]]) -> str:
+    query = urlencode(list(words), quote_via=quote)
+    return f"?{query}" if query else ""
 
 
 def asked(request: Request, now: datetime) -> Asked:
@@ -64,5 +85,13 @@ def asked(request: Request, now: datetime) -> Asked:
         period = Period(tomorrow - SPANS[span] * DAY, tomorrow)
     else:
         period = period_of("", "", now)
-    filters = {name: words[name] for name in DIMENSIONS if name in words}
-    return Asked(period, span, filters, scope_of(filters.items()), custom)
+    filters = tuple(pair for pair in request.query_params.multi_items() if pair[0] in DIMENSIONS)
+    return Asked(period, span, filters, scope_of(filters), custom, _only(words), now)
+
+
+def _only(words: Mapping[str, str]) -> Only | None:
+    text = words.get("only", "")
+    try:
+        return Only(text) if text else None
+    except ValueError:
+        raise BadQuestion(f"only={text!r}: give one of {', '.join(Only)}") from None

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
 
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import KeptElsewhere, Register, Unknown
@@ -16,8 +16,9 @@ from taximeter_alerts.spending import now_spent
 from taximeter_alerts.state import State
 from taximeter_api.answers import FormData
 from taximeter_api.budgeting import budget_of
-from taximeter_api.page import PAGE_HEADERS
-from taximeter_api.page.budgets import BudgetRow, render_budgets
+from taximeter_api.csv_file import csv_file
+from taximeter_api.live import answered
+from taximeter_api.page.budgets import COLUMNS, BudgetRow, render_budgets
 from taximeter_api.questions import BadQuestion
 from taximeter_api.security import who
 from taximeter_collector.store import Store
@@ -31,7 +32,12 @@ def budget_pages(store: Store, state: State, register: Register, channels: Chann
     router = APIRouter(include_in_schema=False)
 
     @router.get("/budgets")
-    def budgets(done: str = "", problem: str = "") -> HTMLResponse:
+    def budgets(
+        request: Request,
+        done: str = "",
+        problem: str = "",
+        format: str = "",  # noqa: A002 the address's word
+    ) -> Response:
         now = datetime.now(UTC)
         kept = register.kept()
         known = [one.definition.in_force(now) for one in kept if one.definition]
@@ -45,6 +51,8 @@ def budget_pages(store: Store, state: State, register: Register, channels: Chann
             for one in kept
         ]
         rows.sort(key=lambda row: -row.percent)
+        if format == "csv":
+            return csv_file("budgets", COLUMNS, (row.cells for row in rows))
         html = render_budgets(
             rows,
             channels=list(channels),
@@ -53,7 +61,7 @@ def budget_pages(store: Store, state: State, register: Register, channels: Chann
             problem=problem or register.problem,
             now=now,
         )
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return answered(request, html)
 
     @router.post("/budgets")
     def make(request: Request, form: FormData) -> RedirectResponse:

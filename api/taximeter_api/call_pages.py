@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Final
 
-from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from taximeter_api.asked import asked
-from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.csv_file import csv_file
+from taximeter_api.live import answered
 from taximeter_api.page.explore import render_call, render_calls
 from taximeter_collector.store import Clue, FoundCall, Store
 
-ROWS: Final = 100
+ROWS: Final = 50
+ROWS_OF_A_FILE: Final = 10_000
+COLUMNS: Final = [field.name for field in fields(FoundCall)]
 CLUES: Final = (Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID, Clue.USER)
 
 
@@ -21,29 +24,34 @@ def call_pages(store: Store) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/calls")
-    def calls(request: Request, q: str = "") -> HTMLResponse:
+    def calls(request: Request, q: str = "", format: str = "") -> Response:  # noqa: A002 the address's word
         now = datetime.now(UTC)
         wanted = asked(request, now)
         searched = q.strip()
-        found = with_clue(store, searched) if searched else None
-        if found is None:
-            found = store.calls(wanted.period, wanted.scope, ROWS)
+        limit = ROWS_OF_A_FILE if format == "csv" else ROWS
+        if searched:
+            found = with_clue(store, searched, limit)
+        else:
+            found = store.calls(wanted.period, wanted.scope, limit, wanted.only)
+        if format == "csv":
+            rows = ([getattr(call, column) for column in COLUMNS] for call in found)
+            return csv_file("calls", COLUMNS, rows)
         html = render_calls(wanted, found, searched, limit=ROWS, now=now)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return answered(request, html)
 
     @router.get("/calls/{call_id:path}")
-    def one(call_id: str) -> HTMLResponse:
+    def one(request: Request, call_id: str) -> Response:
         detail = store.call(call_id)
         if detail is None:
             raise HTTPException(404, f"no call has the response id {call_id!r}")
-        return HTMLResponse(render_call(detail, now=datetime.now(UTC)), headers=PAGE_HEADERS)
+        return answered(request, render_call(detail, now=datetime.now(UTC)))
 
     return router
 
 
-def with_clue(store: Store, text: str) -> list[FoundCall]:
+def with_clue(store: Store, text: str, limit: int) -> list[FoundCall]:
     """Return the calls that have this id of any kind, or are of this user."""
     for clue in CLUES:
-        if found := store.find(clue, text, ROWS):
+        if found := store.find(clue, text, limit):
             return found
     return []

@@ -23,11 +23,13 @@ from taximeter_api.commands.doctor import doctor
 from taximeter_api.commands.export import export
 from taximeter_api.commands.forget import forget
 from taximeter_api.commands.import_file import import_file
+from taximeter_api.commands.migrate import migrate
 from taximeter_api.commands.prices import NoPrice, prices_app
 from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.commands.report import report
 from taximeter_api.commands.reprice import reprice
 from taximeter_api.commands.service import ServiceAway, ServiceRefused
+from taximeter_api.commands.token import token
 from taximeter_api.imports.rows import ImportRefused
 from taximeter_api.openai_account import AccountUnreadable
 from taximeter_api.questions import BadQuestion
@@ -70,6 +72,8 @@ app.command()(doctor)
 app.command()(copy)
 app.command()(report)
 app.command()(forget)
+app.command()(token)
+app.command()(migrate)
 app.command("import")(import_file)
 
 

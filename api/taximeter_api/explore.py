@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +10,15 @@ from decimal import Decimal
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
 
 from taximeter_api.asked import Asked, asked
-from taximeter_api.page import PAGE_HEADERS
+from taximeter_api.csv_file import csv_file
+from taximeter_api.live import answered
 from taximeter_api.page.explore import render_spend
 from taximeter_api.together import together
 from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store, summed_by, total_of
 
-ROWS: Final = 100
+ROWS: Final = 50
 DAY: Final = timedelta(days=1)
 DRAWN: Final = 40
 """Rows that get a line of their days."""
@@ -76,11 +74,10 @@ def explore_pages(store: Store) -> APIRouter:
             now = datetime.now(UTC)
             wanted = asked(request, now)
             if format == "csv":
-                rows = store.spend(wanted.period, [view.by], wanted.scope)
-                return csv_of(view.by.outside_name, rows)
+                return _csv(view, store.spend(wanted.period, [view.by], wanted.scope))
             lines, total = lines_of(store, view, wanted)
-            html = render_spend(view, VIEWS, wanted, lines, total, now=now)
-            return HTMLResponse(html, headers=PAGE_HEADERS)
+            html = render_spend(view, VIEWS, wanted, lines, total, limit=ROWS, now=now)
+            return answered(request, html)
 
     for view in VIEWS:
         page_of(view)
@@ -108,14 +105,18 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         )
         total = total_of(daily)
         rows = summed_by(daily)[:ROWS]
+    first = store.first_call_at()
+    if first is None or first > wanted.before.start:
+        # A time that was metered in part would make a change of what was none.
+        before = []
     costs_before = {row.key[0]: row.cost for row in before}
     by_day: dict[str, dict[date, Decimal]] = defaultdict(dict)
     for row in daily:
         if row.at is not None:
             by_day[row.key[0]][row.at.date()] = row.cost
-    first = wanted.period.start.date()
+    day_one = wanted.period.start.date()
     last = (wanted.period.end - timedelta(microseconds=1)).date()
-    days = [first + number * DAY for number in range((last - first).days + 1)]
+    days = [day_one + number * DAY for number in range((last - day_one).days + 1)]
     lines = [
         Line(
             name=row.key[0],
@@ -128,17 +129,10 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
     return lines, total
 
 
-def csv_of(name: str, rows: Sequence[SpendRow]) -> Response:
-    """Return a table of all rows, with every digit of money."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow([name, *MEASURES])
-    for row in rows:
-        # A spreadsheet would run a name that begins like a formula.
-        shown = f"'{row.key[0]}" if row.key[0][:1] in ("=", "+", "-", "@") else row.key[0]
-        table.writerow([shown, *(f"{getattr(row, measure)}" for measure in MEASURES)])
-    headers = {"Content-Disposition": f'attachment; filename="taximeter-{name}.csv"'}
-    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+def _csv(view: View, rows: Sequence[SpendRow]) -> Response:
+    name = view.by.outside_name
+    lines = ([*row.key, *(getattr(row, measure) for measure in MEASURES)] for row in rows)
+    return csv_file(name, [name, *MEASURES], lines)
 
 
 def _series(by_day: Mapping[date, Decimal], days: Sequence[date]) -> tuple[Decimal, ...]:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Final
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Request, Response
 
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
-from taximeter_api.page import PAGE_HEADERS
+from taximeter_analysis.findings import Finding
+from taximeter_api.checks.engine import findings_of
+from taximeter_api.csv_file import csv_file
+from taximeter_api.live import answered
 from taximeter_api.page.insights import HealthFacts, render_findings, render_health
 from taximeter_collector.journal import Journal
 from taximeter_collector.settings import Settings
-from taximeter_collector.store import Period, Store
+from taximeter_collector.store import Condition, Period, Store
 
 DAY: Final = timedelta(days=1)
+FIELDS: Final = [field.name for field in fields(Finding)]
 PARTS: Final = ("taximeter-server", "chdb", "clickhouse-connect", "fastapi")
 
 
@@ -28,10 +32,14 @@ def findings_pages(found: Savings) -> APIRouter:
     router = APIRouter()
 
     @router.get("/findings", include_in_schema=False)
-    def page() -> HTMLResponse:
+    def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
         now = datetime.now(UTC)
-        html = render_findings(*found.at(now), now=now)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        some, looked_at = found.at(now)
+        if format == "csv":
+            return csv_file(
+                "findings", FIELDS, ([getattr(one, name) for name in FIELDS] for one in some)
+            )
+        return answered(request, render_findings(some, looked_at, now=now))
 
     @router.get("/api/findings", tags=["findings"])
     def told() -> dict[str, object]:
@@ -39,18 +47,7 @@ def findings_pages(found: Savings) -> APIRouter:
         some, looked_at = found.at(datetime.now(UTC))
         return {
             "looked_at": looked_at.isoformat(),
-            "findings": [
-                {
-                    "kind": one.kind,
-                    "feature": one.feature,
-                    "model": one.model,
-                    "advice": one.advice,
-                    "evidence": one.evidence,
-                    "usd_a_month": f"{one.usd_a_month:.2f}",
-                    "confidence": one.confidence,
-                }
-                for one in some
-            ],
+            "findings": [asdict(one) | {"usd_a_month": f"{one.usd_a_month:.2f}"} for one in some],
         }
 
     return router
@@ -59,11 +56,19 @@ def findings_pages(found: Savings) -> APIRouter:
 def health_page(
     store: Store, state: State, journal: Journal, settings: Settings, trouble: Callable[[], str]
 ) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter()
+    is_server = settings.store_url.startswith("clickhouse:")
 
-    @router.get("/health")
-    def page() -> HTMLResponse:
+    @router.get("/api/store", tags=["health"])
+    def told() -> Condition:
+        """Say how the engine is: disks, parts, changes, and its own logs."""
+        return store.condition()
+
+    @router.get("/health", include_in_schema=False)
+    def page(request: Request) -> Response:
         now = datetime.now(UTC)
+        condition = store.condition()
+        day = Period(now - DAY, now).whole_hours()
         facts = HealthFacts(
             trouble=trouble(),
             last_call_at=store.last_call_at(),
@@ -71,11 +76,14 @@ def health_page(
             journal_age_s=journal.oldest_s,
             store_bytes=store.size(),
             free_bytes=shutil.disk_usage(settings.data_dir).free,
-            quality=store.quality(Period(now - DAY, now).whole_hours()),
+            quality=store.quality(day),
+            since=day.start,
+            until=day.end,
             gone_channels=state.channels.gone(),
-            versions={"Python": platform.python_version()}
+            engine=[one for one in findings_of(condition, is_server=is_server) if one.advice],
+            versions={"ClickHouse": condition.version, "Python": platform.python_version()}
             | {name: version(name) for name in PARTS},
         )
-        return HTMLResponse(render_health(facts, now=now), headers=PAGE_HEADERS)
+        return answered(request, render_health(facts, now=now))
 
     return router

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from taximeter_collector.store import Period
+from taximeter_analysis.findings import Finding
+from taximeter_collector.store import Period, SpendRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,19 @@ class Feature:
     cached_input_share: float | None
     error_share: float
     p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rise:
+    """A feature that costs much more in a week than in the week before."""
+
+    feature: str
+    now: SpendRow
+    before: SpendRow
+
+    @property
+    def usd(self) -> Decimal:
+        return self.now.cost - self.before.cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +135,9 @@ class Overview:
     days: tuple[tuple[date, Mapping[str, Decimal]], ...]
     """The last 30 UTC days, each with its spend by feature."""
     features: tuple[Feature, ...]
+    rise: Rise | None = None
+    savings: tuple[Finding, ...] = ()
+    """What would save money, the largest first."""
     budgets: tuple[BudgetLine, ...]
     models: tuple[ModelLine, ...]
     users: tuple[UserLine, ...]

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, HTTPException, Query
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from taximeter_alerts.periods import month_at
 from taximeter_analysis.reconcile import Revision, reconcile, revisions
+from taximeter_api.csv_file import csv_file
+from taximeter_api.live import answered
 from taximeter_api.openai_account import AccountUnreadable, read_account
-from taximeter_api.page import PAGE_HEADERS, render_reconciliation
-from taximeter_api.questions import month_of
+from taximeter_api.page import render_reconciliation
+from taximeter_api.questions import BadQuestion, month_of
 from taximeter_collector.settings import Settings
-from taximeter_collector.store import Period, Reconciliation, Store
+from taximeter_collector.store import (
+    BilledDay,
+    BilledLine,
+    Cause,
+    Gap,
+    Period,
+    Reconciliation,
+    Store,
+)
 
 Month = Annotated[str, Query(description="Like 2026-11; empty: the newest", examples=["2026-11"])]
 
@@ -82,13 +91,29 @@ def reconciliation_page(store: Store) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/reconciliation")
-    def page(month: Month = "") -> HTMLResponse:
+    def page(request: Request, month: Month = "", csv: str = "") -> Response:
         runs = _runs(store, month)
+        if csv and runs:
+            return _csv(csv, runs[0])
         now = datetime.now(UTC)
         html = render_reconciliation(runs[0] if runs else None, revisions(runs), now=now)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return answered(request, html)
 
     return router
+
+
+def _csv(name: str, one: Reconciliation) -> Response:
+    tables: Mapping[str, tuple[Any, Sequence[Any]]] = {
+        "causes": (Cause, one.causes),
+        "lines": (BilledLine, one.lines),
+        "days": (BilledDay, one.days),
+        "hours": (Gap, one.gaps),
+    }
+    if name not in tables:
+        raise BadQuestion(f"csv={name!r}: give one of {', '.join(tables)}")
+    kind, rows = tables[name]
+    names = [field.name for field in fields(kind)]
+    return csv_file(f"bill-{name}", names, ([getattr(row, one) for one in names] for row in rows))
 
 
 def _runs(store: Store, month: str) -> list[Reconciliation]:

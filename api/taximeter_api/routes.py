@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
-from taximeter_api.page import PAGE_HEADERS, render
+from taximeter_api.live import answered, is_known, unchanged
+from taximeter_api.page import render
 from taximeter_api.questions import dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
@@ -94,12 +95,22 @@ def spend_api(store: Store) -> APIRouter:
 
 def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
+    tags: dict[datetime, str] = {}
+    """Of the newest snapshot: those who have its page are answered without drawing it."""
 
     @router.get("/")
-    def overview() -> HTMLResponse:
+    def overview(request: Request) -> Response:
         now = datetime.now(UTC)
-        html = render(snapshots.newest(now), now=now, endpoint=otlp_url)
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        newest = snapshots.newest(now)
+        tag = tags.get(newest.taken_at, "")
+        if tag and is_known(request, tag):
+            answer = unchanged(tag)
+        else:
+            answer = answered(request, render(newest, now=now, endpoint=otlp_url))
+            tags.clear()
+            tags[newest.taken_at] = answer.headers["ETag"]
+        answer.headers["Last-Modified"] = format_datetime(newest.taken_at, usegmt=True)
+        return answer
 
     return router
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -15,12 +16,13 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import MONTH, month_at, name_of
 from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import State, StateUnavailable
+from taximeter_analysis.findings import Finding
 from taximeter_analysis.forecast import ahead, reached_at
+from taximeter_api.by_feature import DAYS_SHOWN, features, per_1000, rise_of, share, spend_by_day
 from taximeter_api.overview import (
     AlertMark,
     BudgetLine,
     BurnUp,
-    Feature,
     Last24Hours,
     ModelLine,
     Overview,
@@ -30,7 +32,6 @@ from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Dimension, Period, Scope, SpendRow, Store, StoreUnavailable
 
 DAY = timedelta(days=1)
-DAYS_SHOWN = 30
 USERS_SHOWN = 6
 
 
@@ -49,11 +50,13 @@ class Snapshots:
         prices: Callable[[], PriceBook],
         *,
         fresh_for: timedelta,
+        savings: Callable[[], Sequence[Finding]] = tuple,
     ) -> None:
         self._store = store
         self._state = state
         self._budgets = budgets
         self._prices = prices
+        self._savings = savings
         self._shortest = self._fresh_for = fresh_for
         self._taking = threading.Lock()
         self._newest: Overview | None = None
@@ -84,6 +87,7 @@ class Snapshots:
                 began = time.monotonic()
                 book = self._prices().version
                 newest = overview(self._store, self._state, self._budgets(now), now, book)
+                newest = replace(newest, savings=tuple(self._savings()))
                 cost = timedelta(seconds=(time.monotonic() - began) / LARGEST_LOAD)
                 self._fresh_for = max(self._shortest, cost)
                 self._newest = newest
@@ -115,10 +119,11 @@ def overview(
         lost_spans=store.lost_spans(so_far),
         yesterday=yesterday.cost,
         yesterday_unpriced_calls=yesterday.unpriced_calls,
-        per_1000_calls=_per_1000(total),
+        per_1000_calls=per_1000(total),
         burn_up=_burn_up(store, state, now.astimezone(zone), month, main, lines),
-        days=tuple(_spend_by_day(daily, last_30_days)),
-        features=tuple(_features(store, daily, so_far, last_30_days, total.cost)),
+        days=tuple(spend_by_day(daily, last_30_days)),
+        features=tuple(features(store, daily, so_far, last_30_days, total.cost)),
+        rise=rise_of(daily, last_30_days.end),
         budgets=tuple(sorted(lines.values(), key=lambda line: -line.percent)),
         models=tuple(_models(store.spend(so_far, [Dimension.MODEL]))),
         users=tuple(_users(store, so_far)),
@@ -203,43 +208,6 @@ def _marks(state: State, budget: Budget | None, month: Period) -> Iterable[Alert
             yield AlertMark(at=alert.at, percent=alert.key.percent, spent=alert.spent)
 
 
-def _spend_by_day(
-    daily: Sequence[SpendRow], period: Period
-) -> Iterable[tuple[date, Mapping[str, Decimal]]]:
-    by_day: dict[date, dict[str, Decimal]] = {
-        day: {} for day in (period.start.date() + count * DAY for count in range(DAYS_SHOWN))
-    }
-    for row in daily:
-        if row.at is not None:
-            by_day[row.at.date()][row.key[0]] = row.cost
-    return by_day.items()
-
-
-def _features(
-    store: Store, daily: Sequence[SpendRow], month: Period, days: Period, total: Decimal
-) -> Iterable[Feature]:
-    p95_ms = store.p95_ms_by_feature(month)
-    for row in store.spend(month, [Dimension.FEATURE]):
-        name = row.key[0]
-        of_day = {one.at: one.cost for one in daily if one.key[0] == name}
-        series = [of_day.get(days.start + count * DAY, Decimal(0)) for count in range(DAYS_SHOWN)]
-        # Today is not over, so the last seven whole days are compared.
-        week, before = sum(series[-8:-1]), sum(series[-15:-8])
-        yield Feature(
-            name=name,
-            cost=row.cost,
-            share=float(row.cost / total) if total else 0.0,
-            last_30_days=tuple(series),
-            week_on_week=float(week / before - 1) if before else None,
-            calls=row.calls,
-            unpriced_calls=row.unpriced_calls,
-            per_1000_calls=_per_1000(row),
-            cached_input_share=_share(row.cached_input_tokens, row.input_tokens),
-            error_share=row.errors / row.calls,
-            p95_ms=p95_ms.get(name),
-        )
-
-
 def _models(rows: Sequence[SpendRow]) -> Iterable[ModelLine]:
     for row in rows:
         yield ModelLine(
@@ -275,11 +243,11 @@ def _last_24_hours(store: Store, now: datetime) -> Last24Hours:
     traffic = store.traffic(Period(now - DAY, now))
     return Last24Hours(
         calls=traffic.calls,
-        succeeded_share=_share(traffic.calls - traffic.errors, traffic.calls),
-        rate_limited_share=_share(traffic.rate_limited, traffic.calls),
+        succeeded_share=share(traffic.calls - traffic.errors, traffic.calls),
+        rate_limited_share=share(traffic.rate_limited, traffic.calls),
         p95_ms=traffic.p95_ms,
         median_ttft_ms=traffic.median_ttft_ms,
-        cached_input_share=_share(traffic.cached_input_tokens, traffic.input_tokens),
+        cached_input_share=share(traffic.cached_input_tokens, traffic.input_tokens),
     )
 
 
@@ -287,13 +255,3 @@ def _days_until(now: datetime, days: int) -> Period:
     """Return whole UTC days, today the last of them."""
     tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
     return Period(tomorrow - days * DAY, tomorrow)
-
-
-def _per_1000(row: SpendRow) -> Decimal | None:
-    """Return dollars per 1,000 priced calls."""
-    priced = row.calls - row.unpriced_calls
-    return row.cost * 1000 / priced if priced else None
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

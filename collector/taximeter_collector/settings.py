@@ -163,7 +163,7 @@ class Settings(BaseModel):
             if getattr(self, name) is None:
                 raise ValueError(
                     f"{PREFIX}HOST={self.host} is reachable by others: "
-                    f"set {PREFIX}{name.upper()} (or listen on 127.0.0.1)"
+                    f"set {PREFIX}{name.upper()} (see taximeter token), or listen on 127.0.0.1"
                 )
         return self
 

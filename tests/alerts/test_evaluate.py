@@ -80,3 +80,12 @@ def test_a_new_month_begins_anew() -> None:
     december = NOON.replace(month=12)
 
     assert due(spending("6", at=december), raised, december) is not None
+
+
+def test_an_alert_knows_every_value_that_it_is_about() -> None:
+    of = budget(scope={"feature": ["chat", "search"], "team": "web"})
+
+    raised = due(spending("5.10", of), set(), NOON)
+
+    assert raised is not None
+    assert set(raised.about) == {("feature", "chat"), ("feature", "search"), ("team", "web")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from taximeter_alerts.periods import month_at
 from taximeter_alerts.state import Origin, State
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
-from taximeter_api.app import refusals
+from taximeter_api.refusals import refusals
 from taximeter_api.security import Guard, token_check
 
 PAGE = "http://meter.test"
@@ -92,6 +93,11 @@ def test_the_log_says_what_became_of_each_delivery(
     assert "50% of search: $6.00 of $10.00" in page.text
     assert "waits" in page.text
     assert "Slack answered 500" in page.text
+    rows = list(csv.DictReader(client.get("/alerts?format=csv").text.splitlines()))
+    assert [(row["channel"], row["state"]) for row in rows] == [
+        ("pager", "sent"),
+        ("slack", "pending"),
+    ]
 
 
 def test_looking_at_a_link_does_nothing(

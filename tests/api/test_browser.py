@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import urllib3
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -26,12 +26,14 @@ from taximeter_alerts.register import Register
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
 from taximeter_api.answers import alerts_page, answers_page
-from taximeter_api.app import refusals
 from taximeter_api.budget_pages import budget_pages
 from taximeter_api.call_pages import call_pages
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.explore import explore_pages
 from taximeter_api.insight_pages import findings_pages, health_page
+from taximeter_api.live import script
+from taximeter_api.reconciliation import reconciliation_page
+from taximeter_api.refusals import refusals
 from taximeter_api.routes import page as overview_page
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
@@ -40,10 +42,10 @@ from taximeter_collector.prices import PriceBook
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import Store
 
-PICTURES = os.environ.get("TAXIMETER_PICTURES", "")
-"""A folder for screenshots, kept as artefacts where a run has one."""
+PICTURES = Path(__file__).parents[1] / "artefacts" / "pages"
+"""How each test left its page: for people, and for a run to keep."""
 PAGES = ("/", "/features", "/models", "/users", "/prompts", "/budgets", "/findings", "/calls")
-MORE = ("/alerts", "/health", "/calls/chatcmpl-dear")
+MORE = ("/alerts", "/health", "/reconciliation", "/calls/chatcmpl-dear")
 
 
 @pytest.fixture
@@ -59,7 +61,15 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 
 @pytest.fixture
-def site(store: Store, state: State, receiver: Receiver, tmp_path: Path) -> Iterator[str]:
+def site(
+    store: Store,
+    state: State,
+    receiver: Receiver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:
+    # Overviews are taken anew however long the first one took.
+    monkeypatch.setattr("taximeter_api.snapshot.LARGEST_LOAD", 1_000)
     now = datetime.now(UTC)
     hour_ago = now - timedelta(hours=1)
     rows = [
@@ -72,7 +82,7 @@ def site(store: Store, state: State, receiver: Receiver, tmp_path: Path) -> Iter
     channels = {"slack": Channel(sender=SlackWebhook(url=receiver.url))}
     journal = Journal(tmp_path / "journal", max_bytes=1_000_000)
     snapshots = Snapshots(
-        store, state, register.in_force, PriceBook.shipped, fresh_for=timedelta(seconds=2)
+        store, state, register.in_force, PriceBook.shipped, fresh_for=timedelta(seconds=0.2)
     )
     app = FastAPI()
     refusals(app)
@@ -84,6 +94,8 @@ def site(store: Store, state: State, receiver: Receiver, tmp_path: Path) -> Iter
     app.include_router(health_page(store, state, journal, Settings(data_dir=tmp_path), lambda: ""))
     app.include_router(alerts_page(state, channels, "http://meter.test"))
     app.include_router(answers_page(state, channels))
+    app.include_router(reconciliation_page(store))
+    app.include_router(script())
     with serving(app) as url:
         told = alert(
             90,
@@ -115,9 +127,8 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     opened.on("console", lambda line: complaints.append(line.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     yield opened
-    if PICTURES:
-        name = re.sub(r"\W+", "-", request.node.name)
-        opened.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+    opened.screenshot(path=PICTURES / f"{name}.png", full_page=True)
     opened.close()
     assert complaints == []
 
@@ -171,6 +182,81 @@ def test_an_alert_is_acknowledged_by_its_link_and_the_keyboard(
     expect(page.get_by_role("status")).to_have_text("Ada takes care of it.")
     page.goto(f"{site}/alerts")
     expect(page.get_by_role("row").filter(has_text="90% of search")).to_contain_text("Ada")
+
+
+def add(store: Store, usd: str) -> None:
+    now = datetime.now(UTC)
+    store.add([costing(usd, ts=now, feature="new")], token=f"new-{now}", book_version="b1", now=now)
+
+
+@pytest.mark.parametrize("path", ["/", "/calls"])
+def test_a_new_call_appears_without_a_reload(
+    page: Page, site: str, store: Store, path: str
+) -> None:
+    page.set_viewport_size({"width": 600, "height": 400})
+    page.goto(site + path)
+    page.evaluate("window.isSame = true")
+    page.evaluate("scrollTo(0, 50)")
+    rows = page.get_by_role("row").filter(has_text="new")
+    expect(rows).to_have_count(0)
+
+    add(store, "2")
+
+    expect(rows.first).to_be_attached(timeout=60_000)
+    assert page.evaluate("[window.isSame, scrollY]") == [True, 50]
+
+
+def test_nothing_moves_under_someone_who_types_or_marks_text(
+    page: Page, site: str, store: Store
+) -> None:
+    asked: list[str] = []
+    page.clock.install()
+    page.goto(f"{site}/calls")
+    page.on("request", lambda one: asked.append(one.url))
+
+    page.get_by_role("search").get_by_role("textbox").focus()
+    page.clock.run_for(60_000)
+    assert asked == []
+    page.get_by_role("search").get_by_role("textbox").blur()
+    page.get_by_role("heading", level=1).select_text()
+    page.clock.run_for(60_000)
+    assert asked == []
+    page.evaluate("getSelection().empty()")
+    add(store, "2")
+    with page.expect_response(f"{site}/calls"):
+        page.clock.run_for(60_000)
+
+    expect(page.get_by_role("row").filter(has_text="new")).to_have_count(1)
+
+
+def test_a_page_that_did_not_change_is_not_sent_again(page: Page, site: str) -> None:
+    page.clock.install()
+    page.goto(f"{site}/features")
+
+    statuses = []
+    for _ in range(2):
+        with page.expect_response(f"{site}/features") as answered:
+            page.clock.run_for(60_000)
+        statuses.append(answered.value.status)
+
+    assert statuses == [200, 304]
+
+
+def test_pages_are_whole_without_javascript(browser: Browser, site: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+
+    page.goto(site)
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Spent this month")
+    page.get_by_role("navigation").get_by_role("link", name="Features").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("chat")
+    context.close()
+
+
+@pytest.mark.parametrize("path", [*PAGES, *MORE])
+def test_no_page_is_heavy(site: str, path: str) -> None:
+    assert len(urllib3.request("GET", site + path).data) < 100_000
 
 
 @pytest.mark.parametrize("path", [*PAGES, *MORE])

@@ -14,8 +14,8 @@ from builders import costing
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.register import Register
 from taximeter_alerts.state import State
-from taximeter_api.app import refusals
 from taximeter_api.budgeting import budgets_api
+from taximeter_api.refusals import refusals
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.store import Store
 

@@ -2,19 +2,31 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+
+from taximeter_api.cli import app
+
+DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
 def taximeter(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with settings of the service; those of apps have their whole names."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("TAXIMETER_")
     }
-    variables = {f"TAXIMETER_SERVER_{name}": value for name, value in settings.items()}
+    variables = {
+        name if name.startswith("TAXIMETER_") else f"TAXIMETER_SERVER_{name}": value
+        for name, value in settings.items()
+    }
     return subprocess.run(
         [sys.executable, "-m", "taximeter_api", *arguments],
         env={**environment, **variables},
@@ -185,6 +197,66 @@ def test_calls_are_priced_from_a_file_of_lines(tmp_path: Path) -> None:
     assert (broken.returncode, missing.returncode) == (2, 2)
     assert f"{path}:1: not JSON" in broken.stderr
     assert "nothing.jsonl" in missing.stderr
+
+
+def commands(group: typer.core.TyperGroup, name: str) -> Iterator[str]:
+    for own, command in group.commands.items():
+        if isinstance(command, typer.core.TyperGroup):
+            yield from commands(command, f"{name} {own}")
+        else:
+            yield f"{name} {own}"
+
+
+def test_the_documented_commands_are_those_that_there_are() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    row = re.compile(r"^\| `(taximeter [\w ]+)` \| .+ \| .*\|$", re.MULTILINE)
+    documented = row.findall(DOCS.read_text("utf-8"))
+
+    assert documented == sorted(commands(group, "taximeter"))
+
+
+def test_words_are_completed_in_a_shell(tmp_path: Path) -> None:
+    bin_ = str(Path(sys.executable).parent)
+    environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{bin_}:{os.environ['PATH']}"}
+    typed = "COMP_WORDS=(taximeter re) COMP_CWORD=1"
+    say = f"{typed}; _taximeter_completion taximeter; echo ${{COMPREPLY[@]}}"
+
+    installed, completed = (
+        subprocess.run(
+            ["bash", "-c", script],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for script in ("taximeter --install-completion bash", f". ~/.bashrc; {say}")
+    )
+
+    assert "bash completion installed" in installed
+    assert sorted(completed.split()) == ["reconcile", "report", "reprice", "restore"]
+
+
+def test_a_bar_is_on_a_terminal_and_nowhere_else() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        command = [sys.executable, "-m", "taximeter_api", "report", "--json"]
+        environment = {**os.environ, "TAXIMETER_SERVER_PORT": str(port), "TERM": "xterm"}
+        ours, its = pty.openpty()
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=its) as one:
+            os.close(its)
+            shown = b""
+            while b"asking the service" not in shown:
+                shown += os.read(ours, 1000)
+            silent.accept()[0].close()
+            assert one.stdout is not None
+            told = one.stdout.read()
+        os.close(ours)
+
+    assert told == b""
+    piped = taximeter("report", PORT="9")
+    assert piped.stderr == "taximeter: no service answers at http://127.0.0.1:9\n"
 
 
 @pytest.mark.parametrize("command", ["--help", "version"])

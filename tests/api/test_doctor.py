@@ -1,10 +1,35 @@
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+import urllib3
+
 from api.test_cli import taximeter
+from builders import NOON
+from spans import request, span
+from taximeter_api.checks.engine import clock, findings_of
 from taximeter_api.demo.processes import free_port
+from taximeter_collector.store import Condition
+from test_end_to_end import Service, eventually
+
+WELL = Condition(
+    version="26.9",
+    clock=NOON,
+    pending=(),
+    disks=(("default", 60, 100),),
+    crowded=(),
+    stuck=(),
+    broken=(),
+    read_only=(),
+    endless_logs=(),
+)
 
 
 def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
@@ -23,6 +48,7 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
         "doctor",
         DATA_DIR=str(tmp_path / "data"),
         PORT=str(free_port()),
+        OTLP_PORT=str(free_port()),
         PRICES=str(prices),
         BUDGETS=str(budgets),
         JOURNAL_MB="10",
@@ -34,4 +60,115 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert "set aside: 1 files of what can't be stored" in said.stdout
     assert "wrong prices: " in said.stdout
     assert f"ok    budgets: 1 in {budgets}" in said.stdout
+    assert "wrong exporter path: nobody answers" in said.stdout
     assert "-> start it: taximeter serve" in said.stdout
+
+
+def test_a_setting_that_is_not_understood_is_a_finding_too() -> None:
+    said = taximeter("doctor", "--json", PROT="1")
+
+    assert said.returncode == 1
+    (finding,) = json.loads(said.stdout)
+    assert finding["what"] == "settings"
+    assert "TAXIMETER_SERVER_PROT is not a setting" in finding["state"]
+    assert finding["advice"]
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    (tmp_path / "budgets.yaml").write_text("budgets: [{name: all, amount: 10}]\n")
+    more = {"JOURNAL_MB": "10"}
+    one = Service(tmp_path, "http://127.0.0.1:9/slack", free_port(), free_port(), more)
+    one.start()
+    yield one
+    one.kill()
+
+
+def doctor(service: Service, **apps: str) -> subprocess.CompletedProcess[str]:
+    settings = {
+        name.removeprefix("TAXIMETER_SERVER_"): value
+        for name, value in service.environment.items()
+        if name.startswith("TAXIMETER_SERVER_")
+    }
+    return taximeter("doctor", **settings, **apps)
+
+
+def test_all_is_well_where_calls_come_in(service: Service) -> None:
+    assert "-> does the app's process have TAXIMETER_ENDPOINT set?" in doctor(service).stdout
+    urllib3.request(
+        "POST",
+        f"http://127.0.0.1:{service.otlp_port}/v1/traces",
+        body=request(span(start=datetime.now(UTC))).SerializeToString(),
+        headers={"Content-Type": "application/x-protobuf"},
+    )
+    eventually("the call to be stored", lambda: "1 calls" in doctor(service).stdout)
+
+    said = doctor(service, TAXIMETER_ENDPOINT=f"http://127.0.0.1:{service.otlp_port}")
+
+    assert said.returncode == 0, said.stdout
+    for line in (
+        "ok    store: ClickHouse 2",
+        "ok    clock: agrees with the store's",
+        "ok    parts and logs: no table has too many parts",
+        f"ok    exporter path: spans arrive at http://127.0.0.1:{service.otlp_port}",
+        "ok    TAXIMETER_ENDPOINT: spans arrive at",
+        "ok    channel slack: in use",
+    ):
+        assert line in said.stdout
+
+
+def test_an_app_that_sends_to_the_page_is_told_the_port(service: Service) -> None:
+    said = doctor(service, TAXIMETER_ENDPOINT=service.page_url)
+
+    assert said.returncode == 1
+    assert f"wrong TAXIMETER_ENDPOINT: {service.page_url} answers 404" in said.stdout
+    assert "-> give the app the OTLP port" in said.stdout
+
+
+def test_a_server_that_is_not_migrated_is_told_the_command(
+    clickhouse: tuple[subprocess.Popen[bytes], str], tmp_path: Path
+) -> None:
+    said = taximeter(
+        "doctor", STORE=clickhouse[1], DATA_DIR=str(tmp_path), PORT="9", OTLP_PORT=str(free_port())
+    )
+
+    assert "lacks migrations: 0001_calls" in said.stdout
+    assert "-> run taximeter migrate" in said.stdout
+    assert "ok    store's disk default" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("fields", "what", "advice"),
+    [
+        ({"disks": (("default", 9, 100),)}, "store's disk default", "KEEP_DAYS"),
+        ({"crowded": (("calls", "2026-11-16", 400),)}, "table calls", "more CPU"),
+        ({"stuck": (("calls", "no space"),)}, "table calls", "kill mutation"),
+        ({"broken": (("calls", 2),)}, "table calls", "restore them"),
+        ({"read_only": ("calls",)}, "table calls", "Keeper"),
+        ({"endless_logs": (("query_log", 10**9),)}, "ClickHouse's logs", "system-logs.xml"),
+    ],
+)
+def test_what_is_wrong_with_the_engine_has_its_mend(
+    fields: dict[str, object], what: str, advice: str
+) -> None:
+    sick = [one for one in findings_of(replace(WELL, **fields), is_server=True) if one.advice]  # type: ignore[arg-type]
+
+    assert [one.what for one in sick] == [what]
+    assert advice in sick[0].advice
+    assert all(not one.advice for one in findings_of(WELL, is_server=True))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (0, "agrees with the store's"),
+        (30, "agrees with the store's"),
+        (31, "31 s ahead of the store's"),
+        (-3600, "3,600 s behind the store's"),
+    ],
+)
+def test_a_clock_that_differs_is_told_by_how_much(seconds: int, says: str) -> None:
+    found = clock("the store's", NOON, NOON + timedelta(seconds=seconds))
+
+    assert found.state == says
+    assert bool(found.advice) == (abs(seconds) > 30)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,12 @@ from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import Register
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
-from taximeter_api.app import refusals
 from taximeter_api.budget_pages import budget_pages
 from taximeter_api.call_pages import call_pages
 from taximeter_api.explore import VIEWS, explore_pages
 from taximeter_api.insight_pages import findings_pages, health_page
+from taximeter_api.page.environment import VERSION
+from taximeter_api.refusals import refusals
 from taximeter_collector.calls import Priced
 from taximeter_collector.journal import Journal
 from taximeter_collector.labels import label
@@ -119,10 +122,13 @@ def test_a_change_is_against_as_long_a_time_before(client: TestClient, store: St
     add(store, costing("3", ts=ago(24 * 8 + 1), feature="chat"))
     add(store, costing("6", ts=ago(1), feature="chat"), costing("1", ts=ago(1), feature="new"))
 
-    page = client.get("/features?span=7d").text
+    of_a_part = client.get("/features?span=7d").text
+    add(store, costing("9", ts=ago(24 * 20), feature="chat"))
+    of_a_whole = client.get("/features?span=7d").text
 
-    assert "+100 %" in page
-    assert "nothing before" in page
+    assert "+100 %" not in of_a_part
+    assert "+100 %" in of_a_whole
+    assert "nothing before" in of_a_whole
 
 
 def test_a_table_is_a_csv_with_every_digit_and_no_formula(client: TestClient, store: Store) -> None:
@@ -151,6 +157,7 @@ def test_spend_without_a_price_is_at_least_or_unknown(client: TestClient, store:
     assert "unknown" in page
 
 
+SCRIPT = f'<script src="/live.js?{VERSION}" defer>'
 HOSTILE = [
     "<script>alert(1)</script>",
     "' onmouseover=x",
@@ -172,7 +179,7 @@ def test_no_name_breaks_a_page(client: TestClient, store: Store, name: str) -> N
 
     for page in pages:
         assert page.status_code == 200
-        assert "<script" not in page.text
+        assert re.findall("<script[^>]*>", page.text) == [SCRIPT]
         attributes = {name for _, attrs in Document(page.text).tags for name in attrs}
         assert not {name for name in attributes if name.startswith("on") or name == "style"}
         assert len(page.content) < 100_000
@@ -317,3 +324,93 @@ def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:
     assert "All is well" in page
     assert "1: no price for model mystery-1" in page
     assert "taximeter-server" in page
+
+
+def test_several_values_of_a_filter_are_any_of_them(client: TestClient, store: Store) -> None:
+    for feature in ("chat", "search", "other"):
+        add(store, costing("6", ts=ago(1), feature=feature, call_id=f"id-{feature}"))
+
+    page = client.get("/calls?feature=chat&feature=search&span=7d").text
+
+    assert "id-chat" in page
+    assert "id-search" in page
+    assert "id-other" not in page
+    assert 'href="/calls?feature=search&amp;span=7d" title="Take this filter away"' in page
+
+
+def test_errors_and_calls_without_a_price_can_be_seen_alone(
+    client: TestClient, store: Store
+) -> None:
+    add(store, costing("1", ts=ago(1), call_id="id-fine"))
+    add(store, costing("0", ts=ago(1), call_id="id-failed", error_type="RateLimitError"))
+    add(store, unpriced(ts=ago(1), call_id="id-unpriced"))
+
+    found = {
+        only: client.get(f"/calls?only={only}&span=7d").text for only in ("errors", "unpriced")
+    }
+
+    assert {only: re.findall(r"/calls/(id-\w+)", page) for only, page in found.items()} == {
+        "errors": ["id-failed"],
+        "unpriced": ["id-unpriced"],
+    }
+    assert (
+        "/calls?span=7d&amp;feature=search&amp;only=errors" in client.get("/features?span=7d").text
+    )
+    assert client.get("/calls?only=some").status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/calls", "/budgets", "/findings"])
+def test_a_table_can_be_taken_along(
+    client: TestClient, store: Store, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "budgets.yaml").write_text("budgets:\n  - {name: =1+1, amount: 10}\n")
+    calls = [
+        costing("2.501", ts=ago(24), feature="=1+1", input_tokens=1_000_000) for _ in range(30)
+    ]
+    add(store, *((one, Priced(status=priced.status, usd=priced.usd)) for one, priced in calls))
+
+    assert "format=csv" in client.get(f"{path}?span=7d").text
+    answer = client.get(f"{path}?span=7d&format=csv")
+
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(answer.text.splitlines()))
+    assert rows
+    assert "'=1+1" in rows[0].values()
+
+
+def test_what_is_spent_of_a_budget_leads_to_its_calls(
+    client: TestClient, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "budgets.yaml").write_text(
+        "budgets:\n"
+        "  - {name: A, amount: 10, scope: {feature: [chat, search]}}\n"
+        "  - {name: B, amount: 10, scope: {feature: {not: chat}}}\n"
+    )
+    now = datetime.now(UTC)
+    add(store, costing("6", ts=now, feature="chat", call_id="id-chat"))
+    add(store, costing("5", ts=now, feature="other", call_id="id-other"))
+
+    page = client.get("/budgets").text
+
+    (link,) = re.findall(r'href="(/calls[^"]+)"', page)
+    calls = client.get(unescape(link)).text
+    assert "id-chat" in calls
+    assert "id-other" not in calls
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/calls/nothing", 404, "no call has the response id"),
+        ("/features?span=1d", 422, "give one of 7d"),
+    ],
+)
+def test_people_get_a_page_and_programs_json_where_something_is_wrong(
+    client: TestClient, path: str, status: int, says: str
+) -> None:
+    read = client.get(path, headers={"Accept": "text/html"})
+    asked = client.get(path)
+
+    assert (read.status_code, asked.status_code) == (status, status)
+    assert says in Document(read.text).text
+    assert says in asked.json()["detail"]

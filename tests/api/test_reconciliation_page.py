@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import csv
 import re
 from datetime import timedelta
+from decimal import Decimal
 from html import unescape
 
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from bills import NOW, charge, compared, own, used
 from taximeter_analysis.bill import Charge
 from taximeter_analysis.reconcile import Revision, revisions
 from taximeter_api.page import format as fmt
 from taximeter_api.page import render_reconciliation
-from taximeter_collector.store import Reconciliation
+from taximeter_api.reconciliation import reconciliation_page
+from taximeter_collector.store import Reconciliation, Store
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -101,3 +106,26 @@ def test_a_difference_is_told_with_its_direction() -> None:
         "$0",
         "<$0.0001",
     ]
+
+
+def test_each_table_can_be_taken_along_with_every_digit(store: Store) -> None:
+    one = sample(charge("4", key="key_old"))
+    store.keep_reconciliation(one)
+    app = FastAPI()
+    app.include_router(reconciliation_page(store))
+    client = TestClient(app)
+
+    page = client.get("/reconciliation").text
+    links = [unescape(link) for link in re.findall(r'href="(/reconciliation[^"]+csv=[^"]+)"', page)]
+    tables = {link.rpartition("=")[2]: client.get(link).text for link in links}
+
+    rows = {name: list(csv.DictReader(table.splitlines())) for name, table in tables.items()}
+    assert {name: len(some) for name, some in rows.items()} == {
+        "causes": len(one.causes),
+        "lines": len(one.lines),
+        "days": len(one.days),
+        "hours": len(one.gaps),
+    }
+    billed = [Decimal(line["billed"]) for line in rows["lines"]]
+    assert billed == [line.billed for line in one.lines]
+    assert client.get("/reconciliation?csv=nothing").status_code == 422

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,9 +18,11 @@ from fastapi import FastAPI
 
 from api.test_cli import taximeter
 from builders import costing, unpriced
-from taximeter_api.commands.report import sparks
+from receivers import Mailbox, mail_server
 from taximeter_api.demo.fake_openai import serving
+from taximeter_api.monthly import Month, sparks
 from taximeter_api.routes import spend_api
+from taximeter_collector.labels import label
 from taximeter_collector.store import Store
 
 
@@ -43,7 +49,7 @@ def test_a_month_is_a_table_with_the_dearest_first(port: str) -> None:
     lines = told.stdout.splitlines()
     assert "at least $8.00, 4 calls" in lines[0]
     chat = next(line for line in lines if "chat" in line)
-    assert all(word in chat for word in ("$8.00", "100 %", "50.0%", "█"))
+    assert all(word in chat for word in ("$8.00", ">99 %", "50.0 %", "█"))
     assert "unknown" in next(line for line in lines if "new" in line)
 
 
@@ -75,8 +81,112 @@ def test_what_can_not_be_told_says_why(options: tuple[str, ...], says: str) -> N
 
 
 def test_days_are_drawn_as_high_as_their_spend() -> None:
-    first = date(2026, 1, 1)
-    by_day = {(first + timedelta(days=day)).isoformat(): Decimal(day) for day in range(8)}
+    month = Month(date(2026, 1, 1), datetime(2026, 1, 8, 12, tzinfo=UTC))
+    by_day = {f"2026-01-{day + 1:02}": Decimal(day) for day in range(8)}
 
-    assert sparks(by_day, first, date(2026, 1, 9)) == "▁▂▃▄▅▆▇█"
-    assert sparks({}, first, date(2026, 1, 9)) == ""
+    assert sparks(by_day, month) == "▁▂▃▄▅▆▇█"
+    assert sparks({}, month) == ""
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with mail_server() as taking:
+        yield taking
+
+
+def channels(tmp_path: Path, mailbox: Mailbox) -> str:
+    path = tmp_path / "channels.yaml"
+    path.write_text(
+        "channels:\n  - {name: mail, kind: email, host: 127.0.0.1, "
+        f"port: {mailbox.port}, tls: none, sender: meter@example.com, to: [oncall@example.com]}}\n"
+    )
+    return str(path)
+
+
+def parts(mailbox: Mailbox) -> tuple[EmailMessage, str, str]:
+    mail = message_from_bytes(mailbox.mails[-1], policy=policy.default)
+    assert isinstance(mail, EmailMessage)
+    plain, html = (mail.get_body(preferencelist=(kind,)) for kind in ("plain", "html"))
+    assert plain is not None
+    assert html is not None
+    return mail, plain.get_content(), html.get_content()
+
+
+def test_a_month_is_mailed_to_those_named_and_nobody_else(
+    port: str, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    to = ("--email", "cfo@example.com", "--email", "Ada <ada@example.com>")
+    sent = taximeter("report", *to, PORT=port, CHANNELS=channels(tmp_path, mailbox))
+
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert sent.stdout == "sent to cfo@example.com, Ada <ada@example.com>\n"
+    assert mailbox.recipients == [["cfo@example.com", "ada@example.com"]]
+    mail, plain, html = parts(mailbox)
+    month = datetime.now(UTC).strftime("%B %Y")
+    assert mail["Subject"] == f"Taximeter: {month} so far: at least $8.00, 4 calls"
+    assert mail["From"] == "meter@example.com"
+    for text in (plain, html):
+        assert "$8.00" in text
+        assert "1 call has no known cost" in text
+        assert not re.search(r"\$0(\.0*)?(?![.\d])", text)
+    assert re.search(r"new +unknown ", plain)
+    assert "<bdi>new</bdi></th> <td" in html
+    assert ">unknown</td>" in html
+
+
+def test_what_no_mail_server_takes_says_why(port: str, mailbox: Mailbox, tmp_path: Path) -> None:
+    mailbox.answers = ["554 never"]
+    to = ("report", "--email", "cfo@example.com")
+    refused = taximeter(*to, PORT=port, CHANNELS=channels(tmp_path, mailbox))
+    nowhere = taximeter(*to, PORT=port, CHANNELS=str(tmp_path / "none.yaml"))
+    malformed = taximeter("report", "--email", "cfo", PORT=port)
+    both = taximeter(*to, "--csv", PORT=port)
+
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "not sent: the mail server refuses the message: 554\n",
+    )
+    assert nowhere.returncode == 2
+    assert (
+        f"TAXIMETER_SERVER_CHANNELS={tmp_path}/none.yaml sets up no mail server" in nowhere.stderr
+    )
+    assert "kind email" in nowhere.stderr
+    assert (malformed.returncode, both.returncode) == (2, 2)
+    assert "--email=cfo: give an address" in malformed.stderr
+    assert "leave out --json and --csv" in both.stderr
+
+
+HOSTILE = ["</td><script>x</script>", "[/bold]:smile:", "\u202eabc", "x" * 3000, "🙂" * 200]
+
+
+def test_no_name_breaks_a_report(port: str, store: Store, mailbox: Mailbox, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    rows = [costing("6", ts=now, feature=label(name)) for name in HOSTILE]
+    store.add(rows, token=f"hostile-{now}", book_version="b", now=now)
+
+    shown = taximeter("report", PORT=port)
+    sent = taximeter(
+        "report", "--email", "a@example.com", PORT=port, CHANNELS=channels(tmp_path, mailbox)
+    )
+
+    assert (shown.returncode, sent.returncode) == (0, 0)
+    assert "[/bold]:smile:" in shown.stdout
+    _, plain, html = parts(mailbox)
+    assert "[/bold]:smile:" in plain
+    assert "</td><script>" not in html
+    assert "\u202e" not in shown.stdout + plain + html
+    assert len(html) < 8_000
+
+
+def test_a_mail_of_many_rows_shows_the_dearest_and_says_so(
+    port: str, store: Store, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    rows = [costing("1", ts=now, user_id=f"u{number}") for number in range(60)]
+    store.add(rows, token=f"many-{now}", book_version="b", now=now)
+    options = ("--by", "user", "--email", "a@example.com")
+    taximeter("report", *options, PORT=port, CHANNELS=channels(tmp_path, mailbox))
+
+    _, plain, html = parts(mailbox)
+    assert html.count('<th scope="row"') == 50
+    assert "Only the 50 dearest of 61 are shown." in plain

@@ -12,7 +12,7 @@ from taximeter_collector.store.schema import MIGRATIONS_TABLE, _migrations, stat
 
 EVERY = [
     MIGRATIONS_TABLE,
-    *(one for _, script in sorted(_migrations()) for one in statements(script)),
+    *(one for *_, script in sorted(_migrations()) for one in statements(script)),
 ]
 REPLICATED = re.compile(
     r"ENGINE = Replicated(Replacing|Aggregating)?MergeTree\("

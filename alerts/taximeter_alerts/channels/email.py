@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import html
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
-from email.utils import localtime
+from email.utils import localtime, make_msgid
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -22,7 +24,18 @@ Address = Annotated[str, Field(pattern=r"^[^\r\n]*[^@\s]@[^@\s]+>?$")]
 
 TIMEOUT_S: Final = 20
 LONGEST_SUBJECT: Final = 200
-IMAGE: Final = "course@taximeter"
+DOMAIN: Final = "taximeter"
+IMAGE: Final = f"course@{DOMAIN}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A mail that is no alert."""
+
+    to: Sequence[str]
+    subject: str
+    plain: str
+    html: str
 
 
 class Email:
@@ -58,9 +71,19 @@ class Email:
         }
 
     def send(self, outgoing: Outgoing) -> None:
-        email = self._email(outgoing)
+        self._deliver(self._email(outgoing))
+
+    def send_letter(self, letter: Letter) -> Collection[str]:
+        """Send once and return the addresses that were refused; raise as `send` does."""
+        email = self._headed(letter.subject, letter.to, make_msgid(domain=DOMAIN))
+        email.set_content(letter.plain)
+        email.add_alternative(letter.html, subtype="html")
+        return self._deliver(email)
+
+    def _deliver(self, email: EmailMessage) -> Collection[str]:
+        """Return the addresses that were refused while others were not."""
         try:
-            asyncio.run(aiosmtplib.send(email, **self._server))
+            refused, _ = asyncio.run(aiosmtplib.send(email, **self._server))
         except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPRecipientsRefused) as error:
             raise _refused(error) from error
         except aiosmtplib.SMTPResponseException as error:
@@ -74,16 +97,11 @@ class Email:
         except (aiosmtplib.SMTPException, OSError) as error:
             reason = f"the mail server did not answer: {type(error).__name__}"
             raise DeliveryError(reason, maybe_sent=True) from error
+        return refused.keys()
 
     def _email(self, outgoing: Outgoing) -> EmailMessage:
         plain = message_of(outgoing, PLAIN, self._templates)
-        email = EmailMessage()
-        email["Subject"] = plain.title[:LONGEST_SUBJECT]
-        email["From"] = self._sender
-        email["To"] = ", ".join(self._to)
-        email["Date"] = localtime()
-        email["Message-ID"] = f"<{outgoing.id}@taximeter>"
-        email["Auto-Submitted"] = "auto-generated"
+        email = self._headed(plain.title, self._to, f"<{outgoing.id}@{DOMAIN}>")
         email.set_content(plain_text(plain))
         image = _image(outgoing)
         html_message = message_of(outgoing, HTML, self._templates)
@@ -92,6 +110,16 @@ class Email:
             _, part = email.iter_parts()
             assert isinstance(part, EmailMessage)  # noqa: S101 for the type checker
             part.add_related(image.encode(), "image", "svg+xml", cid=f"<{IMAGE}>")
+        return email
+
+    def _headed(self, subject: str, to: Sequence[str], id_: str) -> EmailMessage:
+        email = EmailMessage()
+        email["Subject"] = subject[:LONGEST_SUBJECT]
+        email["From"] = self._sender
+        email["To"] = ", ".join(to)
+        email["Date"] = localtime()
+        email["Message-ID"] = id_
+        email["Auto-Submitted"] = "auto-generated"
         return email
 
 

@@ -1,7 +1,7 @@
 """What the watch must not forget: SQLite for one process, Postgres for several."""
 
 from taximeter_alerts.state.answers import Silence
-from taximeter_alerts.state.database import StateUnavailable
+from taximeter_alerts.state.database import StateUnavailable, condition_of
 from taximeter_alerts.state.deliveries import (
     LEASE,
     LONGEST_WAIT,
@@ -25,6 +25,7 @@ __all__ = [
     "Silence",
     "State",
     "StateUnavailable",
+    "condition_of",
     "is_of_now",
     "superseded",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -51,7 +52,7 @@ class Database:
     """A pool of connections to SQLite or Postgres."""
 
     def __init__(self, url: str) -> None:
-        """Connect and migrate; raises StateUnavailable."""
+        """Connect; raises StateUnavailable."""
         self._shown = sa.make_url(url).render_as_string(hide_password=True)
         kind, _, rest = url.partition("://")
         options: dict[str, Any] = {}
@@ -66,11 +67,6 @@ class Database:
         self._is_postgres = self._engine.dialect.name == "postgresql"
         if not self._is_postgres:
             sa.event.listen(self._engine, "connect", _make_durable)
-        try:
-            self._migrate()
-        except StateUnavailable:
-            self.close()
-            raise
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -91,22 +87,42 @@ class Database:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _migrate(self) -> None:
+    def migrate(self) -> list[int]:
+        """Bring the database to this program's schema; return the numbers of what that took."""
         with self.writing() as connection:
             if self._is_postgres:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
             tables.migrations.create(connection, checkfirst=True)
+            missing = self._pending(connection)
+            for number in missing:
+                MIGRATIONS[number - 1](connection)
+                connection.execute(sa.insert(tables.migrations).values(number=number))
+        return missing
+
+    def pending(self) -> list[int]:
+        """Return what `migrate` would apply; raises StateUnavailable when the schema is newer."""
+        with self.reading() as connection:
+            return self._pending(connection)
+
+    def clock(self) -> datetime | None:
+        """Return the moment by a server's clock."""
+        if not self._is_postgres:
+            return None
+        with self.reading() as connection:
+            moment: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+            return moment
+
+    def _pending(self, connection: sa.Connection) -> list[int]:
+        applied = 0
+        if sa.inspect(connection).has_table(tables.migrations.name):
             newest = sa.select(sa.func.coalesce(sa.func.max(tables.migrations.c.number), 0))
             applied = connection.execute(newest).scalar_one()
-            if applied > len(MIGRATIONS):
-                raise StateUnavailable(
-                    f"{self._shown} has schema {applied}, this program knows up to "
-                    f"{len(MIGRATIONS)}: upgrade Taximeter"
-                )
-            for number, migrate in enumerate(MIGRATIONS, 1):
-                if number > applied:
-                    migrate(connection)
-                    connection.execute(sa.insert(tables.migrations).values(number=number))
+        if applied > len(MIGRATIONS):
+            raise StateUnavailable(
+                f"{self._shown} has schema {applied}, this program knows up to "
+                f"{len(MIGRATIONS)}: upgrade Taximeter"
+            )
+        return list(range(applied + 1, len(MIGRATIONS) + 1))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -115,6 +131,22 @@ class Database:
         except DBAPIError as error:
             reason = str(error.orig).strip().partition("\n")[0]
             raise StateUnavailable(f"the state database {self._shown}: {reason}") from error
+
+
+class Condition(NamedTuple):
+    pending: list[int]
+    """Numbers of the migrations that the database lacks."""
+    clock: datetime | None
+    """None: it is this machine's."""
+
+
+def condition_of(url: str) -> Condition:
+    """Look at a state database and change nothing; raises StateUnavailable."""
+    path = sa.make_url(url).database or ""
+    if url.startswith("sqlite:") and not Path(path).exists():
+        return Condition(list(range(1, len(MIGRATIONS) + 1)), None)
+    with closing(Database(url)) as database:
+        return Condition(database.pending(), database.clock())
 
 
 def text_of(moment: datetime) -> str:

@@ -19,7 +19,7 @@ from taximeter_alerts.state.answers import (
     Threads,
     secret_of,
 )
-from taximeter_alerts.state.database import Database, moment_of, text_of
+from taximeter_alerts.state.database import Database, StateUnavailable, moment_of, text_of
 from taximeter_alerts.state.deliveries import (
     FACTS,
     SILENCED,
@@ -41,6 +41,11 @@ class State:
     def __init__(self, url: str) -> None:
         """Open and migrate `sqlite:///path` or `postgresql://...`; raises StateUnavailable."""
         self._database = Database(url)
+        try:
+            self.migrated = self._database.migrate()
+        except StateUnavailable:
+            self.close()
+            raise
         self.budgets = Revisions(self._database)
         self.deliveries = Deliveries(self._database)
         self.silences = Silences(self._database)

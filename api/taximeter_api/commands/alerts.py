@@ -13,6 +13,7 @@ from taximeter_alerts.state import State
 from taximeter_api.alerting import try_out
 from taximeter_api.channels import channels_of_settings
 from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
+from taximeter_api.commands.terminal import working
 from taximeter_collector.settings import Settings, read_settings
 
 IN_MEMORY = "sqlite:///:memory:"
@@ -32,9 +33,11 @@ def send_test(
     """Send an alert of a made-up budget, and say what the channel answered."""
     settings = read_settings(os.environ)
     try:
-        ask(settings, "POST", f"/api/channels/{channel}/test")
-    except ServiceAway:
-        _send_from_here(settings, channel)
+        with working("sending"):
+            try:
+                ask(settings, "POST", f"/api/channels/{channel}/test")
+            except ServiceAway:
+                _send_from_here(settings, channel)
     except ServiceRefused as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.scope_words import in_words
 from taximeter_api.commands.service import ask
+from taximeter_api.commands.terminal import console, working
 from taximeter_api.page.format import at_least, ledger
 from taximeter_collector.settings import PREFIX, read_settings
 
@@ -39,7 +39,7 @@ def check_budgets(path: File = BUDGETS) -> None:
             "paused" if budget.paused else " ".join(f"{one}%" for one in budget.thresholds),
             ", ".join(budget.channels),
         )
-    Console().print(table)
+    console().print(table)
 
 
 @budgets_app.command("diff")
@@ -59,7 +59,8 @@ def apply_budgets(path: File = BUDGETS) -> None:
 @budgets_app.command("list")
 def list_budgets() -> None:
     """Show the service's budgets, what is spent of each, and where it is kept."""
-    told = ask(read_settings(os.environ), "GET", "/api/budgets")
+    with working("asking the service"):
+        told = ask(read_settings(os.environ), "GET", "/api/budgets")
     table = Table("Budget", "Spent", "Of", "Period", "Kept in", "Revision", "Changed by")
     for one in told["budgets"]:
         spent = at_least(Decimal(one["spent"]), one["unpriced_calls"], ledger)
@@ -73,7 +74,7 @@ def list_budgets() -> None:
             f"{one['revision']} {one['digest']}",
             one["made_by"],
         )
-    Console().print(table)
+    console().print(table)
     if told["problem"]:
         typer.echo(f"the edited file is not used: {told['problem']}", err=True)
 
@@ -83,7 +84,8 @@ def _apply(path: Path, **words: str) -> list[dict[str, Any]]:
         raise BudgetsError(f"{path}: no such file")
     definitions = [budget.definition for budget in read_budgets(path)]
     settings = read_settings(os.environ)
-    told = ask(settings, "POST", "/api/budgets/apply", list(words.items()), body=definitions)
+    with working("asking the service"):
+        told = ask(settings, "POST", "/api/budgets/apply", list(words.items()), body=definitions)
     changes: list[dict[str, Any]] = told["changes"]
     return changes
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from taximeter_api.backup import EVER
+from taximeter_api.commands.terminal import working
 from taximeter_collector.settings import PREFIX, read_settings
 from taximeter_collector.store import Store
 
@@ -25,11 +27,13 @@ def copy(
     with (
         closing(Store(settings.store_url)) as source,
         closing(Store(goal.store_url, goal.cluster)) as target,
+        working("copying", "calls") as tell,
     ):
+        of = source.spend(EVER)[0].calls
         for week in source.copy_to(target):
             calls, sent = calls + week.calls, sent + week.sent
-            typer.echo(f"{calls:,} calls are there, {sent:,} sent now", err=True)
+            tell(calls, of)
     typer.echo(
-        f"{calls:,} calls are on the server and cost the same; "
+        f"{calls:,} calls are on the server, {sent:,} sent now, and cost the same; "
         f"start the service with {PREFIX}STORE set to it"
     )

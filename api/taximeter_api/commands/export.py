@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +14,8 @@ import typer
 
 from taximeter_api.commands.reprice import pair_of
 from taximeter_api.commands.service import ServiceAway, download
-from taximeter_api.export import UNPRICED_HEADER, days_of, write_focus
+from taximeter_api.commands.terminal import Tell, working
+from taximeter_api.export import CHUNK_BYTES, UNPRICED_HEADER, days_of, write_focus
 from taximeter_api.questions import scope_of
 from taximeter_collector.settings import Settings, read_settings
 from taximeter_collector.store import Store
@@ -41,18 +41,28 @@ def export(
     pairs = [pair_of(text) for text in where]
     period, scope = days_of(from_, to), scope_of(pairs)
     words = [("from", from_), ("to", to), ("format", form.value), *pairs]
-    try:
-        unpriced_calls = _from_the_service(settings, words, out)
-    except ServiceAway:
-        with closing(Store(settings.store_url, settings.cluster)) as store, _written(out) as file:
-            unpriced_calls = write_focus(store, period, scope, form.value, file)
+    shows_lines = out is None and sys.stdout.isatty()
+    with working("exporting", "MB", quiet=shows_lines) as tell:
+        try:
+            unpriced_calls = _from_the_service(settings, words, out, tell)
+        except ServiceAway:
+            with (
+                closing(Store(settings.store_url, settings.cluster)) as store,
+                _written(out) as file,
+            ):
+                unpriced_calls = write_focus(store, period, scope, form.value, file)
     if unpriced_calls:
         typer.echo(f"{unpriced_calls:,} calls are left out: their price is not known", err=True)
 
 
-def _from_the_service(settings: Settings, words: list[tuple[str, str]], out: Path | None) -> int:
+def _from_the_service(
+    settings: Settings, words: list[tuple[str, str]], out: Path | None, tell: Tell
+) -> int:
     with download(settings, "/api/export/focus", words) as answer, _written(out) as file:
-        shutil.copyfileobj(answer, file)
+        size = 0
+        while chunk := answer.read(CHUNK_BYTES):
+            size += file.write(chunk)
+            tell(size // 1_000_000, None)
         return int(answer.headers[UNPRICED_HEADER])
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from taximeter_api.commands.service import ServiceAway, ask
+from taximeter_api.commands.terminal import working
 from taximeter_collector.settings import read_settings
 from taximeter_collector.store import Store
 
@@ -18,9 +19,10 @@ def forget(user: Annotated[str, typer.Argument(help="As the app names the user."
     settings = read_settings(os.environ)
     if not user:
         raise typer.BadParameter("give the user's name")
-    try:
-        calls = ask(settings, "POST", "/api/forget", body={"user": user})["calls"]
-    except ServiceAway:
-        with closing(Store(settings.store_url, settings.cluster)) as store:
-            calls = store.forget(user)
+    with working("forgetting"):
+        try:
+            calls = ask(settings, "POST", "/api/forget", body={"user": user})["calls"]
+        except ServiceAway:
+            with closing(Store(settings.store_url, settings.cluster)) as store:
+                calls = store.forget(user)
     typer.echo(f"{calls:,} calls name nobody now; backups and later calls are not changed")

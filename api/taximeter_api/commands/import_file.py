@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from urllib3.exceptions import HTTPError
 
 from taximeter_api.commands.service import ServiceAway
+from taximeter_api.commands.terminal import working
 from taximeter_api.imports.mapping import fields_of
 from taximeter_api.imports.sending import Wanted, send
 from taximeter_api.questions import moment_of
@@ -37,20 +36,11 @@ def import_file(
         moment_of("--from", from_) if from_ else FIRST, moment_of("--to", to) if to else LAST
     )
     fields = fields_of(mapping) if mapping else None
-    console = Console(highlight=False, stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        try:
-            outcome = send(
-                path,
-                fields,
-                wanted,
-                settings,
-                lambda one: progress.update(task, completed=one.rows),
-            )
-        except HTTPError:
-            raise ServiceAway(f"no service answers at {settings.otlp_url}: start it") from None
+    try:
+        with working("importing", "rows") as tell:
+            outcome = send(path, fields, wanted, settings, lambda one: tell(one.rows, None))
+    except HTTPError:
+        raise ServiceAway(f"no service answers at {settings.otlp_url}: start it") from None
     typer.echo(
         f"{path}: {outcome.rows:,} rows, {outcome.sent:,} sent now, {outcome.left_out:,} left out, "
         f"{outcome.too_old:,} refused as too old, {outcome.unusable:,} unusable"

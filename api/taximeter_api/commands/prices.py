@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from taximeter_api.commands.terminal import console
 from taximeter_collector.calls import Priced
 from taximeter_collector.prices import (
     Overrides,
@@ -48,7 +48,7 @@ def check(
     table = Table("What", "Where", "Model", "Since", "Until", "Says")
     for line in _lines(read_overrides(path)):
         table.add_row(*line)
-    Console().print(table)
+    console().print(table)
 
 
 @prices_app.command("show")
@@ -86,7 +86,7 @@ def show(
     table = Table("Unit", f"USD for one ({tier})")
     for name in sorted(set(card.rates) - set(TOKENS)):
         table.add_row(name, _usd(card.rates, name, 1))
-    Console().print(table)
+    console().print(table)
 
 
 def _show_tokens(cards: Sequence[tuple[str, RateCard]]) -> None:
@@ -98,7 +98,7 @@ def _show_tokens(cards: Sequence[tuple[str, RateCard]]) -> None:
     for tier, card in cards:
         above = f"{card.input_above:,}" if card.input_above >= 0 else ""
         table.add_row(tier, above, *(_usd(card.rates, name, 1_000_000) for name in meters))
-    Console().print(table)
+    console().print(table)
 
 
 @prices_app.command("test")
@@ -118,7 +118,7 @@ def price_calls(
         parts = ", ".join(f"{name} {usd:f}" for name, usd in one.components.items())
         usd = "unknown" if one.usd is None else f"{one.usd:f}"
         table.add_row(usd, one.status, parts, one.reason or one.rate_card)
-    Console().print(table)
+    console().print(table)
 
 
 def _book() -> PriceBook:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from taximeter_analysis.reconcile import revisions
 from taximeter_api.commands.service import ServiceAway, ask
+from taximeter_api.commands.terminal import console, working
 from taximeter_api.page.format import at_least, ledger, signed
 from taximeter_api.page.sentences import CAUSES
 from taximeter_api.questions import month_of
@@ -32,7 +33,7 @@ def reconcile(
     settings = read_settings(os.environ)
     now = datetime.now(UTC)
     first = month_of(month, now)
-    with Console(stderr=True).status("reading OpenAI's usage and costs"):
+    with working("reading OpenAI's usage and costs"):
         try:
             with closing(Store(settings.store_url, settings.cluster)) as store:
                 one = reconcile_month(store, settings, first, now)
@@ -42,7 +43,7 @@ def reconcile(
     if as_json_:
         typer.echo(json.dumps(told, indent=2))
     else:
-        _show(told, Console(highlight=False))
+        _show(told, console())
 
 
 def _by_the_service(settings: Settings, month: str) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def _by_the_service(settings: Settings, month: str) -> dict[str, Any]:
         raise ServiceAway(f"another process has the store open, and {away}") from None
 
 
-def _show(told: dict[str, Any], console: Console) -> None:
+def _show(told: dict[str, Any], out: Console) -> None:
     billed, metered = Decimal(told["billed"]), Decimal(told["metered"])
     table = Table("Cause", "Which", title=f"OpenAI's bill of {told['month']}", title_justify="left")
     table.add_column("USD", justify="right")
@@ -65,7 +66,7 @@ def _show(told: dict[str, Any], console: Console) -> None:
         table.add_row(kind, cause["detail"], signed(Decimal(cause["usd"])))
     table.add_section()
     table.add_row("Difference", "", signed(Decimal(told["difference"])))
-    console.print(table)
+    out.print(table)
     for day in told["revisions"]:
         before, after = ledger(Decimal(day["before"])), ledger(Decimal(day["after"]))
-        console.print(f"OpenAI revised {day['day']} from {before} to {after}.")
+        out.print(f"OpenAI revised {day['day']} from {before} to {after}.")

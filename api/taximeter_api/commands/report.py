@@ -1,4 +1,4 @@
-"""`taximeter report`: a month by any dimension, as a table, JSON or CSV."""
+"""`taximeter report`: a month by any dimension, as a table, JSON or CSV, or as a mail."""
 
 from __future__ import annotations
 
@@ -6,50 +6,78 @@ import csv
 import json
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import StringIO
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
+from pydantic import TypeAdapter, ValidationError
+from rich import box
 from rich.table import Table
 
+from taximeter_alerts.channels import ChannelGone, DeliveryError
+from taximeter_alerts.channels.email import Address, Email, Letter
 from taximeter_alerts.scope_words import DIMENSIONS
+from taximeter_alerts.state import State
+from taximeter_api.channels import channels_of_settings
+from taximeter_api.commands.alerts import IN_MEMORY
 from taximeter_api.commands.service import ask
-from taximeter_api.page.format import at_least, count, ledger
+from taximeter_api.commands.terminal import console, working
+from taximeter_api.monthly import COLUMNS, Month, Report, report_of
+from taximeter_api.page.report import render_report
 from taximeter_api.questions import month_of
-from taximeter_collector.settings import read_settings
+from taximeter_collector.settings import PREFIX, Settings, SettingsError, read_settings
 
-STEPS: Final = "▁▂▃▄▅▆▇█"
-DAY: Final = timedelta(days=1)
-WIDTH: Final = 120
-"""Of a table that goes into a file or a pipe."""
+ROWS_IN_A_MAIL: Final = 50
+ADDRESSES: Final = TypeAdapter(list[Address])
 
 
 def report(
     month: Annotated[str, typer.Option(help="Like 2026-11; the current one by default.")] = "",
-    by: Annotated[str, typer.Option(help=f"One of {', '.join(sorted(DIMENSIONS))}.")] = "feature",
+    by: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(sorted(DIMENSIONS))}.",
+            autocompletion=lambda: sorted(DIMENSIONS),
+        ),
+    ] = "feature",
     *,
+    email: Annotated[
+        list[str], typer.Option(help="Send it to this address; may be repeated.")
+    ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Every digit, as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Every digit, as CSV.")] = False,
 ) -> None:
     """Show what a month cost, by feature or any other dimension, the dearest first."""
     if by not in DIMENSIONS:
         raise typer.BadParameter(f"--by={by}: give one of {', '.join(sorted(DIMENSIONS))}")
-    first = month_of(month, datetime.now(UTC))
-    following = (first.replace(day=28) + 4 * DAY).replace(day=1)
-    words = [("from", first.isoformat()), ("to", following.isoformat())]
+    if email and (as_json or as_csv):
+        raise typer.BadParameter("--email sends a table: leave out --json and --csv")
     settings = read_settings(os.environ)
-    told = ask(settings, "GET", "/api/spend", [*words, ("group_by", by)])
+    now = datetime.now(UTC)
+    asked = Month(month_of(month, now), now)
+    sender = _mail_channel(settings, email) if email else None
+    words = [("from", asked.first.isoformat()), ("to", asked.following.isoformat())]
+    with working("asking the service"):
+        told = ask(settings, "GET", "/api/spend", [*words, ("group_by", by)])
+        if as_json or as_csv:
+            daily, quality = {}, {}
+        else:
+            daily = ask(settings, "GET", "/api/spend", [*words, ("group_by", f"day,{by}")])
+            quality = ask(settings, "GET", "/api/quality", words)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     elif as_csv:
         _write_csv(by, told["rows"])
     else:
-        daily = ask(settings, "GET", "/api/spend", [*words, ("group_by", f"day,{by}")])["rows"]
-        _show(first, following, by, told, daily)
+        one = report_of(asked, by, told, daily["rows"], quality)
+        if sender:
+            _send(sender, _letter(one, email, settings.page_url))
+        else:
+            console().print(_table(one))
 
 
 def _write_csv(by: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -59,47 +87,62 @@ def _write_csv(by: str, rows: Sequence[Mapping[str, Any]]) -> None:
     table.writerows(rows)
 
 
-def _show(
-    first: date,
-    following: date,
-    by: str,
-    told: Mapping[str, Any],
-    daily: Sequence[Mapping[str, Any]],
-) -> None:
-    total = told["total"]
-    spent = Decimal(total["cost"])
-    days: dict[str, dict[str, Decimal]] = defaultdict(dict)
-    for row in daily:
-        days[row[by]][row["day"][:10]] = Decimal(row["cost"])
-    table = Table(
-        title=f"{first:%B %Y}: {at_least(spent, total['unpriced_calls'], ledger)}, "
-        f"{total['calls']:,} calls",
-        title_justify="left",
-    )
-    table.add_column(by.capitalize(), overflow="fold")
-    for name in ("Cost", "Share", "Calls", "Per 1,000", "Errors"):
+def _table(one: Report) -> Table:
+    table = Table(title=one.title, title_justify="left", caption="\n".join(one.notes) or None)
+    table.caption_justify = "left"
+    table.add_column(one.by.capitalize(), overflow="fold")
+    for name in COLUMNS[:-1]:
         table.add_column(name, justify="right")
-    table.add_column("Days", no_wrap=True)
-    for row in told["rows"]:
-        cost, priced = Decimal(row["cost"]), row["calls"] - row["unpriced_calls"]
-        table.add_row(
-            row[by] or "(none)",
-            at_least(cost, row["unpriced_calls"], ledger),
-            f"{cost * 100 / spent:.0f} %" if spent and priced else "",
-            count(row["calls"]),
-            ledger(cost * 1000 / priced) if priced else "",
-            f"{row['errors'] / row['calls']:.1%}",
-            sparks(days[row[by]], first, following),
-        )
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    table.add_column(COLUMNS[-1], no_wrap=True)
+    for row in one.rows:
+        table.add_row(*row)
+    return table
 
 
-def sparks(by_day: Mapping[str, Decimal], first: date, following: date) -> str:
-    """Draw a sign for each day of a month until today, as high as its spend."""
-    last = min(following - DAY, datetime.now(UTC).date())
-    dates = [first + number * DAY for number in range((last - first).days + 1)]
-    values = [by_day.get(day.isoformat(), Decimal(0)) for day in dates]
-    most = max(values, default=Decimal(0))
-    if not most:
-        return ""
-    return "".join(STEPS[int(usd * (len(STEPS) - 1) / most)] for usd in values)
+def _mail_channel(settings: Settings, addresses: Sequence[str]) -> Email:
+    """Return the first e-mail channel, whose mail server also sends reports."""
+    try:
+        ADDRESSES.validate_python(addresses)
+    except ValidationError as error:
+        wrong = error.errors()[0]["input"]
+        raise typer.BadParameter(f"--email={wrong}: give an address like a@example.com") from None
+    with closing(State(IN_MEMORY)) as state:
+        channels = channels_of_settings(settings, os.environ, state)
+    for channel in channels.values():
+        if isinstance(channel.sender, Email):
+            return channel.sender
+    raise SettingsError(
+        f"{PREFIX}CHANNELS={settings.channels} sets up no mail server: add a channel of kind email "
+        "with host, sender and to, as in docs/alerts.md"
+    )
+
+
+def _letter(one: Report, to: Sequence[str], page_url: str) -> Letter:
+    if len(one.rows) > ROWS_IN_A_MAIL:
+        left_out = f"Only the {ROWS_IN_A_MAIL} dearest of {len(one.rows):,} are shown."
+        one = replace(one, rows=one.rows[:ROWS_IN_A_MAIL], notes=[*one.notes, left_out])
+    text = StringIO()
+    table = _table(one)
+    table.box = box.SIMPLE
+    console(text).print(table)
+    return Letter(
+        to=to,
+        subject=f"Taximeter: {one.title}",
+        plain=f"{text.getvalue()}\n{page_url}\n",
+        html=render_report(one, page_url),
+    )
+
+
+def _send(sender: Email, letter: Letter) -> None:
+    try:
+        with working("sending it"):
+            refused = sender.send_letter(letter)
+    except (DeliveryError, ChannelGone) as error:
+        typer.echo(f"not sent: {error}", err=True)
+        raise typer.Exit(1) from None
+    taken = [one for one in letter.to if one not in refused]
+    typer.echo(f"sent to {', '.join(taken)}")
+    for one in refused:
+        typer.echo(f"the mail server refuses {one}", err=True)
+    if refused:
+        raise typer.Exit(1)

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from taximeter_api.commands.service import ServiceAway, ask
+from taximeter_api.commands.terminal import console, working
 from taximeter_api.page.format import at_least, ledger, signed
 from taximeter_api.questions import BadQuestion, scope_of
 from taximeter_api.repricing import Repricer, days_of, told
@@ -55,7 +55,7 @@ def reprice(
     if as_json:
         typer.echo(json.dumps(last, indent=2))
     else:
-        _show(last, Console(highlight=False))
+        _show(last, console())
     if last["problem"]:
         raise typer.Exit(1)
 
@@ -92,16 +92,15 @@ def _looks_here(
 
 def _followed(looks: Iterator[dict[str, Any]]) -> dict[str, Any]:
     """Show the progress of a job until it ends; return the last look at it."""
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("pricing anew", total=None)
+    with working("pricing anew", "parts") as tell:
         for one in looks:
-            bar.update(task, total=one["parts"] or None, completed=one["parts_done"])
+            tell(one["parts_done"], one["parts"] or None)
             if one["finished_at"] or one["problem"]:
                 break
     return one
 
 
-def _show(one: dict[str, Any], console: Console) -> None:
+def _show(one: dict[str, Any], out: Console) -> None:
     verb = "would change" if one["dry_run"] else "changed"
     title = f"{one['total']['changed']:,} of {one['total']['calls']:,} calls {verb}"
     table = Table(title=title, title_justify="left", caption="US dollars")
@@ -114,9 +113,9 @@ def _show(one: dict[str, Any], console: Console) -> None:
             table.add_row(line["day"], line["model"], *_figures(line))
     table.add_section()
     table.add_row("Total", "", *_figures(one["total"]))
-    console.print(table)
+    out.print(table)
     if one["problem"]:
-        console.print(f"It was interrupted: {one['problem']}. The same command goes on with it.")
+        out.print(f"It was interrupted: {one['problem']}. The same command goes on with it.")
 
 
 def _figures(line: dict[str, Any]) -> tuple[str, ...]:

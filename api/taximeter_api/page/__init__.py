@@ -1,11 +1,11 @@
-"""The overview page: one complete HTML document, drawn here, that runs no script."""
+"""The overview page: one complete HTML document, drawn here, that needs no script."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -22,7 +22,8 @@ __all__ = ["CSP", "PAGE_HEADERS", "render", "render_reconciliation"]
 CSP = (
     "default-src 'none';"
     f" style-src 'sha256-{base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()}';"
-    " img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    " script-src 'self'; connect-src 'self'; img-src 'self' data:;"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 """The value of the Content-Security-Policy header to send with the page."""
 PAGE_HEADERS: Final = {
@@ -35,6 +36,7 @@ PAGE_HEADERS: Final = {
 COLOURS = 8
 ROWS = 12
 LINES = 6
+SAVINGS = 4
 BILL_ROWS = 24
 CENT = Decimal("0.01")
 
@@ -64,6 +66,8 @@ def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0
         rows=rows,
         legend=_legend(overview, colours),
         lines=LINES,
+        savings=SAVINGS,
+        one_day=timedelta(days=1),
         path="/",
     )
 
@@ -78,6 +82,8 @@ def render_reconciliation(
         now=now,
         words=sentences.CAUSES,
         rows=BILL_ROWS,
+        one_day=timedelta(days=1),
+        one_hour=timedelta(hours=1),
         cent=CENT,
         path="/reconciliation",
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from urllib.parse import quote, urlencode
 
-from taximeter_alerts.alert import Kind, Notice, Told
+from taximeter_alerts.alert import Alert, Kind, Notice, Told
 from taximeter_alerts.message import mark_of, subject
 from taximeter_alerts.state import Delivery, DeliveryState, Silence
 from taximeter_alerts.story_words import usd
@@ -21,6 +22,16 @@ STATES = {
     DeliveryState.INHIBITED: "covered by another budget's",
     DeliveryState.SILENCED: "silenced",
 }
+
+
+COLUMNS = ("alert", "at", "budget", "channel", "state", "error", "attempts", "taken_by")
+
+
+def cells_of(one: Delivery) -> tuple[object, ...]:
+    """Return what a file says of a delivery, but for who has taken the alert."""
+    told = one.alert
+    about = (in_words(told), told.at.isoformat(), told.key.budget)
+    return (*about, one.channel, one.state, one.error, one.attempts)
 
 
 def render_alerts(
@@ -41,6 +52,7 @@ def render_alerts(
         tested=tested,
         now=now,
         words=in_words,
+        calls_of=calls_of,
         path="/alerts",
         states=STATES,
     )
@@ -53,6 +65,14 @@ def render_answer(
     return template("answer.html").render(
         words=in_words(told), taken=taken, snoozes=snoozes or {}, done=done, at=told.at, path=""
     )
+
+
+def calls_of(told: Told) -> str:
+    """Return the address of the calls that an alert is about; "" for a notice."""
+    if not isinstance(told, Alert):
+        return ""
+    ends = (("from", told.period.start.isoformat()), ("to", told.period.end.isoformat()))
+    return f"/calls?{urlencode([*ends, *told.about], quote_via=quote)}"
 
 
 def in_words(told: Told) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from urllib.parse import quote, urlencode
 
 from taximeter_alerts.alert import Alert
 from taximeter_alerts.periods import name_of
@@ -14,6 +15,17 @@ from taximeter_alerts.spending import Spending
 from taximeter_alerts.state import Origin, Revision
 from taximeter_api.page.environment import template
 
+COLUMNS = (
+    "budget",
+    "value",
+    "spent",
+    "unpriced_calls",
+    "amount",
+    "from",
+    "to",
+    "about",
+    "kept_in",
+)
 KEPT = {Origin.FILE: "budgets.yaml", Origin.APPLIED: "an applied file", Origin.API: "here"}
 
 
@@ -47,6 +59,35 @@ class BudgetRow:
     @property
     def period(self) -> str:
         return name_of(self.spending.period, self.spending.budget.zone)
+
+    @property
+    def calls(self) -> str:
+        """The query of the calls that are spent on it; "" where an address can't say it."""
+        scope, period = self.spending.scope, self.spending.period
+        if scope.without or scope.has_tags:
+            return ""
+        words = [
+            (dimension.outside_name, value)
+            for dimension, values in scope.values.items()
+            for value in values
+        ]
+        ends = [("from", period.start.isoformat()), ("to", period.end.isoformat())]
+        return f"?{urlencode([*ends, *words], quote_via=quote)}"
+
+    @property
+    def cells(self) -> tuple[object, ...]:
+        one = self.spending
+        return (
+            self.kept.budget,
+            one.value,
+            one.spent.cost,
+            one.spent.unpriced_calls,
+            one.budget.amount,
+            one.period.start.isoformat(),
+            one.period.end.isoformat(),
+            self.scope,
+            self.where,
+        )
 
 
 def render_budgets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,9 @@ from taximeter_api.page import format as fmt
 
 HERE: Final = Path(__file__).parent
 CSS: Final = (HERE / "static" / "page.css").read_text(encoding="utf-8")
+SCRIPT: Final = (HERE / "static" / "live.js").read_text(encoding="utf-8")
+VERSION: Final = hashlib.blake2b((CSS + SCRIPT).encode(), digest_size=6).hexdigest()
+"""Of what every page needs: an open page of another one loads itself anew."""
 
 
 def template(name: str) -> Template:
@@ -29,7 +33,8 @@ def _environment() -> Environment:
     )
     environment.globals.update(fmt=fmt, bar=charts.bar, sparkline=charts.sparkline)
     environment.globals.update(lost=sentences.lost, no_known_price=sentences.no_known_price)
-    environment.globals.update(css=Markup(CSS))  # noqa: S704
+    environment.globals.update(risen=sentences.risen)
+    environment.globals.update(css=Markup(CSS), version=VERSION)  # noqa: S704
     return environment
 
 

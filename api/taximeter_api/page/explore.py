@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from taximeter_api.asked import SPAN_NAMES, Asked
@@ -21,6 +21,7 @@ def render_spend(
     lines: Sequence[Line],
     total: SpendRow,
     *,
+    limit: int,
     now: datetime,
 ) -> str:
     return template("explore.html").render(
@@ -29,6 +30,7 @@ def render_spend(
         asked=wanted,
         lines=lines,
         total=total,
+        limit=limit,
         spans=SPAN_NAMES,
         now=now,
         path=view.path,
@@ -43,6 +45,8 @@ def render_calls(
         calls=calls,
         searched=searched,
         limit=limit,
+        # Once more those of the last one's millisecond, rather than not all of them.
+        older=calls[-1].ts + timedelta(milliseconds=1) if calls else now,
         spans=SPAN_NAMES,
         now=now,
         path="/calls",

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from taximeter_analysis.findings import Finding
+from taximeter_api.checks.finding import Finding as CheckFinding
 from taximeter_api.page.environment import template
 from taximeter_collector.store import Quality
 
@@ -27,8 +28,12 @@ class HealthFacts:
     store_bytes: int
     free_bytes: int
     quality: Quality
-    """Of the last 24 hours."""
+    """Of the hours that `since` and `until` bound."""
+    since: datetime
+    until: datetime
     gone_channels: Mapping[str, str]
+    engine: Sequence[CheckFinding]
+    """What is wrong with it."""
     versions: Mapping[str, str]
 
 
@@ -44,4 +49,10 @@ def render_findings(found: Sequence[Finding], looked_at: datetime, *, now: datet
 
 
 def render_health(facts: HealthFacts, *, now: datetime) -> str:
-    return template("health.html").render(facts=facts, now=now, path="/health")
+    return template("health.html").render(
+        facts=facts,
+        since=facts.since.isoformat(),
+        until=facts.until.isoformat(),
+        now=now,
+        path="/health",
+    )

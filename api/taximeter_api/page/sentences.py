@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from taximeter_api.overview import BudgetLine, BurnUp, Overview
+from taximeter_api.overview import BudgetLine, BurnUp, Overview, Rise
 from taximeter_api.page import format as fmt
 from taximeter_collector.store import CauseKind
 
@@ -102,6 +102,24 @@ def lost(spans: Mapping[str, int]) -> Markup:
         for service, count in spans.items()
     ]
     return Markup("{} did not arrive").format(Markup(", ").join(parts))
+
+
+def risen(rise: Rise) -> Markup:
+    """Say that a feature costs more, by how much, and whether it is the calls or what one costs."""
+    now, before = rise.now, rise.before
+    a_call, a_call_before = (fmt.ledger(row.cost / row.calls) for row in (now, before))
+    return Markup(
+        "<strong><bdi>{}</bdi> costs {:.1f} times what it did the week before:</strong> "
+        "{} more in the last 7 days. {} calls after {}, at {} a call after {}."
+    ).format(
+        fmt.name(rise.feature or "(none)", 40),
+        now.cost / before.cost,
+        fmt.money(rise.usd),
+        fmt.count(now.calls),
+        fmt.count(before.calls),
+        a_call,
+        a_call_before,
+    )
 
 
 def no_known_price(calls: int) -> str:

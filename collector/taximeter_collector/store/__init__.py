@@ -4,7 +4,8 @@
 speak through the same client.
 """
 
-from taximeter_collector.store.calls import CallDetail
+from taximeter_collector.store.calls import CallDetail, Only
+from taximeter_collector.store.condition import Condition, condition_of
 from taximeter_collector.store.errors import (
     QueryRefused,
     RowsRefused,
@@ -39,6 +40,7 @@ from taximeter_collector.store.reconciliations import (
     Reconciliation,
 )
 from taximeter_collector.store.repricing import RepricedModel, Repricing, Span, Step, summed
+from taximeter_collector.store.schema import pending_migrations
 from taximeter_collector.store.scope import Dimension, Period, Scope
 from taximeter_collector.store.spend import MEASURES, SpendRow, summed_by, total_of
 from taximeter_collector.store.store import Store
@@ -56,6 +58,7 @@ __all__ = [
     "Cause",
     "CauseKind",
     "Clue",
+    "Condition",
     "Dimension",
     "FindingLine",
     "Format",
@@ -65,6 +68,7 @@ __all__ = [
     "MeterLine",
     "Mirror",
     "MonthLine",
+    "Only",
     "OwnUse",
     "Period",
     "Quality",
@@ -83,6 +87,8 @@ __all__ = [
     "StoreError",
     "StoreInUse",
     "StoreUnavailable",
+    "condition_of",
+    "pending_migrations",
     "summed",
     "summed_by",
     "total_of",

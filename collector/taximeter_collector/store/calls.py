@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
+from typing import Final
 
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.lookup import (
@@ -66,7 +68,25 @@ class CallDetail:
     """Cost of what is not a token of text."""
 
 
-def calls(connection: Connection, period: Period, scope: Scope, limit: int) -> list[FoundCall]:
+class Only(StrEnum):
+    """A kind of calls to see alone."""
+
+    ERRORS = "errors"
+    UNPRICED = "unpriced"
+    ESTIMATED = "estimated"
+
+
+KINDS: Final = {
+    None: "true",
+    Only.ERRORS: "error_type != ''",
+    Only.UNPRICED: "cost_status = 'unpriced'",
+    Only.ESTIMATED: "cost_status = 'estimated'",
+}
+
+
+def calls(
+    connection: Connection, period: Period, scope: Scope, limit: int, only: Only | None = None
+) -> list[FoundCall]:
     """Return calls of a scope, the newest first."""
     condition, bound = scope_condition(scope)
     rows = connection.read(
@@ -75,7 +95,7 @@ def calls(connection: Connection, period: Period, scope: Scope, limit: int) -> l
         from taximeter.calls
         where toStartOfHour(ts) >= toStartOfHour({{start:DateTime64(3, 'UTC')}})
             and ts >= {{start:DateTime64(3, 'UTC')}} and ts < {{end:DateTime64(3, 'UTC')}}
-            and {condition}
+            and {condition} and {KINDS[only]}
         order by toStartOfHour(ts) desc, ts desc
         limit {{rows:UInt32}}
         """,  # noqa: S608 names of ours, values are bound

@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import IO
 
-from taximeter_collector.store.calls import CallDetail, call, calls
+from taximeter_collector.store.calls import CallDetail, Only, call, calls
+from taximeter_collector.store.condition import Condition, condition
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.focus import Format, focus
 from taximeter_collector.store.habits import Habit, habits
@@ -21,6 +22,7 @@ from taximeter_collector.store.spend import SpendRow, spend
 from taximeter_collector.store.traffic import (
     Traffic,
     distinct_users,
+    first_call_at,
     last_call_at,
     p95_ms_by_feature,
     traffic,
@@ -82,12 +84,17 @@ class Questions:
     def quality(self, period: Period) -> Quality:
         return quality(self._connection, period)
 
+    def first_call_at(self) -> datetime | None:
+        return first_call_at(self._connection)
+
     def last_call_at(self) -> datetime | None:
         return last_call_at(self._connection)
 
-    def calls(self, period: Period, scope: Scope, limit: int) -> list[FoundCall]:
+    def calls(
+        self, period: Period, scope: Scope, limit: int, only: Only | None = None
+    ) -> list[FoundCall]:
         """Return calls of a scope, the newest first."""
-        return calls(self._connection, period, scope, limit)
+        return calls(self._connection, period, scope, limit, only)
 
     def size(self) -> int:
         """Return how many bytes the store takes on its disks."""
@@ -96,6 +103,10 @@ class Questions:
         )
         bound = {"name": self._connection.shard_database}
         return int(self._connection.read(sql, bound).result_rows[0][0])
+
+    def condition(self) -> Condition:
+        """Return how the engine is."""
+        return condition(self._connection)
 
     def call(self, call_id: str) -> CallDetail | None:
         """Return all that is known of a call."""

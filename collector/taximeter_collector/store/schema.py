@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from taximeter_collector.store import cluster
 from taximeter_collector.store.connection import Connection
@@ -20,31 +24,66 @@ ORDER BY number
 """
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the store to this program's schema; refuse one that a newer program wrote."""
+class Migration(NamedTuple):
+    number: int
+    name: str
+    script: str
+
+
+def migrate(connection: Connection) -> list[str]:
+    """Bring the store to this program's schema and return the names of what that took.
+
+    Refuses a store that a newer program wrote.
+    """
     # `default` is an Overlay database in chDB, without refreshable views.
     connection.command(
         f"CREATE DATABASE IF NOT EXISTS {connection.shard_database} {connection.on_cluster} "
         "ENGINE = Atomic"
     )
     _define(connection, MIGRATIONS_TABLE)
-    rows = connection.read(
-        f"select max(number) from {connection.shard_database}.migrations"  # noqa: S608 a name of ours
-    ).result_rows
-    applied = int(rows[0][0])
-    known = dict(_migrations())
-    newest = max(known)
+    missing = pending(connection)
+    for number, _, script in missing:
+        for statement in statements(script):
+            _define(connection, statement)
+        if connection.cluster and number == missing[-1].number:
+            for statement in cluster.facade(connection):
+                connection.command(statement, settings=cluster.AS_THE_ENGINE_TYPES_VIEWS)
+        connection.insert("migrations", {"number": [number]}, database=connection.shard_database)
+    return [one.name for one in missing]
+
+
+def pending(connection: Connection) -> list[Migration]:
+    """Return what the store lacks of this program's schema; raises StoreError when it is newer."""
+    applied, known = _applied(connection), sorted(_migrations())
+    newest = known[-1].number
     if applied > newest:
         raise StoreError(
             f"the store has schema {applied}, this program knows up to {newest}: upgrade Taximeter"
         )
-    for number in range(applied + 1, newest + 1):
-        for statement in statements(known[number]):
-            _define(connection, statement)
-        if connection.cluster and number == newest:
-            for statement in cluster.facade(connection):
-                connection.command(statement, settings=cluster.AS_THE_ENGINE_TYPES_VIEWS)
-        connection.insert("migrations", {"number": [number]}, database=connection.shard_database)
+    return [one for one in known if one.number > applied]
+
+
+def pending_migrations(url: str, cluster_name: str = "") -> list[str]:
+    """Return the names of what opening the store would apply; changes nothing."""
+    parts = urlsplit(url)
+    if parts.scheme == "chdb" and not Path(parts.path).exists():
+        return [one.name for one in sorted(_migrations())]
+    with closing(Connection(url, cluster_name)) as connection:
+        return [one.name for one in pending(connection)]
+
+
+def _applied(connection: Connection) -> int:
+    database = connection.shard_database
+    found = connection.read(
+        "select 1 from system.tables where database = {database:String} and name = 'migrations'",
+        {"database": database},
+    )
+    if not found.result_rows:
+        return 0
+    rows = connection.read(
+        f"select max(number) from {database}.migrations"  # noqa: S608 a name of ours
+    ).result_rows
+    return int(rows[0][0])
 
 
 def statements(script: str) -> Iterator[str]:
@@ -60,9 +99,9 @@ def _define(connection: Connection, statement: str) -> None:
     connection.command(statement)
 
 
-def _migrations() -> Iterator[tuple[int, str]]:
+def _migrations() -> Iterator[Migration]:
     folder = resources.files("taximeter_collector.store") / "migrations"
     for file in folder.iterdir():
         number, _, rest = file.name.partition("_")
         if rest.endswith(".sql"):
-            yield int(number), file.read_text(encoding="utf-8")
+            yield Migration(int(number), Path(file.name).stem, file.read_text(encoding="utf-8"))

@@ -72,7 +72,7 @@ class Store(Questions):
         if parts.scheme == "chdb":
             Path(parts.path).mkdir(parents=True, exist_ok=True)
         super().__init__(Connection(url, cluster))
-        migrate(self._connection)
+        self.migrated = migrate(self._connection)
         self._numbers = Numbers(last_number(self._connection))
         self._writer = secrets.token_hex(8)
         self._staging = Staging(self._connection, self._writer, reads_files=self.reads_files)

@@ -47,10 +47,8 @@ from taximeter.distinct_users_by_day
 where day >= {start:Date} and day < {end:Date}
 """
 
-LAST_CALL = """
-select max(ts)
-from taximeter.calls
-"""
+LAST_CALL = "select max(ts) from taximeter.calls"
+FIRST_CALL = "select min(ts) from taximeter.calls"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +95,15 @@ def distinct_users(connection: Connection, period: Period) -> int:
     return int(connection.read(USERS, bound).result_rows[0][0])
 
 
+def first_call_at(connection: Connection) -> datetime | None:
+    return _moment(connection, FIRST_CALL)
+
+
 def last_call_at(connection: Connection) -> datetime | None:
-    last: datetime = connection.read(LAST_CALL).result_rows[0][0]
-    moment = last.replace(tzinfo=UTC)
+    return _moment(connection, LAST_CALL)
+
+
+def _moment(connection: Connection, question: str) -> datetime | None:
+    found: datetime = connection.read(question).result_rows[0][0]
+    moment = found.replace(tzinfo=UTC)
     return moment if moment > EPOCH else None

@@ -1,0 +1,77 @@
+"""Checks of what lies on this machine: disk, journal, and the files that people write."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from typing import Final
+
+from taximeter_alerts.budgets import BudgetsError, read_budgets
+from taximeter_alerts.state import State
+from taximeter_api.channels import channels_of_settings
+from taximeter_api.checks.finding import Finding
+from taximeter_api.commands.alerts import IN_MEMORY
+from taximeter_collector.journal import SUFFIX
+from taximeter_collector.prices import book_with
+from taximeter_collector.settings import PREFIX, Settings, SettingsError
+from taximeter_collector.yaml_file import Mistake
+
+LEAST_FREE_BYTES: Final = 2_000_000_000
+LONGEST_WAIT_S: Final = 60
+SET_ASIDE: Final = ("*.refused", "*.damaged")
+MEND: Final = "mend the file; a service that runs keeps what it read last"
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    if not settings.data_dir.exists():
+        yield Finding("data", f"{settings.data_dir} is not there yet")
+        return
+    free = shutil.disk_usage(settings.data_dir).free
+    needed = max(LEAST_FREE_BYTES, settings.journal_mb * 1_000_000)
+    advice = f"free {needed / 1e9:.0f} GB, or lower {PREFIX}JOURNAL_MB" if free < needed else ""
+    yield Finding("disk", f"{free / 1e9:,.1f} GB free at {settings.data_dir}", advice)
+
+
+def journal(settings: Settings) -> Iterator[Finding]:
+    now = time.time()
+    waiting = []
+    for path in settings.journal_dir.glob(f"*{SUFFIX}"):
+        # One that is gone is in the store by now.
+        with suppress(FileNotFoundError):
+            waiting.append(path.stat())
+    size = sum(one.st_size for one in waiting)
+    age_s = max((now - one.st_mtime for one in waiting), default=0.0)
+    advice = "the store does not keep up: see the service's log" if age_s > LONGEST_WAIT_S else ""
+    yield Finding("journal", f"{size / 1e6:,.1f} MB wait, the oldest for {age_s:.0f} s", advice)
+    aside = [path for form in SET_ASIDE for path in sorted(settings.journal_dir.glob(form))]
+    if aside:
+        state = f"{len(aside)} files of what can't be stored, like {aside[0]}"
+        yield Finding("set aside", state, "look at them, then delete them")
+
+
+def prices(settings: Settings) -> Iterator[Finding]:
+    try:
+        yield Finding("prices", f"book {book_with(settings.prices).version}")
+    except Mistake as mistake:
+        yield Finding("prices", str(mistake), MEND)
+
+
+def budgets(settings: Settings) -> Iterator[Finding]:
+    try:
+        yield Finding("budgets", f"{len(read_budgets(settings.budgets))} in {settings.budgets}")
+    except BudgetsError as error:
+        yield Finding("budgets", str(error), MEND)
+
+
+def channels(settings: Settings) -> Iterator[Finding]:
+    with closing(State(IN_MEMORY)) as state:
+        try:
+            names = channels_of_settings(settings, os.environ, state)
+        except (Mistake, SettingsError) as error:
+            yield Finding("channels", str(error), "mend it; the service does not start with it")
+        else:
+            advice = "" if names else f"add one to {settings.channels}: nobody is told of alerts"
+            yield Finding("channels", ", ".join(names) or "none is set up", advice)

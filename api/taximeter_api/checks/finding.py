@@ -1,0 +1,13 @@
+"""What a check says."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """What was looked at and how it is; `advice` where something is to be done."""
+
+    what: str
+    state: str
+    advice: str = ""

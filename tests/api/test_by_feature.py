@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from taximeter_api.by_feature import rise_of
+from taximeter_collector.store import SpendRow
+
+TOMORROW = datetime(2026, 11, 23, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def days(feature: str, *usd: str, calls: int = 10, unpriced_calls: int = 0) -> list[SpendRow]:
+    """Build a row for each day, the last one today's."""
+    row = replace(SpendRow.nothing(), calls=calls, unpriced_calls=unpriced_calls, key=(feature,))
+    return [
+        replace(row, cost=Decimal(one), at=TOMORROW - (len(usd) - place) * DAY)
+        for place, one in enumerate(usd)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "rises"),
+    [("10", "15", True), ("10", "14.99", False), ("0.1", "0.2", False), ("0", "15", False)],
+)
+def test_a_feature_has_risen_when_it_costs_half_as_much_again(
+    before: str, now: str, *, rises: bool
+) -> None:
+    rise = rise_of(days("chat", *[before] * 7, *[now] * 7, "1000"), TOMORROW)
+
+    assert (rise is not None) == rises
+
+
+def test_the_feature_that_rose_by_most_dollars_is_told() -> None:
+    daily = [
+        *days("small", *["1"] * 7, *["9"] * 7, "0"),
+        *days("large", *["20"] * 7, *["40"] * 7, "0"),
+    ]
+
+    rise = rise_of(daily, TOMORROW)
+
+    assert rise is not None
+    assert (rise.feature, rise.usd) == ("large", Decimal(140))
+    assert (rise.before.calls, rise.now.calls) == (70, 70)
+
+
+def test_what_rose_by_little_of_all_spend_is_not_told() -> None:
+    daily = [
+        *days("small", *["1"] * 7, *["2"] * 7, "0"),
+        *days("large", *["99"] * 7, *["99"] * 7, "0"),
+    ]
+
+    assert rise_of(daily, TOMORROW) is None
+
+
+def test_of_unknown_costs_no_rise_is_told() -> None:
+    daily = days("chat", *["10"] * 7, *["20"] * 7, "0", unpriced_calls=1)
+
+    assert rise_of(daily, TOMORROW) is None
+    assert rise_of([], TOMORROW) is None

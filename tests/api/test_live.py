@@ -1,0 +1,119 @@
+"""Pages that refresh themselves, as HTTP sees them; test_browser.py sees them at work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from builders import costing
+from overview_sample import TAKEN_AT, sample_overview
+from taximeter_alerts.state import State
+from taximeter_api.explore import explore_pages
+from taximeter_api.live import script, tag_of
+from taximeter_api.page import render
+from taximeter_api.page.environment import VERSION
+from taximeter_api.routes import page
+from taximeter_api.snapshot import Snapshots, overview
+from taximeter_collector.prices import PriceBook
+from taximeter_collector.store import Store
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    opened = State(f"sqlite:///{tmp_path / 'state.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(store: Store, state: State) -> TestClient:
+    app = FastAPI()
+    snapshots = Snapshots(store, state, lambda _: [], PriceBook.shipped, fresh_for=HOUR)
+    app.include_router(page(snapshots, otlp_url="http://127.0.0.1:4318"))
+    app.include_router(explore_pages(store))
+    app.include_router(script())
+    return TestClient(app)
+
+
+def spend(store: Store, usd: str) -> None:
+    now = datetime.now(UTC)
+    store.add([costing(usd, ts=now)], token=f"live-{now}", book_version="b", now=now)
+
+
+@pytest.mark.parametrize("path", ["/", "/features?span=7d"])
+def test_a_page_that_the_reader_has_is_not_sent_again(
+    client: TestClient, store: Store, path: str
+) -> None:
+    spend(store, "1")
+    first = client.get(path)
+    tag = first.headers["ETag"]
+
+    again = client.get(path, headers={"If-None-Match": tag})
+    other = client.get(path, headers={"If-None-Match": 'W/"other"'})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["ETag"] == tag
+    assert (other.status_code, other.headers["ETag"]) == (200, tag)
+    assert again.headers["Content-Security-Policy"] == first.headers["Content-Security-Policy"]
+
+
+def test_a_page_with_a_new_call_has_a_new_tag(client: TestClient, store: Store) -> None:
+    spend(store, "1")
+    tag = client.get("/features?span=7d").headers["ETag"]
+
+    spend(store, "2")
+
+    changed = client.get("/features?span=7d", headers={"If-None-Match": tag})
+    assert changed.status_code == 200
+    assert "$3.00" in changed.text
+
+
+def test_an_overview_that_is_not_sent_says_when_its_data_were_taken(
+    client: TestClient, store: Store
+) -> None:
+    spend(store, "1")
+    first = client.get("/")
+
+    again = client.get("/", headers={"If-None-Match": first.headers["ETag"]})
+
+    taken = re.search(r'data-taken datetime="([^"]+)"', first.text)
+    assert taken
+    told = parsedate_to_datetime(again.headers["Last-Modified"])
+    assert told == datetime.fromisoformat(taken[1])
+
+
+def test_ages_alone_are_no_change() -> None:
+    sample = sample_overview()
+
+    tags = {tag_of(render(sample, now=TAKEN_AT + timedelta(seconds=one))) for one in (1, 9, 90)}
+
+    assert len(tags) == 1
+
+
+def test_a_later_look_at_the_same_calls_is_no_change(store: Store, state: State) -> None:
+    spend(store, "1")
+    now = datetime.now(UTC).replace(minute=30)
+
+    first, later = (
+        tag_of(render(overview(store, state, [], at, "b"), now=at))
+        for at in (now, now + timedelta(seconds=5))
+    )
+
+    assert first == later
+
+
+def test_the_script_is_kept_by_browsers_until_it_changes(client: TestClient) -> None:
+    answer = client.get(f"/live.js?{VERSION}")
+
+    assert answer.headers["Content-Type"].startswith("text/javascript")
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert len(answer.content) < 4_000
