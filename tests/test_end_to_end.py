@@ -96,7 +96,6 @@ class Service:
             "BUDGETS": str(self.folder / "budgets.yaml"),
             "PRICES": str(self.folder / "prices.yaml"),
             "SLACK_WEBHOOK_URL": self.slack_url,
-            "SQL_TOKEN": SQL_TOKEN,
             "TICK_SECONDS": "0.5",
             **self.more,
         }
@@ -213,7 +212,8 @@ def service(tmp_path: Path, messages: list[dict[str, Any]]) -> Iterator[Service]
     (tmp_path / "budgets.yaml").write_text(BUDGETS)
     (tmp_path / "prices.yaml").write_text("hosts: {127.0.0.1: openai}")
     with serving(fake_slack(messages)) as slack_url:
-        started = Service(tmp_path, f"{slack_url}/services/T/B/x", free_port(), free_port())
+        webhook, more = f"{slack_url}/services/T/B/x", {"SQL_TOKEN": SQL_TOKEN}
+        started = Service(tmp_path, webhook, free_port(), free_port(), more)
         started.start()
         yield started
         assert started.stop() == 0, (tmp_path / "service.log").read_text()
