@@ -175,6 +175,8 @@ class Walk:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                # A test run in the background ignores Ctrl-C, and what it starts would, too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
     def _wait_for(self, server: str, process: subprocess.Popen[bytes]) -> None:
