@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import re
 import zlib
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Final
 
@@ -43,16 +43,12 @@ class _Unreadable(Exception):
 class _Answer(Response):
     """An answer that holds its place until it is sent, or for a minute."""
 
-    place: asyncio.Semaphore | None = None
+    leaving = ExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SENDING_S):
-                    await super().__call__(scope, receive, send)
-        finally:
-            if self.place:
-                self.place.release()
+        with self.leaving, suppress(TimeoutError):
+            async with asyncio.timeout(SENDING_S):
+                await super().__call__(scope, receive, send)
 
 
 def clickhouse_http(reader: Reader, authorised: Authorised) -> APIRouter:
@@ -77,12 +73,10 @@ def clickhouse_http(reader: Reader, authorised: Authorised) -> APIRouter:
             busy.headers["Retry-After"] = "5"
             return busy
         await places.acquire()
-        try:
+        with ExitStack() as leaving:
+            leaving.callback(places.release)
             answered = await _answered(request, reader, readers)
-        except BaseException:
-            places.release()
-            raise
-        answered.place = places
+            answered.leaving = leaving.pop_all()
         return answered
 
     return router
@@ -91,7 +85,8 @@ def clickhouse_http(reader: Reader, authorised: Authorised) -> APIRouter:
 async def _answered(request: Request, reader: Reader, readers: anyio.CapacityLimiter) -> _Answer:
     try:
         sql, form = _question(request, await _body(request))
-        ask = partial(reader.answer, sql, form) if sql != GREETING else reader.greeting
+        is_greeting = (sql, form) == (GREETING, "Native")
+        ask = reader.greeting if is_greeting else partial(reader.answer, sql, form)
         async with readers:
             if await request.is_disconnected():
                 return _error(400, SYNTAX_ERROR, "who asked has gone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult, urlsplit
@@ -168,17 +169,14 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _cluster_is_of_servers(self) -> Self:
-        if self.cluster and not self.store.startswith("clickhouse:"):
+    def _options_are_of_the_store(self) -> Self:
+        is_server = self.store.startswith("clickhouse:")
+        if self.cluster and not is_server:
             raise ValueError(
                 f"{PREFIX}CLUSTER={self.cluster}: give the address of one of its servers "
                 f"in {PREFIX}STORE, like clickhouse://user:password@host:port"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _sql_is_of_the_embedded_store(self) -> Self:
-        if self.sql_token is not None and self.store.startswith("clickhouse:"):
+        if self.sql_token and is_server:
             raise ValueError(
                 f"{PREFIX}SQL_TOKEN is for the embedded store: ask the ClickHouse server itself, "
                 "as a user who may only read"
@@ -204,12 +202,9 @@ class Settings(BaseModel):
 
     @property
     def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
+        with suppress(ValueError):
             return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return self.host == "localhost"
 
     @property
     def key_ids(self) -> Mapping[str, str]:
@@ -250,9 +245,8 @@ class Settings(BaseModel):
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings; raise SettingsError on the first that is not understood."""
-    values = dict(_values(environment))
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(dict(_values(environment)))
     except ValidationError as error:
         raise SettingsError(_in_one_line(error)) from None
 
@@ -294,7 +288,7 @@ def _in_one_line(error: ValidationError) -> str:
     name = str(first["loc"][0])
     variable = PREFIX + name.upper()
     if first["type"] == "extra_forbidden":
-        known = ", ".join(sorted(field.upper() for field in Settings.model_fields))
+        known = ", ".join(sorted(Settings.model_fields)).upper()
         return f"{variable} is not a setting; after {PREFIX} comes one of {known}"
     shown = "(secret)" if name in SECRETS else repr(first["input"])
     return f"{variable}={shown}: {message}"

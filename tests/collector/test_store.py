@@ -266,6 +266,28 @@ def test_a_user_s_newest_calls_are_found_whether_their_days_are_summed_or_not(
     assert [call.call_id for call in found] == newest_first[:limit]
 
 
+def test_an_embedded_store_reads_whole_what_an_older_program_wrote(
+    store: Store, tmp_path: Path
+) -> None:
+    add(store, [costing("1", user_id="ada", ts=NOON - 48 * HOUR), costing("2", user_id="bob")])
+    store.refresh()
+    wanted = store.spend(NOVEMBER, [Dimension.USER])
+    store.write_tables(tmp_path)
+    (tmp_path / "user_totals_daily.0.native.zst").unlink()
+    schema = tmp_path / "migrations.0.native.zst"
+    schema.unlink()
+    store._connection.command(
+        f"insert into function file('{schema}', 'Native') select toUInt32(16) as number"
+    )
+
+    empty(store)
+    store.read_tables(tmp_path)
+
+    assert store.spend(NOVEMBER, [Dimension.USER]) == wanted
+    store.refresh()
+    assert store.spend(NOVEMBER, [Dimension.USER]) == wanted
+
+
 def test_the_parts_of_a_cost_sum_to_it(store: Store) -> None:
     rates = Rates(
         input=Decimal("0.0000025"),

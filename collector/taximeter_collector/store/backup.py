@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.schema import fills_since
 
 SUFFIX: Final = ".native.zst"
 BY_WEEK: Final = {"calls": "toMonday(ts)"}
@@ -27,7 +28,10 @@ def write_tables(connection: Connection, folder: Path) -> None:
 
 
 def read_tables(connection: Connection, folder: Path) -> None:
-    """Read such files into the tables, which get what they had when they were written."""
+    """Read such files into the tables, which get what they had when they were written.
+
+    Tables that there were not then are filled as an upgrade fills them.
+    """
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         table = path.name.partition(".")[0]
         described = connection.read(f"describe file('{path}', 'Native')").result_rows
@@ -36,6 +40,11 @@ def read_tables(connection: Connection, folder: Path) -> None:
             f"insert into taximeter.{table} ({names}) "  # noqa: S608 names of ours
             f"select {names} from file('{path}', 'Native')"
         )
+    (schema,) = connection.read(
+        f"select max(number) from file('{folder}/migrations.0{SUFFIX}', 'Native')"  # noqa: S608 a name of ours
+    ).result_rows[0]
+    for statement in fills_since(schema):
+        connection.command(statement)
 
 
 def _parts(connection: Connection, table: str) -> list[str]:

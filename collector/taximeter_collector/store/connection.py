@@ -175,7 +175,7 @@ class Handles:
         try:
             with store_errors():
                 yield client
-        except Exception:
+        except (StoreError, StoreUnavailable):
             # The embedded engine would begin its next answer with what a failed one had written.
             if self._is_embedded:
                 client.close()

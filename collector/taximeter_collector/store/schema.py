@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from taximeter_collector.store import cluster
@@ -22,6 +23,9 @@ CREATE TABLE IF NOT EXISTS taximeter.migrations
 ENGINE = MergeTree
 ORDER BY number
 """
+
+
+FILL: Final = re.compile(r"^INSERT INTO ", re.MULTILINE)
 
 
 class Migration(NamedTuple):
@@ -84,6 +88,13 @@ def _applied(connection: Connection) -> int:
         f"select max(number) from {database}.migrations"  # noqa: S608 a name of ours
     ).result_rows
     return int(rows[0][0])
+
+
+def fills_since(number: int) -> Iterator[str]:
+    """Yield what later migrations than this put into tables from the rows of others."""
+    for one in sorted(_migrations()):
+        if one.number > number:
+            yield from (text for text in statements(one.script) if FILL.search(text))
 
 
 def statements(script: str) -> Iterator[str]:
