@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -29,6 +29,9 @@ from taximeter_collector.store import (
 EVERY_S: Final = 60
 LARGEST_LOAD: Final = 0.05
 NEWEST_DELIVERIES: Final = 500
+EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATE: Final = timedelta(days=2)
+"""Versions of calls that come later are noted at the next start."""
 FINDINGS_EVERY: Final = timedelta(hours=1)
 ALL_SPEND: Final = Budget(name="all spend", amount=Decimal(0))
 """Its period is the calendar month in UTC."""
@@ -59,6 +62,7 @@ class Mirroring:
         self._savings = savings
         self._meter = meter
         self._rejected: Mapping[str, int] = {}
+        self._versions_since = EVER
         self._again_at: datetime | None = None
         self._findings_again_at: datetime | None = None
 
@@ -71,13 +75,16 @@ class Mirroring:
         self._again_at = now + timedelta(seconds=time.monotonic() - began) / LARGEST_LOAD
 
     def copy(self, now: datetime) -> None:
-        self._store.keep_mirror(Mirror.METER, [self._meter_line(now)])
+        meter = self._meter()
+        self._store.keep_mirror(Mirror.METER, [self._meter_line(meter, now)])
+        self._rejected = meter.rejected
         spending = now_spent(self._store, self._register.in_force(now), now)
         self._store.keep_mirror(Mirror.BUDGETS, [self._budget(one, now) for one in spending])
         self._store.keep_mirror(Mirror.MONTHS, [self._month(now)])
         newest = self._state.deliveries.newest(NEWEST_DELIVERIES)
         self._store.keep_mirror(Mirror.ALERTS, [_alert(one, now) for one in newest])
-        self._store.note_prompt_versions()
+        self._store.note_prompt_versions(self._versions_since)
+        self._versions_since = now - LATE
         if self._findings_again_at is None or now >= self._findings_again_at:
             found = self._findings(now)
             self._store.keep_mirror(Mirror.FINDINGS, [_looked(now), *found])
@@ -130,14 +137,12 @@ class Mirroring:
             taken_at=now,
         )
 
-    def _meter_line(self, now: datetime) -> MeterLine:
-        state = self._meter()
+    def _meter_line(self, state: MeterState, now: datetime) -> MeterLine:
         since = {
             reason: count - self._rejected.get(reason, 0)
             for reason, count in state.rejected.items()
             if count > self._rejected.get(reason, 0)
         }
-        self._rejected = state.rejected
         return MeterLine(at=now, lag_s=state.lag_s, rejected=since)
 
 

@@ -96,7 +96,10 @@ async def _answered(request: Request, reader: Reader, readers: anyio.CapacityLim
     except QueryRefused as error:
         return _error(403, ACCESS_DENIED, str(error))
     except (StoreError, StoreUnavailable) as error:
+        # A stream that fails is the question's fault, too: then there is a number.
         code = CODE.search(str(error))
+        if code is None and isinstance(error, StoreUnavailable):
+            raise
         return _error(400, int(code[1]) if code else SYNTAX_ERROR, str(error))
     return _packed(request, content)
 

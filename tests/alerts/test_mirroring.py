@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -19,7 +20,7 @@ from taximeter_alerts.state import State
 from taximeter_alerts.story import by_hour_of, course_of
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import Store
+from taximeter_collector.store import Store, StoreUnavailable
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -54,6 +55,19 @@ def test_rejected_spans_are_told_once(store: Store, copying: Mirroring, meter: M
 
     rows = store._connection.read("select rejected, lag_s from taximeter.meter_lines order by at")
     assert rows.result_rows == [({"late": 2}, 1.5), ({}, 1.5), ({"late": 3}, 1.5)]
+
+
+def test_spans_that_were_rejected_while_the_store_was_away_are_told_later(
+    store: Store, copying: Mirroring, meter: Meter
+) -> None:
+    meter.rejected["late"] = 2
+    away = patch.object(Store, "keep_mirror", side_effect=StoreUnavailable("away"))
+    with away, pytest.raises(StoreUnavailable):
+        copying.copy(NOON)
+    copying.copy(NOON + MINUTE)
+
+    rows = store._connection.read("select rejected from taximeter.meter_lines")
+    assert rows.result_rows == [({"late": 2},)]
 
 
 def test_a_version_that_is_copied_again_stays_as_old_as_it_is(

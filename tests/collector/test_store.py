@@ -26,7 +26,8 @@ from taximeter_collector.store import (
     StoreUnavailable,
 )
 from taximeter_collector.store.connection import READERS
-from taximeter_collector.store.schema import migrate
+from taximeter_collector.store.rollups import reopen
+from taximeter_collector.store.schema import _migrations, migrate, statements
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 HOUR = timedelta(hours=1)
@@ -264,6 +265,35 @@ def test_a_user_s_newest_calls_are_found_whether_their_days_are_summed_or_not(
 
     newest_first = ["5", "4", "6", "3", "2", "1", "0"]
     assert [call.call_id for call in found] == newest_first[:limit]
+
+
+def test_an_hour_is_summed_anew_only_while_all_of_its_calls_are_kept(store: Store) -> None:
+    add(store, [costing("1", ts=NOON, call_id="a"), costing("2", ts=NOON, call_id="b")])
+    add(store, [costing("4", ts=NOON - HOUR, call_id="c")])
+    store.refresh()
+    gone = {"settings": {"mutations_sync": 2}}
+    store._connection.alter("calls", "delete where call_id = 'a'", **gone)
+
+    reopen(store._connection, "a-program")
+
+    hours = store._connection.read("select hour from taximeter.open_hours").result_rows
+    assert hours == [((NOON - HOUR).replace(minute=0, tzinfo=None),)]
+    assert store.refresh() == 1
+    assert store.spend(NOVEMBER)[0].cost == 7
+    reopen(store._connection, "a-program")
+    assert store.refresh() == 0
+
+
+def test_an_embedded_store_whose_migration_was_cut_off_counts_nothing_twice(store: Store) -> None:
+    add(store, [costing("1", user_id="ada", ts=NOON - 48 * HOUR)])
+    store.refresh()
+    (script,) = [one.script for one in _migrations() if one.number == 19]
+
+    for statement in [*statements(script), *statements(script)]:
+        store._connection.command(statement)
+
+    rows = store.spend(NOVEMBER, [Dimension.USER])
+    assert [(row.key, row.cost, row.calls) for row in rows] == [(("ada",), Decimal(1), 1)]
 
 
 def test_an_embedded_store_reads_whole_what_an_older_program_wrote(

@@ -102,6 +102,8 @@ def test_a_store_of_the_first_program_goes_on_with_its_rollups(
     for rollup in ("latency_by_hour", "latency_by_day", "outcomes_by_hour", "users_by_day"):
         teams = store._connection.read(f"select team from taximeter.{rollup}").result_rows
         assert teams == [("web",)], rollup
+    users = store._connection.read("select sum(cost) from taximeter.user_totals_by_day")
+    assert users.result_rows == [(Decimal("2.5"),)]
     assert (store.quality(NOVEMBER).calls, store.traffic(NOVEMBER).calls) == (1, 1)
     store.add([costing("1")], token="one", book_version="b", now=NOON)
     assert store.refresh() == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.schema import fills_since
+from taximeter_collector.store.schema import fill
 
 SUFFIX: Final = ".native.zst"
 BY_WEEK: Final = {"calls": "toMonday(ts)"}
@@ -43,8 +43,7 @@ def read_tables(connection: Connection, folder: Path) -> None:
     (schema,) = connection.read(
         f"select max(number) from file('{folder}/migrations.0{SUFFIX}', 'Native')"  # noqa: S608 a name of ours
     ).result_rows[0]
-    for statement in fills_since(schema):
-        connection.command(statement)
+    fill(connection, since=schema)
 
 
 def _parts(connection: Connection, table: str) -> list[str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import Connection, opened
 from taximeter_collector.store.schema import pending
 
 MOST_PARTS: Final = 300
@@ -85,11 +82,8 @@ def condition_of(url: str, cluster: str = "") -> Condition | None:
 
     Raises StoreError or StoreUnavailable.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "chdb" and not Path(parts.path).exists():
-        return None
-    with closing(Connection(url, cluster)) as connection:
-        return condition(connection)
+    with opened(url, cluster) as connection:
+        return condition(connection) if connection else None
 
 
 def condition(connection: Connection) -> Condition:

@@ -155,6 +155,17 @@ class Connection:
         self._writer.close()
 
 
+@contextmanager
+def opened(url: str, cluster: str = "") -> Iterator[Connection | None]:
+    """Open a store as it is, and change nothing; None where an embedded one is not made yet."""
+    parts = urlsplit(url)
+    if parts.scheme == "chdb" and not Path(parts.path).exists():
+        yield None
+        return
+    with closing(Connection(url, cluster)) as connection:
+        yield connection
+
+
 class Handles:
     """A few clients, each lent to one at a time; options go to the embedded engine."""
 

@@ -97,6 +97,11 @@ def calls_of(connection: Connection, user: str) -> tuple[int, list[date]]:
         group by day
         union all
         select 0 as calls, day
+        from taximeter.users_daily
+        where user_id = {user:String}
+        group by day
+        union all
+        select 0 as calls, day
         from taximeter.user_totals_daily
         where user_id = {user:String}
         group by day

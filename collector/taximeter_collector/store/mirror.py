@@ -19,7 +19,7 @@ insert into taximeter.prompt_versions
     (environment, team, feature, prompt_name, prompt_version, first_at)
 select environment, team, feature, prompt_name, prompt_version, min(hour)
 from taximeter.spend_by_hour
-where prompt_version != ''
+where prompt_version != '' and hour >= {since:DateTime('UTC')}
 group by environment, team, feature, prompt_name, prompt_version
 """
 
@@ -119,6 +119,6 @@ def keep(connection: Connection, mirror: Mirror, lines: Sequence[Line]) -> None:
         connection.insert(mirror, {name: [row[name] for row in rows] for name in rows[0]})
 
 
-def note_prompt_versions(connection: Connection) -> None:
-    """Note which versions of prompts there are, and since when; any number of times."""
-    connection.command(NOTE_VERSIONS)
+def note_prompt_versions(connection: Connection, since: datetime) -> None:
+    """Note which versions prompts have had from then on, and since when; any number of times."""
+    connection.command(NOTE_VERSIONS, {"since": since})

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from importlib import resources
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from taximeter_collector.store import cluster
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import Connection, opened
 from taximeter_collector.store.errors import StoreError
+from taximeter_collector.store.rollups import reopen
 
 MIGRATIONS_TABLE = """
 CREATE TABLE IF NOT EXISTS taximeter.migrations
@@ -25,6 +24,8 @@ ORDER BY number
 """
 
 
+SUMMED_ANEW: Final = {17, 19}
+"""Migrations after which the rollups lack what the calls have."""
 FILL: Final = re.compile(r"^INSERT INTO ", re.MULTILINE)
 
 
@@ -48,7 +49,11 @@ def migrate(connection: Connection) -> list[str]:
     missing = pending(connection)
     for number, _, script in missing:
         for statement in statements(script):
-            _define(connection, statement)
+            # In a cluster it would fill one shard: what is kept of calls is summed anew instead.
+            if not (connection.cluster and FILL.search(statement)):
+                _define(connection, statement)
+        if number in SUMMED_ANEW and missing[0].number > 1:
+            reopen(connection, f"schema-{number}")
         if connection.cluster and number == missing[-1].number:
             for statement in cluster.facade(connection):
                 connection.command(statement, settings=cluster.AS_THE_ENGINE_TYPES_VIEWS)
@@ -69,11 +74,9 @@ def pending(connection: Connection) -> list[Migration]:
 
 def pending_migrations(url: str, cluster_name: str = "") -> list[str]:
     """Return the names of what opening the store would apply; changes nothing."""
-    parts = urlsplit(url)
-    if parts.scheme == "chdb" and not Path(parts.path).exists():
-        return [one.name for one in sorted(_migrations())]
-    with closing(Connection(url, cluster_name)) as connection:
-        return [one.name for one in pending(connection)]
+    with opened(url, cluster_name) as connection:
+        missing = pending(connection) if connection else sorted(_migrations())
+    return [one.name for one in missing]
 
 
 def _applied(connection: Connection) -> int:
@@ -90,11 +93,14 @@ def _applied(connection: Connection) -> int:
     return int(rows[0][0])
 
 
-def fills_since(number: int) -> Iterator[str]:
-    """Yield what later migrations than this put into tables from the rows of others."""
-    for one in sorted(_migrations()):
-        if one.number > number:
-            yield from (text for text in statements(one.script) if FILL.search(text))
+def fill(connection: Connection, since: int) -> None:
+    """Do with rows of an older schema what the migrations since then did with those they found."""
+    for number, _, script in sorted(_migrations())[since:]:
+        for statement in statements(script):
+            if FILL.search(statement):
+                connection.command(statement)
+        if number in SUMMED_ANEW:
+            reopen(connection, f"schema-{number}")
 
 
 def statements(script: str) -> Iterator[str]:

@@ -166,8 +166,9 @@ class Store(Questions):
         """Copy what the watch says, for dashboards."""
         keep_mirror(self._connection, mirror, lines)
 
-    def note_prompt_versions(self) -> None:
-        note_prompt_versions(self._connection)
+    def note_prompt_versions(self, since: datetime) -> None:
+        """Note the versions of prompts in hours from then on, for dashboards."""
+        note_prompt_versions(self._connection, since)
 
     def keep_repricing(self, job: Repricing) -> None:
         keep_repricing(self._connection, job)

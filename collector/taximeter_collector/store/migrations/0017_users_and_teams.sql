@@ -170,9 +170,3 @@ UNION ALL
 SELECT *
 FROM taximeter.distinct_users_of_rows
 WHERE day IN (SELECT arrayJoin((SELECT groupArray(day) FROM taximeter.open_user_days)));
-
-INSERT INTO taximeter.dirty_hours (hour, writer, seq, settled_at)
--- What is there is recomputed from the calls; until then it is read from them. Hours whose calls are no
--- longer kept stay as they are, of no team.
-SELECT DISTINCT toStartOfHour(ts), 'teams', 1, now64(3)
-FROM taximeter.calls;

@@ -1,5 +1,8 @@
 -- What each user cost a day, whatever the feature, in the order of users: a user's days are found at
 -- once, and the dearest of many users by far fewer rows. Made and noted with users_daily.
+-- What a start that died here has put in would count twice.
+DROP TABLE IF EXISTS taximeter.user_totals_daily SYNC;
+
 CREATE TABLE IF NOT EXISTS taximeter.user_totals_daily
 (
     day                 Date                           CODEC(ZSTD(1)),
