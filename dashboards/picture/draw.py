@@ -27,7 +27,7 @@ from clickhouse_connect.driver.client import Client
 from playwright.sync_api import Browser, Route, sync_playwright
 
 from demo_month import NOW, live_through
-from grafana import View
+from grafana import ALL, View
 from stores import keep_for_ever
 from taximeter_collector.store import Store
 
@@ -105,7 +105,7 @@ def _answered(spec: Mapping[str, Any], reader: Client) -> dict[str, Any]:
         shown = "All" if one.get("includeAll") else offered[0]
         variables.append({"label": one["label"], "value": shown})
     panels = _repeated(spec["panels"], view.chosen)
-    at_all = {one: ("$__all",) for one in view.chosen if one not in ("budget", "what_if")}
+    at_all = {one: ALL for one in view.chosen if one not in ("budget", "what_if")}
     view = replace(view, chosen={**view.chosen, **at_all})
     return {
         "title": spec["title"].removeprefix("Taximeter: ").capitalize(),

@@ -1,5 +1,5 @@
 // The visualizations of Grafana's panels, from @grafana/ui, set up as the panels' options say.
-import { FieldType, ReducerID, fieldReducers, getDisplayProcessor, getFieldDisplayName, getFieldDisplayValues, reduceField } from '@grafana/data';
+import { getFieldDisplayValues } from '@grafana/data';
 import { BarGauge, BigValue, TimeSeries, VizRepeater } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
 import { timeRangeOf } from './fields';
