@@ -96,7 +96,10 @@ class Intake:
 
 
 def rejected() -> dict[str, int]:
-    """Return how many spans were not taken since the process began, by reason."""
+    """Return how many spans were not taken since the process began, by reason.
+
+    Of what was set aside, a priced call and a whole segment of the journal count as one each.
+    """
     counted = {
         sample.labels["reason"]: int(sample.value)
         for metric in REFUSED_SPANS.collect()

@@ -1,6 +1,6 @@
 -- Teams in the rollups that did not know them, and the models of users; what dashboards read the calls
 -- for: calls without a timeout, the cost of failed ones, and the least requests left in the provider's
--- window.
+-- window. Hours whose calls are no longer kept stay as they are: of no team, and null in what they lack.
 ALTER TABLE taximeter.latency_hourly
     ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER model,
     ADD COLUMN IF NOT EXISTS least_requests_left Nullable(UInt32) AFTER ttft,
@@ -13,8 +13,8 @@ ALTER TABLE taximeter.latency_daily
 
 ALTER TABLE taximeter.outcomes_hourly
     ADD COLUMN IF NOT EXISTS team LowCardinality(String) AFTER cost_reason,
-    ADD COLUMN IF NOT EXISTS calls_without_timeout UInt64 AFTER extra_attempts,
-    ADD COLUMN IF NOT EXISTS cost Decimal(38, 12) AFTER calls_without_timeout,
+    ADD COLUMN IF NOT EXISTS calls_without_timeout Nullable(UInt64) AFTER extra_attempts,
+    ADD COLUMN IF NOT EXISTS cost Nullable(Decimal(38, 12)) AFTER calls_without_timeout,
     MODIFY ORDER BY (hour, environment, service, feature, model, http_status, error_type, usage_source,
         cost_status, cost_reason, team);
 
@@ -96,8 +96,8 @@ SELECT
     countIf(tags_altered > 0) AS altered_calls,
     countIf(attempts > 1) AS retried_calls,
     sum(if(attempts > 1, toUInt64(toUInt64(assumeNotNull(attempts)) - 1), toUInt64(0))) AS extra_attempts,
-    countIf(timeout_set IS NULL OR NOT timeout_set) AS calls_without_timeout,
-    sum(ifNull(rows.cost, toDecimal64(0, 12))) AS cost
+    toNullable(countIf(timeout_set IS NULL OR NOT timeout_set)) AS calls_without_timeout,
+    toNullable(sum(ifNull(rows.cost, toDecimal64(0, 12)))) AS cost
 FROM taximeter.calls AS rows FINAL
 GROUP BY hour, environment, service, feature, model, http_status, error_type, usage_source, cost_status,
     cost_reason, team;
