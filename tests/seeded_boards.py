@@ -27,7 +27,7 @@ from taximeter_alerts.watch import evaluate
 from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import FindingLine, Mirror, Store
+from taximeter_collector.store import FindingLine, MeterLine, Mirror, Store
 from taximeter_dashboards.build import dashboards, text_of
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -162,11 +162,15 @@ def _watch(store: Store) -> None:
         confidence="medium",
     )
     store.keep_mirror(Mirror.FINDINGS, [finding])
+    another = MeterLine(at=NOON + timedelta(seconds=30), lag_s=0.1, rejected={})
+    store.keep_mirror(Mirror.METER, [another])
 
 
-def asked(engine: Client, sql: str, chosen: Mapping[str, Sequence[str]]) -> list[tuple[Any, ...]]:
+def asked(
+    engine: Client, sql: str, chosen: Mapping[str, Sequence[str]], view: View = WEEK
+) -> list[tuple[Any, ...]]:
     """Ask as Grafana does, as a user who may only read."""
-    view = replace(WEEK, chosen={**WEEK.chosen, **chosen})
+    view = replace(view, chosen={**view.chosen, **chosen})
     result = engine.query(view.expanded(sql), settings={"readonly": 1})
     return [tuple(row) for row in result.result_rows]
 
@@ -193,6 +197,10 @@ def plain(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
         tuple(float(value) if isinstance(value, Decimal) else value for value in row)
         for row in rows
     ]
+
+
+def usd(amount: str) -> Decimal:
+    return Decimal(amount)
 
 
 def day(days_ago: int) -> datetime:

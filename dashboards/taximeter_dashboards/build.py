@@ -17,9 +17,9 @@ from taximeter_dashboards.boards import DETAILS
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "dashboards.md"
 INTRODUCTION: Final = """\
-Which panel answers which question; generated with them. The pictures show the demo's month: the
-committed JSON with the store's real answers, drawn by `make dashboards-picture` with Grafana's own
-panels.
+Which panel answers which question; generated with them. The pictures show the demo's month, which
+is made up: the committed JSON with the answers of a store that holds it, drawn by
+`make dashboards-picture` with @grafana/ui.
 
 Environment, team, feature, model and user narrow a dashboard where its numbers are kept by them;
 one that is not offered is not known there. Any number of values may be chosen. Over charts stand

@@ -22,7 +22,8 @@ START: Final = "toStartOfDay($__fromTime, 'UTC')"
 END: Final = "toStartOfDay($__toTime, 'UTC') + interval 1 day"
 IN_HOURS: Final = f"hour >= {START} and hour < {END}"
 
-# Calls themselves are read where no rollup has what is asked: a week of them at most.
+# Calls themselves are read where no rollup has what is asked: a week of them at most, or those of
+# chosen users, which an index finds.
 WEEK_START: Final = f"greatest({START}, toStartOfDay($__toTime, 'UTC') - interval 6 day)"
 IN_LAST_WEEK: Final = f"toStartOfHour(ts) >= {WEEK_START} and ts >= {WEEK_START} and ts < {END}"
 

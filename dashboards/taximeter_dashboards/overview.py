@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUn
 
 from taximeter_dashboards import questions
 from taximeter_dashboards.board import AT_LEAST, WHATEVER_IS_CHOSEN, WHOLE_DAYS, board_of
-from taximeter_dashboards.boards.budgets import CURRENT, USED
+from taximeter_dashboards.boards.budgets import CURRENT, SPEND_IS_UNKNOWN, USED
 from taximeter_dashboards.boards.savings import finding_columns
 from taximeter_dashboards.clickhouse import BUDGET, IN_DAYS, at_all, named
 from taximeter_dashboards.columns import (
@@ -28,7 +28,7 @@ from taximeter_dashboards.columns import (
     linked,
     small,
 )
-from taximeter_dashboards.looks import Column
+from taximeter_dashboards.looks import PLAIN, Column
 from taximeter_dashboards.panels import bars, figure, gauges, row, rows
 from taximeter_dashboards.questions import CHOSEN, ERROR_RATE, PER_1000_CALLS, SPEND, WITH_USER
 
@@ -38,8 +38,8 @@ from {questions.spend_of(questions.IN_MONTH)}
 where {CHOSEN}
 """
 
-FORECAST: Final = """\
-select forecast as "Forecast"
+FORECAST: Final = f"""\
+select if({SPEND_IS_UNKNOWN}, null, forecast) as "Forecast"
 from taximeter.month_forecasts final
 where month = toStartOfMonth(toDate($__toTime, 'UTC'))
 """
@@ -118,31 +118,28 @@ def dashboard() -> model.Dashboard:
 
 def _money(board: Dashboard) -> None:
     board.with_row(row(100, "Money"))
-    plain = [(None, "text")]
-    for frame, sql, unit, decimals, levels, per_day in (
+    for frame, sql, unit, decimals, levels in (
         (small(101, "Spend this month", "What has this month cost so far? The calendar month (UTC) "
                f"in which the range ends, up to that day. {AT_LEAST}", 4),
-         SPEND_THIS_MONTH, Dollars, 2, plain, False),
+         SPEND_THIS_MONTH, Dollars, 2, PLAIN),
         (small(109, "Month-end forecast", "What will this month cost? The calendar month (UTC), by "
                "the weekdays and the level of the last weeks, as budgets are forecast. "
                f"{WHATEVER_IS_CHOSEN} {AT_LEAST}", 4),
-         FORECAST, Dollars, 2, plain, False),
+         FORECAST, Dollars, 2, PLAIN),
         (small(110, "Budget used", "How much of the largest budget of all spend is used, or else "
                f"of the fullest one? {WHATEVER_IS_CHOSEN} At least this much where calls have no "
                "known price.", 4),
-         BUDGET_USED, PercentUnit, 0, OF_A_LIMIT, False),
+         BUDGET_USED, PercentUnit, 0, OF_A_LIMIT),
         (small(102, "Spend in range", f"What did the chosen time cost? {WHOLE_DAYS} {AT_LEAST}", 4),
-         questions.SPEND_PER_DAY, Dollars, 2, plain, True),
+         questions.SPEND_IN_RANGE, Dollars, 2, PLAIN),
         (small(103, "Cost per 1,000 calls", "What does a call cost, whatever the traffic? Over the "
                f"calls with a known price. {WHOLE_DAYS}", 4),
-         questions.COST_PER_1000_CALLS, Dollars, 2, plain, False),
+         questions.COST_PER_1000_CALLS, Dollars, 2, PLAIN),
         (small(111, "Could be saved a month", "How much is on the table? From the calls with a "
                "known price of the last 14 days. Of all environments, teams and users.", 4),
-         questions.SAVINGS, Dollars, 2, [(None, "green")], False),
+         questions.SAVINGS, Dollars, 2, [(None, "green")]),
     ):  # fmt: skip
-        board.with_panel(
-            figure(frame, sql, unit=unit, decimals=decimals, levels=levels, per_day=per_day)
-        )
+        board.with_panel(figure(frame, sql, unit=unit, decimals=decimals, levels=levels))
     board.with_panel(
         bars(
             large(
@@ -151,7 +148,7 @@ def _money(board: Dashboard) -> None:
                 f"Which feature costs how much, and since when? {AT_LEAST}",
                 16,
             ),
-            questions.spend_per_day_by("feature"),
+            questions.spend_per_day_of("feature"),
             unit=Dollars,
         )
     )
@@ -204,7 +201,7 @@ def _where_it_goes(board: Dashboard) -> None:
                 24,
                 8,
             ),
-            questions.spend_per_day_by("model"),
+            questions.spend_per_day_of("model"),
             unit=Dollars,
         )
     )

@@ -19,7 +19,9 @@ LABELS: Final = ("environment", "team", "feature", "model")
 """What every rollup of calls knows."""
 WITH_USER: Final = (*LABELS, "user")
 CHOSEN: Final = chosen(*LABELS)
-FINDINGS_CHOSEN: Final = chosen("feature", "model")
+FEATURE_AND_MODEL: Final = chosen("feature", "model")
+# The line that names nothing says that something was looked for, in every feature.
+FINDINGS_CHOSEN: Final = f"(kind = '' or {FEATURE_AND_MODEL})"
 
 IN_MONTH: Final = (
     "day >= toStartOfMonth(toDate($__toTime, 'UTC')) and day <= toDate($__toTime, 'UTC')"
@@ -61,14 +63,14 @@ PER_1000_CALLS: Final = "sum(cost) * 1000 / nullIf(sum(calls) - sum(unpriced_cal
 ERROR_RATE: Final = "sum(errors) / nullIf(sum(calls), 0)"
 CACHED_SHARE: Final = "sum(cached_input_tokens) / nullIf(sum(input_tokens), 0)"
 
-SPEND_PER_DAY: Final = f"""\
-select
-    toDateTime(day, 'UTC') as time,
-    {SPEND} as "Spend"
+PARTS: Final = ("cost_input", "cost_cached_input", "cost_cache_write", "cost_output")
+OTHER_COST: Final = " - ".join(f"sum({name})" for name in ("cost", *PARTS))
+
+# One value of the whole range: Grafana's sum of days of which none has a price would be $0.
+SPEND_IN_RANGE: Final = f"""\
+select {SPEND} as "Spend"
 from {spend_of()}
 where {CHOSEN}
-group by time
-order by time
 """
 
 COST_PER_1000_CALLS: Final = f"""\
@@ -146,21 +148,24 @@ having count() > 0
 """
 
 
-def spend_per_day_by(column: str) -> str:
-    """Ask for a series a value. The sum of one without any price would look like $0."""
-    of_all = f"sum(sum({{}})) over (partition by {named(column)})"
+def spend_per_day_by(name: str, calls: str) -> str:
+    """Ask for a series a name of calls. The sum of one without any price would look like $0."""
+    of_all = f"sum(sum({{}})) over (partition by {name})"
     return f"""\
 select
     toDateTime(day, 'UTC') as time,
-    concat({named(column)}, if(
+    concat({name}, if(
         {of_all.format("unpriced_calls")} = {of_all.format("calls")}, ' (no known price)', ''
     )) as series,
     {SPEND} as "Spend"
-from {spend_of()}
-where {CHOSEN}
-group by day, {column}
+from {calls}
+group by day, {name}
 order by time, series
 """
+
+
+def spend_per_day_of(column: str) -> str:
+    return spend_per_day_by(named(column), f"{spend_of()}\nwhere {CHOSEN}")
 
 
 def latency_of(state: str) -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime
-from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -29,24 +25,9 @@ from seeded_boards import (
     drawn,
     moment,
     plain,
-    seed,
     shown,
+    usd,
 )
-from taximeter_collector.store import Store
-
-
-@pytest.fixture(scope="module")
-def engine(opened_store: Store, store_path: Path) -> Iterator[Client]:
-    """Seed the store, and hand out a reader beside it."""
-    seed(opened_store)
-    reader = clickhouse_connect.get_client(interface="chdb", path=str(store_path))
-    yield reader
-    reader.close()
-
-
-def usd(amount: str) -> Decimal:
-    return Decimal(amount)
-
 
 FORECAST = usd("5.55") + usd("0.255") * usd("14.5")
 """What is spent, and the mean of ten days for the rest of today and the fourteen days after."""
@@ -59,7 +40,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "spend-overview: Could be saved a month": [(usd("12"),)],
     "spend-overview: Budgets": [("Small", 5.55 / 4), ("Users: ada", 0.7), ("All", 5.55 / 9)],
     "spend-overview: Findings, largest saving first": [FOUND],
-    "feature: Spend": [(day(1), usd("1.5")), (day(0), usd("3"))],
+    "feature: Spend": [(usd("4.5"),)],
     "feature: Cached input": [(250 / 4000,)],
     "feature: Cost per day by class": [
         (day(1), usd("0.4"), usd("0.1"), 0, usd("0.5"), usd("0.5")),
@@ -88,9 +69,9 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         (day(0), "mystery-1", 0),
     ],
     "models: Models": [
-        ("gpt-4o", usd("3.5"), 3.5 / 4.5, 3, 3.5e3 / 3, 0, 0, 0, 0.0, 1 / 3, 0),
-        ("gpt-5", usd("1"), 1 / 4.5, 1, usd("1000"), 0.4, 0.1, 0.5, 0.2, 0, 0),
-        ("mystery-1", None, None, 1, None, None, None, None, None, 0, 1),
+        ("gpt-4o", usd("3.5"), 3.5 / 4.5, 3, 3.5e3 / 3, 0, 0, 0, 0, 0.0, 3.5, 1 / 3, 0),
+        ("gpt-5", usd("1"), 1 / 4.5, 1, usd("1000"), 0.4, 0.1, 0, 0.5, 0.2, 0, 0, 0),
+        ("mystery-1", None, None, 1, *[None] * 7, 0, 1),
     ],
     "models: Spend by feature and model": [
         ("search", "gpt-4o", usd("3")),
@@ -224,7 +205,7 @@ OF_CHAT: dict[str, list[tuple[Any, ...]]] = {
     "spend-overview: Features": [("chat", usd("0.5"), 1.0, 1, usd("500"), 0.0, 0.0, 1000.0, 0)],
     "feature: Prompt versions": [("answer", "(none)", usd("0.5"), 1, usd("500"), 1000, 100, 0, 0)],
     "feature: Tokens a call": [(day(1), 1000, 100)],
-    "models: Models": [("gpt-4o", usd("0.5"), 1.0, 1, usd("500"), 0, 0, 0, 0.0, 0, 0)],
+    "models: Models": [("gpt-4o", usd("0.5"), 1.0, 1, usd("500"), 0, 0, 0, 0, 0.0, 0.5, 0, 0)],
     "models: Cached share of input": [(day(1), "gpt-4o", 0)],
     "users: Users a day": [(day(1), 1)],
     "users: Dearest users": [
@@ -269,7 +250,7 @@ OF_ADA: dict[str, list[tuple[Any, ...]]] = {
         ("chat", 1, 1, 100, 100, None, None),
         ("search", 1, 1, 100, 100, None, None),
     ],
-    "models: Models": [("gpt-4o", usd("3.5"), 1.0, 2, usd("1750"), 0, 0, 0, 0.0, 0, 0)],
+    "models: Models": [("gpt-4o", usd("3.5"), 1.0, 2, usd("1750"), 0, 0, 0, 0, 0.0, 3.5, 0, 0)],
     "users: Users a day": [(day(1), 1), (day(0), 1)],
 }
 

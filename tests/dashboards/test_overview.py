@@ -1,42 +1,27 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from builders import NOON, costing, unpriced
 from grafana import ALL, View
+from seeded_boards import DAY, HOSTILE, HOUR, PANELS, SPECS, VARIABLES, asked, day, usd
 from stores import empty
 from taximeter_collector.store import Store
-from taximeter_dashboards.build import FOLDER, dashboards, text_of
-
-HOSTILE = ["a\\", "') OR 1=1 --"]
-"""Values that end a quoted literal, or the list that it stands in."""
-
-DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
+from taximeter_dashboards.build import FOLDER, dashboards
 
 TODAY, YESTERDAY, FIRST_DAY = NOON, NOON - DAY, NOON - 14 * DAY
 
 LAST_FORTNIGHT = View(start=FIRST_DAY + 3 * HOUR, end=TODAY)
 """From an afternoon until noon: the days of both ends are cut by the range."""
 
-COMMITTED = FOLDER / "spend-overview.json"
-
-SPEC: dict[str, Any] = json.loads(text_of(dashboards()["spend-overview.json"]))
-PANELS: dict[str, Any] = {
-    panel["title"]: panel for panel in SPEC["panels"] if panel["type"] != "row"
-}
-VARIABLES: dict[str, Any] = {variable["name"]: variable for variable in SPEC["templating"]["list"]}
+SPEC = SPECS["spend-overview"]
 
 CALLS = [
     costing(
@@ -104,47 +89,23 @@ LATER_CALLS = [
 
 
 @pytest.fixture(scope="module")
-def engine(opened_store: Store, store_path: Path) -> Iterator[Client]:
+def engine(opened_store: Store, client: Client) -> Client:
     """Seed the store, some hours closed and some open, and hand out a reader beside it."""
     empty(opened_store)
     opened_store.add(CALLS, token="dashboards/1", book_version="test", now=NOON)
     opened_store.refresh()
     opened_store.add(LATER_CALLS, token="dashboards/2", book_version="test", now=NOON)
-    reader = clickhouse_connect.get_client(interface="chdb", path=str(store_path))
-    yield reader
-    reader.close()
+    return client
 
 
-Rows = list[tuple[Any, ...]]
-
-
-def asked(engine: Client, sql: str, **chosen: Sequence[str]) -> Rows:
-    """Ask as Grafana does, as a user who may only read."""
-    view = View(start=LAST_FORTNIGHT.start, end=LAST_FORTNIGHT.end, chosen=chosen)
-    result = engine.query(view.expanded(sql), settings={"readonly": 1})
-    return [tuple(row) for row in result.result_rows]
-
-
-def shown(engine: Client, panel: str, **chosen: Sequence[str]) -> Rows:
-    return asked(engine, PANELS[panel]["targets"][0]["rawSql"], **chosen)
-
-
-def day(days_ago: int) -> Any:
-    """Return midnight of a day, as the engine's client gives it."""
-    return (NOON - days_ago * DAY).replace(hour=0, tzinfo=None)
-
-
-def hour(moment: Any) -> Any:
-    return moment.replace(tzinfo=None)
+def shown(engine: Client, panel: str, **chosen: Sequence[str]) -> list[tuple[Any, ...]]:
+    sql = PANELS[f"spend-overview: {panel}"]["targets"][0]["rawSql"]
+    return asked(engine, sql, chosen, LAST_FORTNIGHT)
 
 
 def near(milliseconds: float) -> Any:
     """Allow the error of the rollup's quantiles, which is 0.56 % at worst."""
     return pytest.approx(milliseconds, rel=0.0056)
-
-
-def usd(amount: str) -> Decimal:
-    return Decimal(amount)
 
 
 @pytest.mark.parametrize(
@@ -162,14 +123,11 @@ def test_a_figure_covers_the_whole_days_of_both_ends(
     assert shown(engine, panel) == [(value,)]
 
 
-def test_spend_in_range_sums_to_the_spend_of_its_days(engine: Client) -> None:
-    assert shown(engine, "Spend in range") == [
-        (day(14), usd("0.125")),
-        (day(6), usd("0.125")),
-        (day(3), usd("0.25")),
-        (day(1), usd("2.50")),
-        (day(0), usd("2.25")),
-    ]
+def test_spend_in_range_is_the_spend_of_its_days(engine: Client) -> None:
+    days = shown(engine, "Spend per day by feature")
+
+    assert shown(engine, "Spend in range") == [(usd("5.25"),)]
+    assert sum(amount for *_, amount in days) == usd("5.25")
 
 
 def test_calls_are_counted_whether_priced_or_not(engine: Client) -> None:
@@ -235,9 +193,10 @@ def test_the_features_table_says_what_each_feature_costs_and_why(engine: Client)
 def test_chosen_values_are_taken_as_they_are_whatever_they_hold(
     engine: Client, chosen: Mapping[str, Sequence[str]], spend: str | None
 ) -> None:
-    days = shown(engine, "Spend in range", **chosen)
+    days = shown(engine, "Spend per day by feature", **chosen)
 
-    assert sum(amount for _, amount in days) == (usd(spend) if spend else 0)
+    assert shown(engine, "Spend in range", **chosen) == [(usd(spend or "0"),)]
+    assert sum(amount for *_, amount in days) == usd(spend or "0")
     assert bool(days) == bool(spend)
 
 
@@ -259,7 +218,9 @@ def test_a_chosen_feature_is_all_of_its_table(engine: Client) -> None:
 def test_a_variable_offers_the_values_of_the_range(
     engine: Client, variable: str, values: list[str]
 ) -> None:
-    assert asked(engine, VARIABLES[variable]["query"]["rawSql"]) == [(value,) for value in values]
+    sql = VARIABLES[f"spend-overview: {variable}"]["query"]["rawSql"]
+
+    assert asked(engine, sql, {}, LAST_FORTNIGHT) == [(value,) for value in values]
 
 
 def test_a_stale_file_fails_the_check_and_is_named(
@@ -311,6 +272,6 @@ def test_panel_ids_never_change() -> None:
 
 
 def test_unpriced_calls_turn_red_at_the_first() -> None:
-    thresholds = PANELS["Unpriced calls"]["fieldConfig"]["defaults"]["thresholds"]
+    thresholds = PANELS["spend-overview: Unpriced calls"]["fieldConfig"]["defaults"]["thresholds"]
 
     assert thresholds["steps"] == [{"value": None, "color": "green"}, {"value": 1, "color": "red"}]

@@ -26,7 +26,9 @@ from taximeter_dashboards.columns import (
 from taximeter_dashboards.looks import Column, Style
 from taximeter_dashboards.panels import figure, lines, row, rows
 
-USED: Final = "toFloat64(spent) / nullIf(toFloat64(amount), 0)"
+SPEND_IS_UNKNOWN: Final = "unpriced_calls > 0 and spent = 0"
+KNOWN_SPEND: Final = f"if({SPEND_IS_UNKNOWN}, null, spent)"
+USED: Final = f"toFloat64({KNOWN_SPEND}) / nullIf(toFloat64(amount), 0)"
 
 # The watch copies all budgets at once: what it did not copy again before its period ended is gone.
 SEEN_AT: Final = "(select max(taken_at) from taximeter.budget_lines)"
@@ -37,15 +39,16 @@ CURRENT: Final = (
 )
 
 DAYS_LEFT: Final = f"dateDiff('second', {LOOKED_AT}, period_end) / 86400"
-LEFT: Final = "greatest(amount - spent, toDecimal128(0, 12))"
+LEFT: Final = f"if({SPEND_IS_UNKNOWN}, null, greatest(amount - spent, toDecimal128(0, 12)))"
+FORECAST: Final = f"if({SPEND_IS_UNKNOWN}, null, forecast)"
 
 BUDGETS: Final = f"""\
 select
     {BUDGET} as "Budget",
     {USED} as "Used",
-    if(unpriced_calls > 0 and spent = 0, null, spent) as "Spend",
+    {KNOWN_SPEND} as "Spend",
     amount as "Budgeted",
-    forecast as "Forecast",
+    {FORECAST} as "Forecast",
     {LEFT} as "Left",
     {DAYS_LEFT} as "Days left",
     toFloat64({LEFT}) / greatest(1, {DAYS_LEFT}) as "Safe a day",
@@ -80,7 +83,7 @@ limit 12
 # The panel is repeated: `$__conditionalAll` would look at what the dashboard holds, not the panel.
 BURN_UP: Final = f"""\
 with one as (
-    select *
+    select *, not ({SPEND_IS_UNKNOWN}) as is_known
     from taximeter.budget_lines final
     where {CURRENT}
         and {BUDGET} in ({values_of("budget")})
@@ -94,8 +97,8 @@ from (
         and at >= (select any(period_start) from one) and at < (select any(period_end) from one)
     union all
     select arrayJoin(arrayConcat(
-        arrayMap(p -> (p.1, 'Spent', toFloat64(p.2)), course),
-        arrayMap(p -> (p.1, 'Forecast', toFloat64(p.2)), ahead),
+        arrayMap(p -> (p.1, 'Spent', toFloat64(p.2)), arrayFilter(p -> is_known, course)),
+        arrayMap(p -> (p.1, 'Forecast', toFloat64(p.2)), arrayFilter(p -> is_known, ahead)),
         arrayMap(
             at -> (at, 'Even pace', if(at = period_start, 0, toFloat64(amount))),
             [period_start, period_end]

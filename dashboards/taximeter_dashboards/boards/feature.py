@@ -38,31 +38,30 @@ from taximeter_dashboards.columns import (
     small,
     text,
 )
-from taximeter_dashboards.looks import Column
+from taximeter_dashboards.looks import PLAIN, Column
 from taximeter_dashboards.panels import bars, figure, lines, row, rows
 from taximeter_dashboards.questions import (
     CHOSEN,
     ERROR_RATE,
+    OTHER_COST,
     PER_1000_CALLS,
     SPEND,
     WITH_USER,
-    known,
 )
 
-PARTS: Final = ("cost_input", "cost_cached_input", "cost_cache_write", "cost_output")
-OTHER_COST: Final = " - ".join(f"sum({name})" for name in ("cost", *PARTS))
-
+# Without the days of which no price is known: where that is all of them, a total would be $0.
 COST_BY_CLASS: Final = f"""\
 select
     toDateTime(day, 'UTC') as time,
-    {known("sum(cost_input)")} as "Input",
-    {known("sum(cost_cached_input)")} as "Cached input",
-    {known("sum(cost_cache_write)")} as "Cache write",
-    {known("sum(cost_output)")} as "Output",
-    {known(OTHER_COST)} as "Other units"
+    sum(cost_input) as "Input",
+    sum(cost_cached_input) as "Cached input",
+    sum(cost_cache_write) as "Cache write",
+    sum(cost_output) as "Output",
+    {OTHER_COST} as "Other units"
 from {questions.spend_of()}
 where {CHOSEN}
 group by time
+having sum(calls) > sum(unpriced_calls)
 order by time
 """
 
@@ -175,7 +174,12 @@ def feature() -> model.Dashboard:
     )
     board.with_panel(
         lines(
-            large(102, "Tokens a call", "Do its prompts or answers grow? Of calls that succeeded."),
+            large(
+                102,
+                "Tokens a call",
+                "Do its prompts or answers grow? All tokens, also those of streams that failed, "
+                "over the calls that succeeded.",
+            ),
             TOKENS_A_CALL,
             unit=Short,
             named_by=None,
@@ -197,17 +201,16 @@ def feature() -> model.Dashboard:
 
 
 def _figures(board: Dashboard) -> None:
-    plain = [(None, "text")]
     for frame, sql, unit, decimals, levels, per_day in (
         (small(104, "Spend", f"What did it cost? {WHOLE_DAYS} {AT_LEAST}", 6),
-         questions.SPEND_PER_DAY, Dollars, 2, plain, True),
+         questions.SPEND_IN_RANGE, Dollars, 2, PLAIN, False),
         (small(105, "Calls", f"How often is it asked? {WHOLE_DAYS}", 6),
-         questions.CALLS_PER_DAY, Short, 1, plain, True),
+         questions.CALLS_PER_DAY, Short, 1, PLAIN, True),
         (small(106, "Cost per 1,000 calls", "What does a call cost? Of those with a known price.",
                4),
-         questions.COST_PER_1000_CALLS, Dollars, 2, plain, False),
+         questions.COST_PER_1000_CALLS, Dollars, 2, PLAIN, False),
         (small(107, "Cached input", "How much of the input was read from the cache?", 4),
-         questions.CACHED_INPUT, PercentUnit, 0, plain, False),
+         questions.CACHED_INPUT, PercentUnit, 0, PLAIN, False),
         (small(108, "Unpriced calls", "How many calls have no known price?", 4),
          questions.UNPRICED_CALLS, Short, 0, GOOD_AT_NONE, False),
     ):  # fmt: skip

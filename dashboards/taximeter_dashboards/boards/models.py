@@ -14,12 +14,12 @@ from taximeter_dashboards import questions
 from taximeter_dashboards.board import AT_LEAST, WHOLE_DAYS, board_of, variable
 from taximeter_dashboards.clickhouse import IN_DAYS, named, values_of
 from taximeter_dashboards.columns import (
-    BLUE,
     CALLS,
     ERRORS,
     INPUT_A_CALL,
     OUTPUT_A_CALL,
     PER_1000,
+    SHARE,
     SPENT,
     UNPRICED,
     dollars,
@@ -31,6 +31,7 @@ from taximeter_dashboards.panels import bars, lines, row, rows
 from taximeter_dashboards.questions import (
     CHOSEN,
     ERROR_RATE,
+    OTHER_COST,
     PER_1000_CALLS,
     SPEND,
     WITH_USER,
@@ -57,9 +58,11 @@ select
     {PER_1000_CALLS} as "Per 1k calls",
     {known("sum(cost_input)")} as "Input",
     {known("sum(cost_cached_input)")} as "Cached input",
+    {known("sum(cost_cache_write)")} as "Cache write",
     {known("sum(cost_output)")} as "Output",
     toFloat64({known("sum(cost_output)")})
         * sum(reasoning_tokens) / greatest(sum(output_tokens), 1) as "Of it reasoning",
+    {known(OTHER_COST)} as "Other units",
     {ERROR_RATE} as "Errors",
     sum(unpriced_calls) as "Unpriced"
 from {questions.spend_of()}
@@ -81,11 +84,14 @@ order by "Spend" desc nulls last, "Feature", "Model"
 limit 200
 """
 
+# A rate is of sums whose calls all have a price: the tokens of others would make it too small.
+ALL_PRICED: Final = f"{IN_DAYS}\n    and unpriced_calls = 0"
+
 # The cheapest first, by what its output was billed at.
 OFFERED: Final = f"""\
 select {named("model")} as value
 from taximeter.spend_by_day
-where {IN_DAYS}
+where {ALL_PRICED}
 group by value
 having sum(output_tokens) > 0 and sum(cost_output) > 0
 order by sum(cost_output) / sum(output_tokens), value
@@ -102,7 +108,7 @@ with rates as (
             as cached,
         toFloat64(sum(cost_output)) / nullIf(sum(output_tokens), 0) as output
     from taximeter.spend_by_day
-    where {IN_DAYS}
+    where {ALL_PRICED}
         and {named("model")} in ({values_of("what_if")})
 )
 select
@@ -139,7 +145,7 @@ def models() -> model.Dashboard:
     board.with_panel(
         bars(
             large(101, "Spend per day by model", f"Which model costs how much? {AT_LEAST}", 8, 10),
-            questions.spend_per_day_by("model"),
+            questions.spend_per_day_of("model"),
             unit=Dollars,
         )
     )
@@ -170,15 +176,19 @@ def models() -> model.Dashboard:
     board.with_panel(
         rows(
             large(
-                103, "Models", f"What is paid for in each model? {AT_LEAST} {WHOLE_DAYS}", 24, 10
+                103,
+                "Models",
+                "What is paid for in each model? Input, cache, output and other units add up to "
+                f"its spend. {AT_LEAST} {WHOLE_DAYS}",
+                24,
+                10,
             ),
             MODELS,
             [
                 linked("Model", "model", "taximeter-feature", "What it is used for", width=190),
-                *(SPENT, Column(name="Share", unit=PercentUnit, decimals=0, bar=BLUE)),
-                *(CALLS, PER_1000),
-                *dollars("Input", "Cached input", "Output", "Of it reasoning"),
-                *(ERRORS, UNPRICED),
+                *(SPENT, SHARE, CALLS, PER_1000),
+                *dollars("Input", "Cached input", "Cache write", "Output", "Of it reasoning"),
+                *(*dollars("Other units"), ERRORS, UNPRICED),
             ],
             sorted_by="Spend",
         )

@@ -43,8 +43,13 @@ where {IN_HOURS}
     and {CHOSEN}
 """
 
+# Of hours that a program before migration 17 summed and whose calls are gone, it is not known.
 WASTED: Final = f"""\
-select sum(cost) as "Spend"
+select if(
+    count() > 0 and countIf(cost is not null and cost_status != 'unpriced') = 0,
+    null,
+    ifNull(sum(cost), toDecimal128(0, 12))
+) as "Spend"
 from taximeter.outcomes_by_hour
 where {IN_HOURS}
     and error_type != ''
@@ -52,7 +57,8 @@ where {IN_HOURS}
 """
 
 NO_TIMEOUT: Final = f"""\
-select sum(calls_without_timeout) / nullIf(sum(calls), 0) as "Without a timeout"
+select sum(calls_without_timeout) / nullIf(sumIf(calls, calls_without_timeout is not null), 0)
+    as "Without a timeout"
 from taximeter.outcomes_by_hour
 where {IN_HOURS}
     and {CHOSEN}

@@ -14,7 +14,13 @@ from taximeter_dashboards.clickhouse import named
 from taximeter_dashboards.columns import large, linked, small, text
 from taximeter_dashboards.looks import Column
 from taximeter_dashboards.panels import figure, gauges, row, rows
-from taximeter_dashboards.questions import FINDINGS, FINDINGS_CHOSEN, NEWEST_FINDINGS, SAVINGS
+from taximeter_dashboards.questions import (
+    FEATURE_AND_MODEL,
+    FINDINGS,
+    FINDINGS_CHOSEN,
+    NEWEST_FINDINGS,
+    SAVINGS,
+)
 
 VARIABLES: Final = ("feature", "model")
 ABOUT: Final = "From the calls with a known price of the last 14 days; findings may overlap."
@@ -25,6 +31,7 @@ select countIf(kind != '') as "Findings"
 from taximeter.finding_lines
 where {NEWEST_FINDINGS}
     and {FINDINGS_CHOSEN}
+having count() > 0
 """
 
 # Beside the mean day of the two weeks that the findings are of.
@@ -34,11 +41,12 @@ select toFloat64(sum(usd_a_month)) / nullIf((
     from taximeter.spend_by_day
     where day > toDate((select max(taken_at) from taximeter.finding_lines), 'UTC') - 14
         and day <= toDate((select max(taken_at) from taximeter.finding_lines), 'UTC')
-        and {FINDINGS_CHOSEN}
+        and {FEATURE_AND_MODEL}
 ), 0) as "Of the spend"
 from taximeter.finding_lines
 where {NEWEST_FINDINGS}
     and {FINDINGS_CHOSEN}
+having count() > 0
 """
 
 BY_FEATURE: Final = f"""\

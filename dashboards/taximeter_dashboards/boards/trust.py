@@ -9,13 +9,14 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import PercentUnit, Seconds, Short
 
-from taximeter_dashboards.board import board_of
+from taximeter_dashboards.board import WHATEVER_IS_CHOSEN, board_of
 from taximeter_dashboards.clickhouse import END, IN_HOURS, MOMENT, START, chosen, named
 from taximeter_dashboards.columns import (
     CALLS,
     GOOD_AT_NONE,
     GOOD_UNTIL,
     RED_FROM_ONE,
+    UNPRICED,
     dollars,
     large,
     linked,
@@ -27,8 +28,9 @@ from taximeter_dashboards.panels import bars, figure, lines, row, rows
 from taximeter_dashboards.questions import CHOSEN, LABELS
 
 OF_THE_METER: Final = "Of all spans, whatever is chosen above."
+SET_ASIDE: Final = "A file of the journal that is set aside counts as one."
 
-UNPRICED: Final = f"""\
+UNPRICED_CALLS: Final = f"""\
 select sumIf(calls, cost_status = 'unpriced') as "Unpriced calls"
 from taximeter.outcomes_by_hour
 where {IN_HOURS}
@@ -95,10 +97,14 @@ group by time
 order by time
 """
 
+# Several services write lines: of the newest five minutes the largest counts.
 LAG_NOW: Final = f"""\
-select argMax(lag_s, at) as "Lag"
+select max(lag_s) as "Lag"
 from taximeter.meter_lines
 where at >= {START} and at < {END}
+    and at > (
+        select max(at) from taximeter.meter_lines where at >= {START} and at < {END}
+    ) - interval 5 minute
 having count() > 0
 """
 
@@ -171,7 +177,7 @@ def trust() -> model.Dashboard:
                 202,
                 "OpenAI's bill",
                 "Does the bill agree, and if not, why? By the newest reconciliation of each "
-                "month, of all calls. Calls without a price explain a part.",
+                f"month. {WHATEVER_IS_CHOSEN} Calls without a price explain a part.",
                 24,
                 6,
             ),
@@ -180,7 +186,7 @@ def trust() -> model.Dashboard:
                 Column(name="Month", unit="time:YYYY-MM", width=100),
                 *dollars("Billed", "Metered", "Difference"),
                 Column(name="Share", unit=PercentUnit, decimals=1),
-                Column(name="Unpriced", unit=Short, levels=RED_FROM_ONE, width=90),
+                UNPRICED,
                 text("Why", 620),
             ],
             sorted_by="Month",
@@ -193,22 +199,22 @@ def _not_exact(board: Dashboard) -> None:
     board.with_row(row(100, "What is not exact?"))
     slow = [(None, "green"), (60, "yellow"), (300, "red")]
     some = [(None, "green"), (1, "yellow")]
-    off = [(None, "green"), (0.01, "yellow"), (0.05, "red")]
     for frame, sql, unit, decimals, levels in (
         (small(101, "Unpriced calls", "How many calls have no known price?", 4),
-         UNPRICED, Short, 0, GOOD_AT_NONE),
+         UNPRICED_CALLS, Short, 0, GOOD_AT_NONE),
         (small(102, "Estimated calls", "How much usage was lost and estimated?", 4),
          ESTIMATED, PercentUnit, 1, GOOD_UNTIL),
         (small(103, "Altered tags", "How many calls have tags that could not stay as given?", 4),
          ALTERED, Short, 0, some),
-        (small(106, "Ingest lag", "For how long do the newest calls wait for the store? "
+        (small(106, "Ingest lag", "For how long have the oldest calls waited for the store? "
                f"{OF_THE_METER}", 4),
          LAG_NOW, Seconds, 0, slow),
-        (small(107, "Rejected spans", f"How many spans were not taken? {OF_THE_METER}", 4),
+        (small(107, "Rejected spans", f"How many spans were not taken? {SET_ASIDE} "
+               f"{OF_THE_METER}", 4),
          REJECTED, Short, 0, GOOD_AT_NONE),
         (small(108, "Difference to OpenAI's bill", "How far is the newest bill above what was "
-               "metered? Of all calls; those without a price explain a part.", 4),
-         DIFFERENCE, PercentUnit, 1, off),
+               f"metered? {WHATEVER_IS_CHOSEN} Those without a price explain a part.", 4),
+         DIFFERENCE, PercentUnit, 1, GOOD_UNTIL),
     ):  # fmt: skip
         board.with_panel(figure(frame, sql, unit=unit, decimals=decimals, levels=levels))
     board.with_panel(
@@ -226,13 +232,12 @@ def _not_exact(board: Dashboard) -> None:
             ],
         )
     )
-    kept = LABELS
     board.with_panel(
         rows(
             large(105, "Without a price", "Which models need a rate, and why?"),
             WITHOUT_PRICE,
             [
-                linked("Model", "model", "taximeter-feature", "What calls it", kept=kept),
+                linked("Model", "model", "taximeter-feature", "What calls it", kept=LABELS),
                 *(text("Reason"), CALLS),
             ],
             sorted_by="Calls",
@@ -258,7 +263,13 @@ def _missing(board: Dashboard) -> None:
     )
     board.with_panel(
         rows(
-            large(203, "Rejected, by reason", f"Why were spans not taken? {OF_THE_METER}", 8, 7),
+            large(
+                203,
+                "Rejected, by reason",
+                f"Why were spans not taken? {SET_ASIDE} {OF_THE_METER}",
+                8,
+                7,
+            ),
             REJECTED_WHY,
             [text("Reason"), Column(name="Spans", unit=Short, levels=RED_FROM_ONE, width=90)],
             sorted_by="Spans",

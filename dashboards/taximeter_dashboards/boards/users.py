@@ -24,7 +24,14 @@ from taximeter_dashboards.columns import (
 )
 from taximeter_dashboards.looks import Column
 from taximeter_dashboards.panels import bars, figure, gauges, row, rows
-from taximeter_dashboards.questions import ERROR_RATE, PER_1000_CALLS, SPEND, WITH_USER, known
+from taximeter_dashboards.questions import (
+    ERROR_RATE,
+    PER_1000_CALLS,
+    SPEND,
+    WITH_USER,
+    known,
+    spend_per_day_by,
+)
 
 CHOSEN: Final = chosen(*WITH_USER)
 
@@ -51,6 +58,7 @@ OF_EACH_USER: Final = f"""
         and user_id != ''
         and {CHOSEN}
     group by user_id
+    having sum(calls) > sum(unpriced_calls)
 """
 
 MEDIAN_USER: Final = f"""\
@@ -77,19 +85,14 @@ order by share
 """
 
 # The ten dearest of the range, and all others together.
-SPEND_PER_DAY: Final = f"""\
-select
-    toDateTime(day, 'UTC') as time,
-    if(user_id in (
+BY_DEAREST: Final = f"""(
+    select day, calls, unpriced_calls, cost, if(user_id in (
         select user_id from ({OF_EACH_USER}) order by usd desc, user_id limit 10
-    ), user_id, if(user_id = '', '(none)', '(others)')) as series,
-    {SPEND} as "Spend"
-from taximeter.users_by_day
-where {IN_DAYS}
-    and {CHOSEN}
-group by time, series
-order by time, series
-"""
+    ), user_id, if(user_id = '', '(none)', '(others)')) as name
+    from taximeter.users_by_day
+    where {IN_DAYS}
+        and {CHOSEN}
+)"""
 
 USERS: Final = f"""\
 select
@@ -155,7 +158,7 @@ def users() -> model.Dashboard:
             large(
                 105, "Spend per day by user", f"Is it one of them, and since when? {AT_LEAST}", 16
             ),
-            SPEND_PER_DAY,
+            spend_per_day_by("name", BY_DEAREST),
             unit=Dollars,
         )
     )
