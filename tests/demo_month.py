@@ -116,15 +116,19 @@ def _budgets(rows: Sequence[Row]) -> str:
 
 
 def _tell_of_meter(store: Store) -> None:
-    """Tell each quarter of an hour how the meter was doing; one evening the store was away."""
+    """Tell each quarter of an hour how the meter was doing; one evening the store was away.
+
+    Nothing could be told in that hour: what waited shows once the store is back.
+    """
     away = NOW.replace(day=16, hour=20, minute=0)
-    lines = []
+    back = away + HOUR
+    lines = [MeterLine(at=back, lag_s=HOUR.total_seconds(), rejected={})]
     for quarter in range(29 * 96):
         at = NOW - quarter * timedelta(minutes=15)
-        minutes = (at - away) / timedelta(minutes=1)
-        lag_s = 4 * minutes if 0 <= minutes < 60 else 0.3 + quarter * 7 % 5 / 10
+        if away <= at < back:
+            continue
         rejected = {"older than the retention": 3} if quarter == 1200 else {}
-        lines.append(MeterLine(at=at, lag_s=lag_s, rejected=rejected))
+        lines.append(MeterLine(at=at, lag_s=0.3 + quarter * 7 % 5 / 10, rejected=rejected))
     store.keep_mirror(Mirror.METER, lines)
 
 
