@@ -19,6 +19,7 @@ from taximeter_collector.calls import CostStatus, Priced, Rates
 from taximeter_collector.store import (
     Clue,
     Dimension,
+    Only,
     Period,
     Scope,
     Store,
@@ -294,6 +295,35 @@ def test_an_embedded_store_whose_migration_was_cut_off_counts_nothing_twice(stor
 
     rows = store.spend(NOVEMBER, [Dimension.USER])
     assert [(row.key, row.cost, row.calls) for row in rows] == [(("ada",), Decimal(1), 1)]
+
+
+def test_a_call_is_of_a_kind_by_its_newest_revision_alone(store: Store) -> None:
+    ids = [f"id-{number:02}" for number in range(30)]
+    add(store, [unpriced(call_id=name) for name in ids])
+    add(store, [unpriced(call_id="still", ts=NOON - HOUR)])
+    add(store, [costing("1", call_id=name, feature="priced") for name in ids])
+
+    found = store.calls(NOVEMBER, Scope(), 1, Only.UNPRICED)
+    of_feature = store.calls(NOVEMBER, Scope({Dimension.FEATURE: ("search",)}), 100)
+
+    assert [one.call_id for one in found] == ["still"]
+    assert [one.call_id for one in of_feature] == ["still"]
+
+
+def test_a_list_of_calls_goes_on_where_it_ended_though_all_came_at_once_and_twice(
+    store: Store,
+) -> None:
+    ts = NOON + timedelta(milliseconds=123)
+    for _ in range(2):
+        add(store, [costing("1", ts=ts, call_id=f"id-{number:02}") for number in range(60)])
+
+    first = store.calls(NOVEMBER, Scope(), 25)
+    second = store.calls(NOVEMBER, Scope(), 25, after=first[-1].place)
+    third = store.calls(NOVEMBER, Scope(), 25, after=second[-1].place)
+
+    assert [len(page) for page in (first, second, third)] == [25, 25, 10]
+    found = [one.call_id for one in (*first, *second, *third)]
+    assert found == [f"id-{number:02}" for number in reversed(range(60))]
 
 
 def test_an_embedded_store_reads_whole_what_an_older_program_wrote(

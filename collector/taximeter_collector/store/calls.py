@@ -9,14 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.lookup import (
-    COLUMNS,
-    NOT_MERGED,
-    Clue,
-    FoundCall,
-    find,
-    newest_revisions,
-)
+from taximeter_collector.store.lookup import Clue, FoundCall, Place, find, newest_calls
 from taximeter_collector.store.scope import Period, Scope
 from taximeter_collector.store.spend import scope_condition
 
@@ -85,23 +78,22 @@ KINDS: Final = {
 
 
 def calls(
-    connection: Connection, period: Period, scope: Scope, limit: int, only: Only | None = None
+    connection: Connection,
+    period: Period,
+    scope: Scope,
+    limit: int,
+    only: Only | None = None,
+    after: Place | None = None,
 ) -> list[FoundCall]:
-    """Return calls of a scope, the newest first."""
-    condition, bound = scope_condition(scope)
-    rows = connection.read(
-        f"""
-        select revision, {", ".join(COLUMNS)}
-        from taximeter.calls
-        where toStartOfHour(ts) >= toStartOfHour({{start:DateTime64(3, 'UTC')}})
+    """Return calls of a scope, the newest first; of those that stand `after` a place."""
+    of_scope, bound = scope_condition(scope)
+    condition = f"""
+        toStartOfHour(ts) >= toStartOfHour({{start:DateTime64(3, 'UTC')}})
             and ts >= {{start:DateTime64(3, 'UTC')}} and ts < {{end:DateTime64(3, 'UTC')}}
-            and {condition} and {KINDS[only]}
-        order by toStartOfHour(ts) desc, ts desc
-        limit {{rows:UInt32}}
-        """,  # noqa: S608 names of ours, values are bound
-        bound | {"start": period.start, "end": period.end, "rows": limit + NOT_MERGED},
-    ).result_rows
-    return newest_revisions(rows)[:limit]
+            and {of_scope} and {KINDS[only]}
+    """
+    bound |= {"start": period.start, "end": period.end}
+    return newest_calls(connection, condition, bound, limit, after)
 
 
 def call(connection: Connection, call_id: str) -> CallDetail | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -11,9 +11,26 @@ from itertools import accumulate
 from typing import Any
 
 from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.scope import HOUR, floor
 
 NOT_MERGED = 20
-"""So many earlier revisions may be among the newest rows."""
+"""So many earlier revisions are expected among the newest rows."""
+MOST_AT_ONCE = 2_000
+"""Rows: their ids are bound in the next question, and a server limits a request's length."""
+
+AFTER = """
+and ts <= {after_ts:DateTime64(3, 'UTC')}
+and (ts, call_id) < ({after_ts:DateTime64(3, 'UTC')}, {after_id:String})
+"""
+NEWEST_REVISIONS = """
+select toStartOfHour(ts) as hour, call_id, max(revision)
+from taximeter.calls
+where hour in {hours:Array(DateTime('UTC'))} and call_id in {ids:Array(String)}
+group by hour, call_id
+"""
+
+Place = tuple[datetime, str]
+"""Where a call stands in a list: its `ts` and its `call_id`."""
 
 
 class Clue(StrEnum):
@@ -63,6 +80,10 @@ class FoundCall:
     cost_reason: str
     tags: Mapping[str, str]
 
+    @property
+    def place(self) -> Place:
+        return self.ts, self.call_id
+
 
 COLUMNS = [field.name for field in fields(FoundCall)]
 
@@ -109,26 +130,66 @@ def _found(
     connection: Connection, clue: Clue, value: str, limit: int, days: Sequence[date] = ()
 ) -> list[FoundCall]:
     """Return the newest calls, of some days or any."""
-    # Read backwards as the table is sorted, and not merged, which would read whole hours.
+    of_days = " and toDate(toStartOfHour(ts)) in {days:Array(Date)}" if days else ""
+    bound = {"value": value, "days": list(days)}
+    return newest_calls(connection, f"{clue} = {{value:String}}{of_days}", bound, limit)
+
+
+def newest_calls(
+    connection: Connection,
+    condition: str,
+    bound: Mapping[str, Any],
+    limit: int,
+    after: Place | None = None,
+) -> list[FoundCall]:
+    """Return the calls whose newest revision meets a condition, the newest first."""
+    found: dict[tuple[datetime, str], FoundCall] = {}
+    while len(found) < limit:
+        asked = min(limit - len(found) + NOT_MERGED, MOST_AT_ONCE)
+        rows = _rows(connection, condition, bound, asked, after)
+        newest = _newest_revisions(connection, [call for _, call in rows])
+        for revision, call in rows:
+            key = floor(call.ts, HOUR), call.call_id
+            if revision == newest.get(key):
+                found.setdefault(key, call)
+        if len(rows) < asked:
+            break
+        after = rows[-1][1].place
+    return list(found.values())[:limit]
+
+
+def _rows(
+    connection: Connection,
+    condition: str,
+    bound: Mapping[str, Any],
+    limit: int,
+    after: Place | None,
+) -> list[tuple[int, FoundCall]]:
+    """Return revisions that meet a condition, with the calls as each says, the newest first."""
+    place = {"after_ts": after[0], "after_id": after[1]} if after else {}
+    # Read backwards as the table is sorted, and neither merged nor made distinct by the engine:
+    # both would read whole hours.
     rows = connection.read(
         f"""
         select revision, {", ".join(COLUMNS)}
         from taximeter.calls
-        where {clue} = {{value:String}}
-            {"and toDate(toStartOfHour(ts)) in {days:Array(Date)}" if days else ""}
-        order by toStartOfHour(ts) desc, ts desc
+        where {condition}
+            {AFTER if after else ""}
+        order by toStartOfHour(ts) desc, ts desc, call_id desc, revision desc
         limit {{rows:UInt32}}
         """,  # noqa: S608 names of ours
-        {"value": value, "rows": limit + NOT_MERGED, "days": list(days)},
+        {**bound, **place, "rows": limit},
     ).result_rows
-    return newest_revisions(rows)[:limit]
+    return [(revision, FoundCall(ts.replace(tzinfo=UTC), *more)) for revision, ts, *more in rows]
 
 
-def newest_revisions(rows: Iterable[Sequence[Any]]) -> list[FoundCall]:
-    """Return each call once, from rows of a revision and the columns."""
-    newest: dict[str, tuple[int, FoundCall]] = {}
-    for revision, ts, *others in rows:
-        call = FoundCall(ts.replace(tzinfo=UTC), *others)
-        if revision >= newest.get(call.call_id, (0, call))[0]:
-            newest[call.call_id] = revision, call
-    return [call for _, call in newest.values()]
+def _newest_revisions(
+    connection: Connection, calls: Sequence[FoundCall]
+) -> dict[tuple[datetime, str], int]:
+    """Return the newest revision of each call, by its hour and id."""
+    bound = {
+        "hours": sorted({floor(call.ts, HOUR) for call in calls}),
+        "ids": sorted({call.call_id for call in calls}),
+    }
+    rows = connection.read(NEWEST_REVISIONS, bound).result_rows if calls else ()
+    return {(hour.replace(tzinfo=UTC), call_id): revision for hour, call_id, revision in rows}

@@ -13,7 +13,7 @@ from taximeter_collector.store.condition import Condition, condition
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.focus import Format, focus
 from taximeter_collector.store.habits import Habit, habits
-from taximeter_collector.store.lookup import Clue, FoundCall, find
+from taximeter_collector.store.lookup import Clue, FoundCall, Place, find
 from taximeter_collector.store.quality import Quality, lost_spans, quality
 from taximeter_collector.store.reconciliations import OwnUse, openai_use
 from taximeter_collector.store.scope import Dimension, Period, Scope
@@ -91,10 +91,15 @@ class Questions:
         return last_call_at(self._connection)
 
     def calls(
-        self, period: Period, scope: Scope, limit: int, only: Only | None = None
+        self,
+        period: Period,
+        scope: Scope,
+        limit: int,
+        only: Only | None = None,
+        after: Place | None = None,
     ) -> list[FoundCall]:
-        """Return calls of a scope, the newest first."""
-        return calls(self._connection, period, scope, limit, only)
+        """Return calls of a scope, the newest first; of those that stand `after` a place."""
+        return calls(self._connection, period, scope, limit, only, after)
 
     def size(self) -> int:
         """Return how many bytes the store takes on its disks."""
