@@ -58,6 +58,7 @@ def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
             silences=state.silences.at(now),
             gone={name: state.channels.gone().get(name, "") for name in channels},
             tested=(tested, problem) if tested in channels else None,
+            limit=LOGGED,
             now=now,
         )
         return answered(request, html)

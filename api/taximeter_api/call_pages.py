@@ -12,6 +12,7 @@ from taximeter_api.asked import asked
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page.explore import render_call, render_calls
+from taximeter_api.questions import moment_of
 from taximeter_collector.store import Clue, FoundCall, Store
 
 ROWS: Final = 50
@@ -24,19 +25,28 @@ def call_pages(store: Store) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/calls")
-    def calls(request: Request, q: str = "", format: str = "") -> Response:  # noqa: A002 the address's word
+    def calls(
+        request: Request,
+        q: str = "",
+        older: str = "",
+        format: str = "",  # noqa: A002 the address's word
+    ) -> Response:
         now = datetime.now(UTC)
         wanted = asked(request, now)
         searched = q.strip()
-        limit = ROWS_OF_A_FILE if format == "csv" else ROWS
+        # One more than is shown says that there are more.
+        limit = ROWS_OF_A_FILE if format == "csv" else ROWS + 1
         if searched:
             found = with_clue(store, searched, limit)
         else:
-            found = store.calls(wanted.period, wanted.scope, limit, wanted.only)
+            after = _place(older) if older else None
+            found = store.calls(wanted.period, wanted.scope, limit, wanted.only, after)
         if format == "csv":
             rows = ([getattr(call, column) for column in COLUMNS] for call in found)
             return csv_file("calls", COLUMNS, rows)
-        html = render_calls(wanted, found, searched, limit=ROWS, now=now)
+        html = render_calls(
+            wanted, found, searched, limit=ROWS, limit_of_a_file=ROWS_OF_A_FILE, now=now
+        )
         return answered(request, html)
 
     @router.get("/calls/{call_id:path}")
@@ -47,6 +57,12 @@ def call_pages(store: Store) -> APIRouter:
         return answered(request, render_call(detail, now=datetime.now(UTC)))
 
     return router
+
+
+def _place(text: str) -> tuple[datetime, str]:
+    """Read where a list ended, as the link to older calls says it."""
+    ts, _, call_id = text.partition(",")
+    return moment_of("older", ts), call_id
 
 
 def with_clue(store: Store, text: str, limit: int) -> list[FoundCall]:

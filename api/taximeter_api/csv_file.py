@@ -1,10 +1,13 @@
-"""Tables as CSV: every row, every digit, and nothing that a spreadsheet would run."""
+"""Tables as CSV: every digit, and nothing that a spreadsheet would run."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from fastapi import Response
@@ -28,4 +31,10 @@ def _cell(value: object) -> str:
     """Return a value as text; unknown is empty, and a name that begins like a formula is text."""
     if value is None:
         return ""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else f"{value}"

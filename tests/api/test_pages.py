@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -139,7 +140,21 @@ def test_a_table_is_a_csv_with_every_digit_and_no_formula(client: TestClient, st
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     (row,) = csv.DictReader(answer.text.splitlines())
     assert row["feature"] == "'=1+1"
-    assert Decimal(row["cost"]) == Decimal("0.000000000001")
+    assert row["cost"] == "0.000000000001"
+    assert row["estimated_cost"] == "0.000000000000"
+
+
+def test_a_file_says_money_times_and_tags_as_machines_read_them(
+    client: TestClient, store: Store
+) -> None:
+    ts = ago(1).replace(microsecond=250_000)
+    add(store, costing("0.000000000000", ts=ts, tags={"tier": "pro", "lang": "é"}))
+
+    (row,) = csv.DictReader(client.get("/calls?span=7d&format=csv").text.splitlines())
+
+    assert row["cost"] == "0.000000000000"
+    assert row["ts"] == ts.isoformat()
+    assert json.loads(row["tags"]) == {"tier": "pro", "lang": "é"}
 
 
 @pytest.mark.parametrize("words", ["span=1d", "from=x", "from=2026-02-01&to=2026-01-01"])
@@ -202,6 +217,57 @@ def test_calls_are_found_by_scope_and_by_any_id(client: TestClient, store: Store
     assert "chatcmpl-2" in found["ada"]
     assert "chatcmpl-1" in found["chatcmpl-1"]
     assert "No call has the id nothing" in client.get("/calls?q=nothing").text
+
+
+def hrefs(page: str, words: str) -> list[str]:
+    """Return where links with these words lead."""
+    return [unescape(link) for link in re.findall(f'href="([^"]+)"[^>]*>{re.escape(words)}<', page)]
+
+
+def test_older_calls_are_reached_though_they_came_at_once_and_were_priced_anew(
+    client: TestClient, store: Store
+) -> None:
+    ts = ago(1)
+    for _ in range(2):
+        add(store, *(costing("1", ts=ts, call_id=f"id-{number:03}") for number in range(110)))
+
+    pages, link = [], ["/calls?span=7d"]
+    while link:
+        pages.append(client.get(link[0]).text)
+        link = hrefs(pages[-1], "Older calls")
+
+    found = [re.findall(r'href="/calls/(id-\d+)"', page) for page in pages]
+    assert [len(ids) for ids in found] == [50, 50, 10]
+    assert len({name for ids in found for name in ids}) == 110
+    assert client.get("/calls?older=yesterday").status_code == 422
+
+
+def test_a_search_says_where_it_ends_and_its_file_has_the_same_calls(
+    client: TestClient, store: Store
+) -> None:
+    add(store, *(costing("1", ts=ago(1), user_id="ada") for _ in range(51)))
+    add(store, costing("1", ts=ago(1), user_id="bob"))
+
+    cut = client.get("/calls?q=ada&feature=other&only=errors").text
+    whole = client.get("/calls?q=bob").text
+
+    assert "The newest 50" in cut
+    assert "The newest 50" not in whole
+    assert "Take this filter away" not in cut
+    assert 'name="from"' not in cut
+    (link,) = hrefs(cut, "CSV")
+    assert link == "/calls?q=ada&format=csv"
+    file = list(csv.DictReader(client.get(link).text.splitlines()))
+    assert [row["user_id"] for row in file] == ["ada"] * 51
+
+
+@pytest.mark.parametrize("path", ["/calls", "/calls?q=ada"])
+def test_it_is_said_how_long_a_file_of_calls_gets(
+    client: TestClient, store: Store, path: str
+) -> None:
+    add(store, costing("1", ts=ago(0), user_id="ada"))
+
+    assert "a file has the newest 10,000" in client.get(path).text
 
 
 def test_one_call_tells_its_whole_story(client: TestClient, store: Store) -> None:

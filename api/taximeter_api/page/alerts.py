@@ -41,15 +41,20 @@ def render_alerts(
     silences: Sequence[Silence],
     gone: Mapping[str, str],
     tested: tuple[str, str] | None,
+    limit: int,
     now: datetime,
 ) -> str:
-    """Return the HTML of the log; `gone` says of each channel why it takes no messages."""
+    """Return the HTML of the log; `gone` says of each channel why it takes no messages.
+
+    `limit` is how many deliveries there are at most.
+    """
     return template("alerts.html").render(
         deliveries=deliveries,
         taken=taken,
         silences=silences,
         gone=gone,
         tested=tested,
+        limit=limit,
         now=now,
         words=in_words,
         calls_of=calls_of,

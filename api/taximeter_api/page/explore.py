@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from taximeter_api.asked import SPAN_NAMES, Asked
@@ -38,15 +38,22 @@ def render_spend(
 
 
 def render_calls(
-    wanted: Asked, calls: Sequence[FoundCall], searched: str, *, limit: int, now: datetime
+    wanted: Asked,
+    calls: Sequence[FoundCall],
+    searched: str,
+    *,
+    limit: int,
+    limit_of_a_file: int,
+    now: datetime,
 ) -> str:
+    """Return the HTML of the first calls; what is beyond `limit` only says that there are more."""
     return template("calls.html").render(
         asked=wanted,
-        calls=calls,
+        calls=calls[:limit],
+        has_more=len(calls) > limit,
         searched=searched,
         limit=limit,
-        # Once more those of the last one's millisecond, rather than not all of them.
-        older=calls[-1].ts + timedelta(milliseconds=1) if calls else now,
+        limit_of_a_file=limit_of_a_file,
         spans=SPAN_NAMES,
         now=now,
         path="/calls",
