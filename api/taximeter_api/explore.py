@@ -16,7 +16,15 @@ from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page.explore import render_spend
 from taximeter_api.together import together
-from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store, summed_by, total_of
+from taximeter_collector.store import (
+    MEASURES,
+    Dimension,
+    Scope,
+    SpendRow,
+    Store,
+    summed_by,
+    total_of,
+)
 
 ROWS: Final = 50
 DAY: Final = timedelta(days=1)
@@ -95,20 +103,16 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         known = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows))
         daily, before = together(
             lambda: store.spend(wanted.period, [Dimension.DAY, view.by], drawn),
-            lambda: store.spend(wanted.before, [view.by], known),
+            lambda: _before(store, view, wanted, known),
         )
     else:
         # Of few values the days say all.
         daily, before = together(
             lambda: store.spend(wanted.period, [Dimension.DAY, view.by], wanted.scope),
-            lambda: store.spend(wanted.before, [view.by], wanted.scope),
+            lambda: _before(store, view, wanted, wanted.scope),
         )
         total = total_of(daily)
         rows = summed_by(daily)[:ROWS]
-    first = store.first_call_at()
-    if first is None or first > wanted.before.start:
-        # A time that was metered in part would make a change of what was none.
-        before = []
     costs_before = {row.key[0]: row.cost for row in before}
     by_day: dict[str, dict[date, Decimal]] = defaultdict(dict)
     for row in daily:
@@ -127,6 +131,17 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         for place, row in enumerate(rows)
     ]
     return lines, total
+
+
+def _before(store: Store, view: View, wanted: Asked, scope: Scope) -> list[SpendRow]:
+    """Ask for the time before; nothing of one that was not metered all the time.
+
+    That would make a change of what was none.
+    """
+    first = store.first_hour()
+    if first is None or first > wanted.before.start:
+        return []
+    return store.spend(wanted.before, [view.by], scope)
 
 
 def _csv(view: View, rows: Sequence[SpendRow]) -> Response:

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from api.test_page import Document
 from builders import Rows, costing, unpriced
+from stores import empty
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import Register
@@ -130,6 +131,18 @@ def test_a_change_is_against_as_long_a_time_before(client: TestClient, store: St
     assert "+100 %" not in of_a_part
     assert "+100 %" in of_a_whole
     assert "nothing before" in of_a_whole
+
+
+def test_a_change_is_told_though_the_calls_of_before_are_gone(
+    client: TestClient, store: Store
+) -> None:
+    add(store, costing("3", ts=ago(24 * 8 + 1), feature="chat"))
+    add(store, costing("9", ts=ago(24 * 20), feature="chat"))
+    store.refresh()
+    empty(store, "calls")
+    add(store, costing("6", ts=ago(1), feature="chat"))
+
+    assert "+100 %" in client.get("/features?span=7d").text
 
 
 def test_a_table_is_a_csv_with_every_digit_and_no_formula(client: TestClient, store: Store) -> None:

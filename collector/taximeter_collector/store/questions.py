@@ -22,7 +22,7 @@ from taximeter_collector.store.spend import SpendRow, spend
 from taximeter_collector.store.traffic import (
     Traffic,
     distinct_users,
-    first_call_at,
+    first_hour,
     last_call_at,
     p95_ms_by_feature,
     traffic,
@@ -84,8 +84,9 @@ class Questions:
     def quality(self, period: Period) -> Quality:
         return quality(self._connection, period)
 
-    def first_call_at(self) -> datetime | None:
-        return first_call_at(self._connection)
+    def first_hour(self) -> datetime | None:
+        """Return the first hour that any call is known of, by the sums too."""
+        return first_hour(self._connection)
 
     def last_call_at(self) -> datetime | None:
         return last_call_at(self._connection)

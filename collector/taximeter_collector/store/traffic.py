@@ -48,7 +48,16 @@ where day >= {start:Date} and day < {end:Date}
 """
 
 LAST_CALL = "select max(ts) from taximeter.calls"
-FIRST_CALL = "select min(ts) from taximeter.calls"
+# Sums are kept longer than calls, and made a little later.
+FIRST_HOUR = """
+select min(first)
+from (
+    select min(hour) as first from taximeter.spend_hourly
+    union all
+    select toStartOfHour(min(ts)) as first from taximeter.calls
+)
+where first > 0
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +104,9 @@ def distinct_users(connection: Connection, period: Period) -> int:
     return int(connection.read(USERS, bound).result_rows[0][0])
 
 
-def first_call_at(connection: Connection) -> datetime | None:
-    return _moment(connection, FIRST_CALL)
+def first_hour(connection: Connection) -> datetime | None:
+    """Return the first hour that any call is known of, by the sums too."""
+    return _moment(connection, FIRST_HOUR)
 
 
 def last_call_at(connection: Connection) -> datetime | None:
