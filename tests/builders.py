@@ -79,6 +79,7 @@ def alert(percent: int = 50, **fields: Any) -> Alert:
         "at": NOON,
         "channels": ("slack",),
         "owner": "",
+        "calls": "?from=2026-11-01&to=2026-12-01",
     }
     return Alert(**{**defaults, **fields})
 

@@ -95,8 +95,8 @@ class Alert:
     """Of a period that moves on every day; 0 for one that ends."""
     revision: str = ""
     """Digest of the budget's definition."""
-    about: tuple[tuple[str, str], ...] = ()
-    """Dimensions of its scope that have one value, for links to its calls."""
+    calls: str = ""
+    """The query of the calls it is about; "" where an address can't say it."""
     taken_by: str = ""
     """Who takes care, of an acknowledgement."""
     story: Story = Story()

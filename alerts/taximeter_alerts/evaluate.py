@@ -9,6 +9,7 @@ from typing import Final
 
 from taximeter_alerts.alert import Alert, AlertKey, Kind
 from taximeter_alerts.budgets import Budget
+from taximeter_alerts.scope_words import query_of_calls
 from taximeter_alerts.spending import Spending
 
 OVER: Final = 100
@@ -79,11 +80,7 @@ def alert_of(
         owner=one.budget.owner,
         rolling_days=one.budget.period.rolling_days,
         revision=one.budget.digest,
-        about=tuple(
-            (dimension.outside_name, value)
-            for dimension, values in one.scope.values.items()
-            for value in values
-        ),
+        calls=query_of_calls(one.scope, one.period),
     )
 
 

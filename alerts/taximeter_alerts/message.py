@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from taximeter_alerts.alert import Alert, AlertKey, Kind, Notice, Outgoing, Story, Told
@@ -60,8 +59,8 @@ def message_of(outgoing: Outgoing, voice: Voice, templates: Path | None = None) 
     if outgoing.may_be_repeat:
         footer = f"{footer} {voice.said(REPEATED)}".strip()
     links = [("Open Taximeter", outgoing.links.page)]
-    if len(told) == 1 and isinstance(told[0], Alert):
-        links.append(("Its calls", _calls(told[0], outgoing.links.page)))
+    if len(told) == 1 and isinstance(told[0], Alert) and told[0].calls:
+        links.append(("Its calls", f"{outgoing.links.page}/calls{told[0].calls}"))
     if outgoing.links.answer:
         links.append(("Acknowledge or snooze", outgoing.links.answer))
     return Message(
@@ -132,11 +131,6 @@ def _sample_story(alert: Alert) -> Story:
             ),
         ),
     )
-
-
-def _calls(alert: Alert, page: str) -> str:
-    words = urlencode(alert.about, quote_via=quote)
-    return f"{page}/calls{f'?{words}' if words else ''}"
 
 
 def _in_one_line(text: str) -> str:

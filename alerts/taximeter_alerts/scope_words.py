@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 from taximeter_collector.labels import label
-from taximeter_collector.store import Dimension, Scope
+from taximeter_collector.store import Dimension, Period, Scope
 
 DIMENSIONS: Final = {
     dimension.outside_name: dimension
@@ -61,6 +62,25 @@ def in_words(scope: Scope) -> str:
         for name, wanted in pairs
     ]
     return ", ".join(words) or "everything"
+
+
+def query_of_calls(scope: Scope, period: Period) -> str:
+    """Return the query of a scope's calls; "" where an address can't say it."""
+    if scope.without or scope.has_tags:
+        return ""
+    ends = [("from", period.start.isoformat()), ("to", period.end.isoformat())]
+    words = [
+        (dimension.outside_name, value)
+        for dimension, values in scope.values.items()
+        for value in values
+    ]
+    return query([*ends, *words])
+
+
+def query(words: Iterable[tuple[str, str]]) -> str:
+    """Return words as the query of an address; "" for none."""
+    text = urlencode(list(words), quote_via=quote)
+    return f"?{text}" if text else ""
 
 
 def _parted(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import quote, urlencode
 
 from fastapi import Request
 
-from taximeter_alerts.scope_words import DIMENSIONS
+from taximeter_alerts.scope_words import DIMENSIONS, query
 from taximeter_api.questions import BadQuestion, period_of, scope_of
 from taximeter_collector.store import Only, Period, Scope
 
@@ -46,7 +45,7 @@ class Asked:
         changes = changes or {}
         words = [(name, value) for name, value in self._words() if name not in changes]
         words += [(name, value) for name, value in changes.items() if value is not None]
-        return _query(words)
+        return query(words)
 
     def inside(self, name: str, value: str, **more: str) -> str:
         """Return the query for one value more; "" when it is too long for a page of many."""
@@ -55,7 +54,7 @@ class Asked:
 
     def without(self, name: str, value: str) -> str:
         """Return the query of an address without one filter."""
-        return _query(pair for pair in self._words() if pair != (name, value))
+        return query(pair for pair in self._words() if pair != (name, value))
 
     def _words(self) -> Iterator[tuple[str, str]]:
         yield from self.custom.items()
@@ -64,11 +63,6 @@ class Asked:
             yield "span", self.span
         if self.only:
             yield "only", self.only
-
-
-def _query(words: Iterable[tuple[str, str]]) -> str:
-    query = urlencode(list(words), quote_via=quote)
-    return f"?{query}" if query else ""
 
 
 def asked(request: Request, now: datetime) -> Asked:

@@ -82,10 +82,24 @@ def test_a_new_month_begins_anew() -> None:
     assert due(spending("6", at=december), raised, december) is not None
 
 
-def test_an_alert_knows_every_value_that_it_is_about() -> None:
-    of = budget(scope={"feature": ["chat", "search"], "team": "web"})
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        ({}, ""),
+        (
+            {"feature": ["chat", "a&b"], "team": "web"},
+            "&feature=chat&feature=a%26b&team=web",
+        ),
+        ({"feature": {"not": "chat"}}, None),
+        ({"tags": {"tier": "pro"}}, None),
+        ({"team": "web", "tags": {"tier": {"not": "pro"}}}, None),
+    ],
+)
+def test_an_alert_links_to_exactly_its_calls_or_to_none(
+    scope: dict[str, object], words: str | None
+) -> None:
+    raised = due(spending("5.10", budget(scope=scope)), set(), NOON)
 
-    raised = due(spending("5.10", of), set(), NOON)
-
+    november = "?from=2026-11-01T00%3A00%3A00%2B00%3A00&to=2026-12-01T00%3A00%3A00%2B00%3A00"
     assert raised is not None
-    assert set(raised.about) == {("feature", "chat"), ("feature", "search"), ("team", "web")}
+    assert raised.calls == ("" if words is None else november + words)

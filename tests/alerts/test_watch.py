@@ -171,7 +171,10 @@ def test_a_budget_for_each_user_tells_of_those_who_reached_it(store: Store, stat
     (again,) = evaluate(store, state, [each], NOON)
     assert (again.key.value, again.key.percent, again.also_passed) == ("ada", 100, (75, 90))
     links = dict(message_of(outgoing(again), SLACK).links)
-    assert links["Its calls"] == "http://127.0.0.1:8787/calls?feature=chat&user=ada"
+    assert links["Its calls"] == (
+        "http://127.0.0.1:8787/calls?from=2026-11-01T00%3A00%3A00%2B00%3A00"
+        "&to=2026-12-01T00%3A00%3A00%2B00%3A00&feature=chat&user=ada"
+    )
 
 
 def test_a_scope_may_name_tags(store: Store, state: State) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import quote, urlencode
 
-from taximeter_alerts.alert import Alert, Kind, Notice, Told
+from taximeter_alerts.alert import Kind, Notice, Told
 from taximeter_alerts.message import mark_of, subject
 from taximeter_alerts.state import Delivery, DeliveryState, Silence
 from taximeter_alerts.story_words import usd
@@ -57,7 +56,6 @@ def render_alerts(
         limit=limit,
         now=now,
         words=in_words,
-        calls_of=calls_of,
         path="/alerts",
         states=STATES,
     )
@@ -70,14 +68,6 @@ def render_answer(
     return template("answer.html").render(
         words=in_words(told), taken=taken, snoozes=snoozes or {}, done=done, at=told.at, path=""
     )
-
-
-def calls_of(told: Told) -> str:
-    """Return the address of the calls that an alert is about; "" for a notice."""
-    if not isinstance(told, Alert):
-        return ""
-    ends = (("from", told.period.start.isoformat()), ("to", told.period.end.isoformat()))
-    return f"/calls?{urlencode([*ends, *told.about], quote_via=quote)}"
 
 
 def in_words(told: Told) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from urllib.parse import quote, urlencode
 
 from taximeter_alerts.alert import Alert
 from taximeter_alerts.periods import name_of
-from taximeter_alerts.scope_words import in_words
+from taximeter_alerts.scope_words import in_words, query_of_calls
 from taximeter_alerts.spending import Spending
 from taximeter_alerts.state import Origin, Revision
 from taximeter_api.page.environment import template
@@ -63,16 +62,7 @@ class BudgetRow:
     @property
     def calls(self) -> str:
         """The query of the calls that are spent on it; "" where an address can't say it."""
-        scope, period = self.spending.scope, self.spending.period
-        if scope.without or scope.has_tags:
-            return ""
-        words = [
-            (dimension.outside_name, value)
-            for dimension, values in scope.values.items()
-            for value in values
-        ]
-        ends = [("from", period.start.isoformat()), ("to", period.end.isoformat())]
-        return f"?{urlencode([*ends, *words], quote_via=quote)}"
+        return query_of_calls(self.spending.scope, self.spending.period)
 
     @property
     def cells(self) -> tuple[object, ...]:
