@@ -74,7 +74,7 @@ class Service:
         self._settings = settings
         budgets: LiveFile[Sequence[Budget]] = LiveFile(settings.budgets, read_budgets)
         prices = LiveFile(settings.prices, book_with)
-        _make_folder(settings)
+        make_data_folder(settings)
         self._grpc = _grpc_receiver(settings)
         self._state = State(settings.state_url)
         channels = channels_of_settings(settings, os.environ, self._state)
@@ -230,7 +230,8 @@ class Service:
         return ""
 
 
-def _make_folder(settings: Settings) -> None:
+def make_data_folder(settings: Settings) -> None:
+    """Make it unless it is there; raises SettingsError."""
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from taximeter_api.overview import Feature, Rise
-from taximeter_collector.store import Dimension, Period, SpendRow, Store, summed_by
+from taximeter_collector.store import Dimension, Period, SpendRow, Store, total_of
 
 DAY: Final = timedelta(days=1)
 WEEK: Final = 7 * DAY
@@ -31,21 +33,45 @@ def spend_by_day(
     return by_day.items()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What a feature cost a day, and in the last seven whole days and the seven before."""
+
+    days: Mapping[datetime, Decimal]
+    now: SpendRow
+    before: SpendRow
+
+
+def courses(daily: Sequence[SpendRow], end: datetime) -> Mapping[str, Course]:
+    """Return the course of each feature; `end` is that of today, which is in no week."""
+    by_feature: dict[str, dict[datetime, SpendRow]] = defaultdict(dict)
+    for row in daily:
+        if row.at is not None:
+            by_feature[row.key[0]][row.at] = row
+    return {
+        name: Course(
+            days={at: row.cost for at, row in rows.items()},
+            now=_week(rows, end - DAY),
+            before=_week(rows, end - DAY - WEEK),
+        )
+        for name, rows in by_feature.items()
+    }
+
+
 def features(
-    store: Store, daily: Sequence[SpendRow], month: Period, days: Period, total: Decimal
+    store: Store, by_feature: Mapping[str, Course], month: Period, days: Period, total: Decimal
 ) -> Iterable[Feature]:
     p95_ms = store.p95_ms_by_feature(month)
     for row in store.spend(month, [Dimension.FEATURE]):
         name = row.key[0]
-        of_day = {one.at: one.cost for one in daily if one.key[0] == name}
-        series = [of_day.get(days.start + count * DAY, Decimal(0)) for count in range(DAYS_SHOWN)]
-        # Today is not over, so the last seven whole days are compared.
-        week, before = sum(series[-8:-1]), sum(series[-15:-8])
+        course = by_feature.get(name, NOTHING)
+        week, before = course.now.cost, course.before.cost
+        of_days = (course.days.get(days.start + count * DAY) for count in range(DAYS_SHOWN))
         yield Feature(
             name=name,
             cost=row.cost,
             share=float(row.cost / total) if total else 0.0,
-            last_30_days=tuple(series),
+            last_30_days=tuple(cost or Decimal(0) for cost in of_days),
             week_on_week=float(week / before - 1) if before else None,
             calls=row.calls,
             unpriced_calls=row.unpriced_calls,
@@ -56,17 +82,17 @@ def features(
         )
 
 
-def rise_of(daily: Sequence[SpendRow], end: datetime) -> Rise | None:
+def rise_of(by_feature: Mapping[str, Course]) -> Rise | None:
     """Return the feature whose last seven whole days cost most beyond the seven before, if any.
 
-    `end` is the end of today. A feature with calls of unknown cost is left out.
+    A feature with calls of unknown cost is left out.
     """
-    now, before = (_week(daily, end - back) for back in (DAY, DAY + WEEK))
-    least = max(LEAST_USD, LEAST_SHARE * sum((row.cost for row in now.values()), Decimal(0)))
+    spent = sum((course.now.cost for course in by_feature.values()), Decimal(0))
+    least = max(LEAST_USD, LEAST_SHARE * spent)
     rises = [
-        Rise(feature=name, now=now[name], before=before[name])
-        for name in now.keys() & before.keys()
-        if not (now[name].unpriced_calls or before[name].unpriced_calls)
+        Rise(feature=name, now=course.now, before=course.before)
+        for name, course in by_feature.items()
+        if not (course.now.unpriced_calls or course.before.unpriced_calls)
     ]
     steep = [
         one for one in rises if one.usd >= least and one.now.cost >= STEEP * one.before.cost > 0
@@ -74,10 +100,9 @@ def rise_of(daily: Sequence[SpendRow], end: datetime) -> Rise | None:
     return max(steep, key=lambda one: one.usd, default=None)
 
 
-def _week(daily: Sequence[SpendRow], end: datetime) -> dict[str, SpendRow]:
-    """Return the sums by feature of the seven days before `end`."""
-    of_week = (row for row in daily if row.at is not None and end - WEEK <= row.at < end)
-    return {row.key[0]: row for row in summed_by(of_week)}
+def _week(rows: Mapping[datetime, SpendRow], end: datetime) -> SpendRow:
+    """Return the sum of the seven days before `end`."""
+    return total_of(row for at, row in rows.items() if end - WEEK <= at < end)
 
 
 def per_1000(row: SpendRow) -> Decimal | None:
@@ -88,3 +113,6 @@ def per_1000(row: SpendRow) -> Decimal | None:
 
 def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+NOTHING: Final = Course(days={}, now=SpendRow.nothing(), before=SpendRow.nothing())

@@ -57,7 +57,6 @@ def health_page(
     store: Store, state: State, journal: Journal, settings: Settings, trouble: Callable[[], str]
 ) -> APIRouter:
     router = APIRouter()
-    is_server = settings.store_url.startswith("clickhouse:")
 
     @router.get("/api/store", tags=["health"])
     def told() -> Condition:
@@ -80,7 +79,9 @@ def health_page(
             since=day.start,
             until=day.end,
             gone_channels=state.channels.gone(),
-            engine=[one for one in findings_of(condition, is_server=is_server) if one.advice],
+            engine=[
+                one for one in findings_of(condition, is_server=settings.is_server) if one.advice
+            ],
             versions={"ClickHouse": condition.version, "Python": platform.python_version()}
             | {name: version(name) for name in PARTS},
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+from taximeter_alerts.periods import month_at
 from taximeter_alerts.voice import PLAIN
 from taximeter_api.page import format as fmt
 from taximeter_api.page import sentences
@@ -28,7 +30,8 @@ class Month:
 
     @property
     def following(self) -> date:
-        return (self.first.replace(day=28) + 4 * DAY).replace(day=1)
+        start = datetime(self.first.year, self.first.month, 1, tzinfo=UTC)
+        return month_at(start, ZoneInfo("UTC")).end.date()
 
     @property
     def last_day(self) -> date:

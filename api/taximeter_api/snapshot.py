@@ -18,7 +18,15 @@ from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_analysis.findings import Finding
 from taximeter_analysis.forecast import ahead, reached_at
-from taximeter_api.by_feature import DAYS_SHOWN, features, per_1000, rise_of, share, spend_by_day
+from taximeter_api.by_feature import (
+    DAYS_SHOWN,
+    courses,
+    features,
+    per_1000,
+    rise_of,
+    share,
+    spend_by_day,
+)
 from taximeter_api.overview import (
     AlertMark,
     BudgetLine,
@@ -104,6 +112,7 @@ def overview(
     so_far = Period(month.start, now)
     last_30_days = _days_until(now, DAYS_SHOWN)
     daily = store.spend(last_30_days, [Dimension.DAY, Dimension.FEATURE])
+    by_feature = courses(daily, last_30_days.end)
     total = store.spend(so_far)[0]
     lines = {one.budget.name: _budget_line(one) for one in now_spent(store, budgets, now)}
     yesterday = _yesterday(store, now.astimezone(zone))
@@ -122,8 +131,8 @@ def overview(
         per_1000_calls=per_1000(total),
         burn_up=_burn_up(store, state, now.astimezone(zone), month, main, lines),
         days=tuple(spend_by_day(daily, last_30_days)),
-        features=tuple(features(store, daily, so_far, last_30_days, total.cost)),
-        rise=rise_of(daily, last_30_days.end),
+        features=tuple(features(store, by_feature, so_far, last_30_days, total.cost)),
+        rise=rise_of(by_feature),
         budgets=tuple(sorted(lines.values(), key=lambda line: -line.percent)),
         models=tuple(_models(store.spend(so_far, [Dimension.MODEL]))),
         users=tuple(_users(store, so_far)),

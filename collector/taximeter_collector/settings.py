@@ -22,7 +22,6 @@ from pydantic import (
 from taximeter_collector.store import Retention
 
 PREFIX = "TAXIMETER_SERVER_"
-
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -158,10 +157,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _is_closed_to_strangers(self) -> Self:
-        if self.is_loopback:
-            return self
         for name in ("ingest_token", "read_token"):
-            if getattr(self, name) is None:
+            if not self.is_loopback and getattr(self, name) is None:
                 raise ValueError(
                     f"{PREFIX}HOST={self.host} is reachable by others: "
                     f"set {PREFIX}{name.upper()} (see taximeter token), or listen on 127.0.0.1"
@@ -170,13 +167,12 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _options_are_of_the_store(self) -> Self:
-        is_server = self.store.startswith("clickhouse:")
-        if self.cluster and not is_server:
+        if self.cluster and not self.is_server:
             raise ValueError(
                 f"{PREFIX}CLUSTER={self.cluster}: give the address of one of its servers "
                 f"in {PREFIX}STORE, like clickhouse://user:password@host:port"
             )
-        if self.sql_token and is_server:
+        if self.sql_token and self.is_server:
             raise ValueError(
                 f"{PREFIX}SQL_TOKEN is for the embedded store: ask the ClickHouse server itself, "
                 "as a user who may only read"
@@ -215,6 +211,10 @@ class Settings(BaseModel):
     @property
     def store_url(self) -> str:
         return self.store or f"chdb://{(self.data_dir / 'store').resolve()}"
+
+    @property
+    def is_server(self) -> bool:
+        return self.store.startswith("clickhouse:")
 
     @property
     def state_url(self) -> str:

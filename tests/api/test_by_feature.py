@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from taximeter_api.by_feature import rise_of
+from taximeter_api.by_feature import courses, rise_of
 from taximeter_collector.store import SpendRow
 
 TOMORROW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -29,9 +29,21 @@ def days(feature: str, *usd: str, calls: int = 10, unpriced_calls: int = 0) -> l
 def test_a_feature_has_risen_when_it_costs_half_as_much_again(
     before: str, now: str, *, rises: bool
 ) -> None:
-    rise = rise_of(days("chat", *[before] * 7, *[now] * 7, "1000"), TOMORROW)
+    rise = rise_of(courses(days("chat", *[before] * 7, *[now] * 7, "1000"), TOMORROW))
 
     assert (rise is not None) == rises
+
+
+def test_two_weeks_of_whole_days_are_compared() -> None:
+    daily = days("chat", "1000", *["2"] * 7, *["3"] * 7, "500")
+
+    chat = courses([*daily, *days("search", "7", "1")], TOMORROW)["chat"]
+
+    assert (chat.before.cost, chat.now.cost) == (Decimal(14), Decimal(21))
+    assert (chat.days[TOMORROW - 16 * DAY], chat.days[TOMORROW - DAY]) == (
+        Decimal(1000),
+        Decimal(500),
+    )
 
 
 def test_the_feature_that_rose_by_most_dollars_is_told() -> None:
@@ -40,7 +52,7 @@ def test_the_feature_that_rose_by_most_dollars_is_told() -> None:
         *days("large", *["20"] * 7, *["40"] * 7, "0"),
     ]
 
-    rise = rise_of(daily, TOMORROW)
+    rise = rise_of(courses(daily, TOMORROW))
 
     assert rise is not None
     assert (rise.feature, rise.usd) == ("large", Decimal(140))
@@ -53,11 +65,11 @@ def test_what_rose_by_little_of_all_spend_is_not_told() -> None:
         *days("large", *["99"] * 7, *["99"] * 7, "0"),
     ]
 
-    assert rise_of(daily, TOMORROW) is None
+    assert rise_of(courses(daily, TOMORROW)) is None
 
 
 def test_of_unknown_costs_no_rise_is_told() -> None:
     daily = days("chat", *["10"] * 7, *["20"] * 7, "0", unpriced_calls=1)
 
-    assert rise_of(daily, TOMORROW) is None
-    assert rise_of([], TOMORROW) is None
+    assert rise_of(courses(daily, TOMORROW)) is None
+    assert rise_of(courses([], TOMORROW)) is None

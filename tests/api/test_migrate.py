@@ -37,6 +37,16 @@ def test_servers_are_migrated_before_any_service_starts(
     assert codes == [1, 0, 0]
 
 
+def test_a_folder_that_can_not_be_made_is_named_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    refused = taximeter("migrate", DATA_DIR=str(tmp_path / "file" / "data"))
+
+    assert refused.returncode == 2
+    assert "TAXIMETER_SERVER_DATA_DIR=" in refused.stderr
+    assert "give a folder to write to" in refused.stderr
+
+
 def test_a_database_out_of_reach_is_no_answer(tmp_path: Path) -> None:
     refused = taximeter(
         "migrate", "--check", DATA_DIR=str(tmp_path), STORE="clickhouse://default@127.0.0.1:9"

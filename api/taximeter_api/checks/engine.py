@@ -46,7 +46,7 @@ def store(settings: Settings) -> Iterator[Finding]:
             return
         yield _schema("store", f"ClickHouse {found.version} at {where}", found.pending)
         yield clock("the store's", found.clock, datetime.now(UTC))
-        yield from findings_of(found, is_server=settings.store_url.startswith("clickhouse:"))
+        yield from findings_of(found, is_server=settings.is_server)
 
 
 def state(settings: Settings) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ def copy(
     """Copy the embedded store to a server, verified; repeated, it sends what is missing."""
     settings = read_settings(os.environ)
     goal = read_settings({f"{PREFIX}STORE": to, f"{PREFIX}CLUSTER": cluster})
-    if not (settings.store_url.startswith("chdb:") and goal.store.startswith("clickhouse:")):
+    if settings.is_server or not goal.is_server:
         raise typer.BadParameter("copy from an embedded store to clickhouse://")
     calls = sent = 0
     with (

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from taximeter_alerts.state import State, condition_of
+from taximeter_api.app import make_data_folder
 from taximeter_api.commands.terminal import working
 from taximeter_collector.settings import read_settings
 from taximeter_collector.store import Store, pending_migrations
@@ -27,7 +28,7 @@ def migrate(
         state: Sequence[object] = condition_of(settings.state_url).pending
         store = pending_migrations(settings.store_url, settings.cluster)
     else:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_data_folder(settings)
         with working("migrating"):
             with closing(State(settings.state_url)) as opened_state:
                 state = opened_state.migrated

@@ -48,7 +48,7 @@ def reprice(
         first = ask(settings, "POST", "/api/repricings", words)
         looks = _looks_at_the_service(settings, first)
     except ServiceAway as away:
-        if not settings.store_url.startswith("chdb:"):
+        if settings.is_server:
             raise ServiceAway(f"{away}: start it, it alone writes to a server's store") from None
         looks = _looks_here(settings, from_, to, pairs, dry_run=dry_run)
     last = _followed(looks)
