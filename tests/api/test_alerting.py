@@ -153,6 +153,7 @@ def test_messages_of_a_budget_are_put_off(
     assert len(receiver.arrived) == sent
     page = client.get("/alerts")
     assert "by Ada" in page.text
+    assert "the newest 200 at most" in page.text
     client.post("/alerts/silences/end", data={"id": str(silence.id)})
     assert state.silences.at(datetime.now(UTC)) == []
     assert client.post("/alerts/silences/end", data={"id": "x"}).status_code == 422

@@ -395,6 +395,39 @@ def test_the_dearest_budget_comes_first_and_what_is_not_reached_is_not_said() ->
     assert "B $100.00 of $100 99 % A $1 of $100 1 %" in words
 
 
+def calls_links(html: str) -> list[str]:
+    hrefs = [attrs.get("href") or "" for tag, attrs in Document(html).tags if tag == "a"]
+    return [href for href in hrefs if href.startswith("/calls?feature=")]
+
+
+@pytest.mark.parametrize(("feature", "links"), [("chat", 1), ("x" * 300, 0)])
+def test_a_rise_links_to_its_week_or_to_nothing(feature: str, links: int) -> None:
+    row = replace(SpendRow.nothing(), calls=10, cost=Decimal(10))
+    rise = Rise(feature=feature, now=replace(row, cost=Decimal(20)), before=row)
+
+    found = calls_links(page(sample_overview(rise=rise, features=())))
+
+    week = "&from=2026-11-15T00%3A00%3A00%2B00%3A00&to=2026-11-22T00%3A00%3A00%2B00%3A00"
+    assert found == [f"/calls?feature={feature}{week}"] * links
+
+
+def test_a_saving_links_to_the_two_weeks_that_it_is_counted_from() -> None:
+    saving = Finding(
+        kind="batch",
+        feature="chat",
+        model="gpt-4o",
+        advice="an advice",
+        evidence="an evidence",
+        usd_a_month=Decimal(5),
+        confidence=Confidence.LOW,
+    )
+
+    (link,) = calls_links(page(sample_overview(savings=(saving,), features=())))
+
+    ends = "&from=2026-11-08T10%3A40%3A00%2B00%3A00&to=2026-11-22T10%3A40%3A00%2B00%3A00"
+    assert link == f"/calls?feature=chat{ends}&model=gpt-4o"
+
+
 def test_the_page_can_be_read_aloud() -> None:
     document = Document(page(sample_overview(unpriced_calls=2)))
 

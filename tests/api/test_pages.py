@@ -12,6 +12,7 @@ from html import unescape
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from fastapi import FastAPI
@@ -305,6 +306,21 @@ def test_one_call_tells_its_whole_story(client: TestClient, store: Store) -> Non
     assert client.get("/calls/nothing").status_code == 404
 
 
+def test_a_call_leads_to_others_of_its_day_and_once_to_those_of_its_trace(
+    client: TestClient, store: Store
+) -> None:
+    ts = ago(24 * 40)
+    about = {"feature": "chat", "user_id": "ada", "team": "web", "trace_id": "f" * 32}
+    add(store, costing("1", ts=ts, call_id="id-one", **about))
+
+    page = client.get("/calls/id-one").text
+
+    for words in ("chat", "ada", "web"):
+        (link,) = hrefs(page, words)
+        assert "id-one" in client.get(link).text
+    assert page.count(f"/calls?q={'f' * 32}") == 1
+
+
 def test_a_failed_call_without_a_price_is_unknown_and_not_zero(
     client: TestClient, store: Store
 ) -> None:
@@ -392,6 +408,15 @@ def test_findings_are_told_in_dollars_a_month(client: TestClient, store: Store) 
     assert "Batch API" in page
     assert "nightly" in page
     assert [one["kind"] for one in told["findings"]] == ["batch"]
+    (link,) = (unescape(one) for one in re.findall('href="(/calls[^"]+)"', page))
+    looked_at = datetime.fromisoformat(told["looked_at"])
+    words = dict(parse_qsl(link.partition("?")[2]))
+    assert words == {
+        "feature": "nightly",
+        "model": "gpt-4o",
+        "from": (looked_at - timedelta(days=14)).isoformat(),
+        "to": looked_at.isoformat(),
+    }
     assert Decimal(told["findings"][0]["usd_a_month"]) > 50
 
 
@@ -403,6 +428,10 @@ def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:
     assert "All is well" in page
     assert "1: no price for model mystery-1" in page
     assert "taximeter-server" in page
+    links = [*hrefs(page, "2"), *hrefs(page, "1: no price for model mystery-1")]
+    found = [len(re.findall('href="/calls/', client.get(link).text)) for link in links]
+    assert found == [2, 1]
+    assert all("&to=" in link for link in links)
 
 
 def test_several_values_of_a_filter_are_any_of_them(client: TestClient, store: Store) -> None:

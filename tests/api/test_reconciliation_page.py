@@ -53,6 +53,14 @@ def test_the_page_says_how_much_why_where_and_when() -> None:
         assert line in words
 
 
+def test_our_calls_of_an_hour_and_key_have_no_link_as_no_address_can_say_them() -> None:
+    html = render_reconciliation(sample(), [], now=NOW)
+
+    assert re.findall('href="(/calls[^"]+)"', html) == [
+        "/calls?provider=openai&amp;from=2026-11-03&amp;to=2026-11-04"
+    ]
+
+
 def test_what_was_metered_is_at_least_when_a_call_has_no_price() -> None:
     one = compared(
         [charge("2.50")],

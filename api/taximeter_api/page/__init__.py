@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from taximeter_alerts.savings import HABITS
 from taximeter_analysis.reconcile import Revision
 from taximeter_api.overview import Overview
 from taximeter_api.page import charts, sentences
@@ -67,6 +68,7 @@ def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0
         legend=_legend(overview, colours),
         lines=LINES,
         savings=SAVINGS,
+        habits=HABITS,
         one_day=timedelta(days=1),
         path="/",
     )
@@ -83,7 +85,6 @@ def render_reconciliation(
         words=sentences.CAUSES,
         rows=BILL_ROWS,
         one_day=timedelta(days=1),
-        one_hour=timedelta(hours=1),
         cent=CENT,
         path="/reconciliation",
     )

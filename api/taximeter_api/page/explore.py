@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from taximeter_api.asked import SPAN_NAMES, Asked
@@ -62,5 +62,10 @@ def render_calls(
 
 def render_call(detail: CallDetail, *, now: datetime) -> str:
     return template("call.html").render(
-        call=detail.call, more=detail.more, other_cost=detail.other_cost, now=now, path="/calls"
+        call=detail.call,
+        more=detail.more,
+        other_cost=detail.other_cost,
+        one_day=timedelta(days=1),
+        now=now,
+        path="/calls",
     )

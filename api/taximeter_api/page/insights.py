@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from taximeter_alerts.savings import HABITS
 from taximeter_analysis.findings import Finding
 from taximeter_api.checks.finding import Finding as CheckFinding
 from taximeter_api.page.environment import template
@@ -43,6 +44,7 @@ def render_findings(found: Sequence[Finding], looked_at: datetime, *, now: datet
         total=sum((one.usd_a_month for one in found), Decimal(0)),
         kinds=KINDS,
         looked_at=looked_at,
+        habits=HABITS,
         now=now,
         path="/findings",
     )
