@@ -44,7 +44,7 @@ class MeterState:
     lag_s: float
     """For how long the oldest calls have waited for the store."""
     rejected: Mapping[str, int]
-    """Spans since the process began, by reason."""
+    """Spans and what was set aside since the process began, by reason."""
 
 
 class Mirroring:

@@ -18,7 +18,7 @@ from taximeter_collector.store import Clue, FoundCall, Store
 ROWS: Final = 50
 ROWS_OF_A_FILE: Final = 10_000
 COLUMNS: Final = [field.name for field in fields(FoundCall)]
-CLUES: Final = (Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID, Clue.USER)
+CLUES: Final = (Clue.USER, Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID)
 
 
 def call_pages(store: Store) -> APIRouter:

@@ -266,6 +266,23 @@ def test_a_user_s_newest_calls_are_found_whether_their_days_are_summed_or_not(
 
     newest_first = ["5", "4", "6", "3", "2", "1", "0"]
     assert [call.call_id for call in found] == newest_first[:limit]
+    of_ada = Scope({Dimension.USER: ("ada",)})
+    listed = store.calls(NOVEMBER, of_ada, limit)
+    assert [call.call_id for call in listed] == newest_first[:limit]
+    older = store.calls(NOVEMBER, of_ada, limit, after=listed[-1].place)
+    assert [call.call_id for call in older] == newest_first[limit : 2 * limit]
+
+
+def test_a_user_s_few_calls_of_a_kind_are_found_in_many_days(store: Store) -> None:
+    days = [NOON - number * 24 * HOUR for number in range(6)]
+    add(store, [costing("1", user_id="ada", ts=ts, call_id=f"{ts}") for ts in days])
+    add(store, [unpriced(user_id="ada", ts=ts + HOUR, call_id=f"u{ts}") for ts in days[3:]])
+    store.refresh()
+    of_ada = Scope({Dimension.USER: ("ada", "bob")})
+
+    found = store.calls(Period(days[4], days[0]), of_ada, 2, Only.UNPRICED)
+
+    assert [call.call_id for call in found] == [f"u{days[3]}", f"u{days[4]}"]
 
 
 def test_an_hour_is_summed_anew_only_while_all_of_its_calls_are_kept(store: Store) -> None:

@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.lookup import Clue, FoundCall, Place, find, newest_calls
-from taximeter_collector.store.scope import Period, Scope
+from taximeter_collector.store.lookup import Clue, FoundCall, Place, find, newest_calls, of_users
+from taximeter_collector.store.scope import Dimension, Period, Scope
 from taximeter_collector.store.spend import scope_condition
 
 DETAILS = (
@@ -93,6 +93,8 @@ def calls(
             and {of_scope} and {KINDS[only]}
     """
     bound |= {"start": period.start, "end": period.end}
+    if users := scope.values.get(Dimension.USER):
+        return of_users(connection, list(users), period, condition, bound, limit, after)
     return newest_calls(connection, condition, bound, limit, after)
 
 

@@ -11,12 +11,16 @@ from itertools import accumulate
 from typing import Any
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.scope import HOUR, floor
+from taximeter_collector.store.scope import HOUR, Period, floor
 
 NOT_MERGED = 20
 """So many earlier revisions are expected among the newest rows."""
 MOST_AT_ONCE = 2_000
 """Rows: their ids are bound in the next question, and a server limits a request's length."""
+MORE_EACH_TIME = 10
+EVER = Period(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+DAY = "toDate(toStartOfHour(ts))"
+"""As the table is sorted: days are found by the primary key."""
 
 AFTER = """
 and ts <= {after_ts:DateTime64(3, 'UTC')}
@@ -90,29 +94,54 @@ COLUMNS = [field.name for field in fields(FoundCall)]
 
 def find(connection: Connection, clue: Clue, value: str, limit: int) -> list[FoundCall]:
     """Return the calls, the newest first, at most `limit`."""
-    if clue is not Clue.USER:
-        return _found(connection, clue, value, limit)
+    if clue is Clue.USER:
+        return of_users(connection, [value], EVER, "true", {}, limit)
+    return newest_calls(connection, f"{clue} = {{value:String}}", {"value": value}, limit)
+
+
+def of_users(
+    connection: Connection,
+    users: Sequence[str],
+    period: Period,
+    condition: str,
+    bound: Mapping[str, Any],
+    limit: int,
+    after: Place | None = None,
+) -> list[FoundCall]:
+    """Return users' calls that meet a condition, the newest first; only their days are read."""
+    of_days = f"user_id in {{users:Array(String)}} and {DAY} in {{days:Array(Date)}}"
+    first, last = period.start.date(), (after[0] if after else period.end).date()
+    days = [one for one in _days_of(connection, users) if first <= one[0] <= last]
     found: list[FoundCall] = []
-    days = _days_of(connection, value)
+    expected = limit
     while days and len(found) < limit:
-        some = _newest(days, limit - len(found))
-        found += _found(connection, clue, value, limit - len(found), [day for day, _ in some])
+        some = _newest(days, expected)
+        names = {"users": users, "days": [day for day, _ in some]}
+        found += newest_calls(
+            connection,
+            f"{of_days} and {condition}",
+            {**bound, **names},
+            limit - len(found),
+            after,
+        )
         days = days[len(some) :]
+        # Few of them meet the condition: look through many more at once.
+        expected *= MORE_EACH_TIME
     return found
 
 
-def _days_of(connection: Connection, user: str) -> list[tuple[date, int]]:
-    """Return each day that may have calls of a user, the newest first, and about how many."""
+def _days_of(connection: Connection, users: Sequence[str]) -> list[tuple[date, int]]:
+    """Return each day that may have calls of users, the newest first, and about how many."""
     # First the open days: one that is closed meanwhile is among both.
     open_days = connection.read("select day from taximeter.open_user_days").result_rows
     rows = connection.read(
         """
         select day, max(calls)
         from taximeter.user_totals_daily
-        where user_id = {user:String}
+        where user_id in {users:Array(String)}
         group by day
         """,
-        {"user": user},
+        {"users": users},
     ).result_rows
     days = dict.fromkeys((day for (day,) in open_days), 0)
     days.update((day, calls) for day, calls in rows)
@@ -124,15 +153,6 @@ def _newest(days: Sequence[tuple[date, int]], calls: int) -> Sequence[tuple[date
     counts = accumulate(count for _, count in days)
     last = next((place for place, count in enumerate(counts) if count >= calls), len(days))
     return days[: last + 1]
-
-
-def _found(
-    connection: Connection, clue: Clue, value: str, limit: int, days: Sequence[date] = ()
-) -> list[FoundCall]:
-    """Return the newest calls, of some days or any."""
-    of_days = " and toDate(toStartOfHour(ts)) in {days:Array(Date)}" if days else ""
-    bound = {"value": value, "days": list(days)}
-    return newest_calls(connection, f"{clue} = {{value:String}}{of_days}", bound, limit)
 
 
 def newest_calls(

@@ -106,7 +106,7 @@ class MeterLine:
     at: datetime
     lag_s: float
     rejected: Mapping[str, int]
-    """Spans since the line before, by reason."""
+    """Spans and what was set aside since the line before, by reason."""
 
 
 Line = BudgetLine | AlertLine | FindingLine | MonthLine | MeterLine
