@@ -94,25 +94,18 @@ def explore_pages(store: Store) -> APIRouter:
 
 def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], SpendRow]:
     """Ask the store for the dearest rows of a page, and for what all of them sum to."""
+    scope, totals = wanted.scope, None
     if view.by is Dimension.USER:
-        rows, (total,) = together(
-            lambda: store.spend(wanted.period, [view.by], wanted.scope, ROWS),
+        names, totals = together(
+            lambda: store.dearest_users(wanted.period, wanted.scope, limit=ROWS),
             lambda: store.spend(wanted.period, [], wanted.scope),
         )
-        drawn = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows[:DRAWN]))
-        known = wanted.scope.narrowed(view.by, *(row.key[0] for row in rows))
-        daily, before = together(
-            lambda: store.spend(wanted.period, [Dimension.DAY, view.by], drawn),
-            lambda: _before(store, view, wanted, known),
-        )
-    else:
-        # Of few values the days say all.
-        daily, before = together(
-            lambda: store.spend(wanted.period, [Dimension.DAY, view.by], wanted.scope),
-            lambda: _before(store, view, wanted, wanted.scope),
-        )
-        total = total_of(daily)
-        rows = summed_by(daily)[:ROWS]
+        scope = scope.narrowed(view.by, *names)
+    daily, before = together(
+        lambda: store.spend(wanted.period, [Dimension.DAY, view.by], scope),
+        lambda: _before(store, view, wanted, scope),
+    )
+    rows = summed_by(daily)[:ROWS]
     costs_before = {row.key[0]: row.cost for row in before}
     by_day: dict[str, dict[date, Decimal]] = defaultdict(dict)
     for row in daily:
@@ -130,7 +123,7 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         )
         for place, row in enumerate(rows)
     ]
-    return lines, total
+    return lines, total_of(totals or daily)
 
 
 def _before(store: Store, view: View, wanted: Asked, scope: Scope) -> list[SpendRow]:

@@ -37,7 +37,15 @@ from taximeter_api.overview import (
     UserLine,
 )
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import Dimension, Period, Scope, SpendRow, Store, StoreUnavailable
+from taximeter_collector.store import (
+    Dimension,
+    Period,
+    Scope,
+    SpendRow,
+    Store,
+    StoreUnavailable,
+    summed_by,
+)
 
 DAY = timedelta(days=1)
 USERS_SHOWN = 6
@@ -232,13 +240,12 @@ def _models(rows: Sequence[SpendRow]) -> Iterable[ModelLine]:
 
 
 def _users(store: Store, period: Period) -> Iterable[UserLine]:
-    dearest = store.spend(period, [Dimension.USER], limit=USERS_SHOWN)
-    names = tuple(row.key[0] for row in dearest)
+    dearest = Scope().narrowed(Dimension.USER, *store.dearest_users(period, limit=USERS_SHOWN))
+    by_feature = store.spend(period, [Dimension.USER, Dimension.FEATURE], dearest)
     features: dict[str, str] = {}
-    by_feature = [Dimension.USER, Dimension.FEATURE]
-    for row in store.spend(period, by_feature, Scope({Dimension.USER: names})):
+    for row in by_feature:
         features.setdefault(*row.key)
-    for row in dearest:
+    for row in summed_by(by_feature):
         yield UserLine(
             name=row.key[0],
             feature=features.get(row.key[0], ""),

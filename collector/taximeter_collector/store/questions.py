@@ -18,7 +18,7 @@ from taximeter_collector.store.quality import Quality, lost_spans, quality
 from taximeter_collector.store.reconciliations import OwnUse, openai_use
 from taximeter_collector.store.scope import Dimension, Period, Scope
 from taximeter_collector.store.scopes import spent
-from taximeter_collector.store.spend import SpendRow, spend
+from taximeter_collector.store.spend import SpendRow, dearest_users, spend
 from taximeter_collector.store.traffic import (
     Traffic,
     distinct_users,
@@ -45,6 +45,16 @@ class Questions:
     ) -> list[SpendRow]:
         """Return the spend of a period by some dimensions, the dearest first, from `least` on."""
         return spend(self._connection, period, by, scope, limit, least)
+
+    def dearest_users(
+        self,
+        period: Period,
+        scope: Scope = Scope(),  # noqa: B008
+        *,
+        limit: int,
+    ) -> list[str]:
+        """Return who cost most, the dearest first."""
+        return dearest_users(self._connection, period, scope, limit)
 
     def spent(self, period: Period, scopes: Mapping[str, Scope]) -> dict[str, SpendRow]:
         """Return the spend of each named scope over one period."""

@@ -75,8 +75,36 @@ def spend(
     least: Decimal | None = None,
 ) -> list[SpendRow]:
     """Return the spend of a period by some dimensions, the dearest first, from `least` on."""
+    if limit is not None and list(by) == [Dimension.USER]:
+        names = dearest_users(connection, period, scope, limit, least)
+        scope = scope.narrowed(Dimension.USER, *names)
+    return list(_rows(by, _sums(connection, period, by, MEASURES, scope, limit, least)))
+
+
+def dearest_users(
+    connection: Connection,
+    period: Period,
+    scope: Scope,
+    limit: int,
+    least: Decimal | None = None,
+) -> list[str]:
+    """Return who cost most, the dearest first: of very many, for by far less than all measures."""
+    by = [Dimension.USER]
+    rows = _sums(connection, period, by, ["cost", "calls"], scope, limit, least)
+    return [user for user, *_ in rows]
+
+
+def _sums(
+    connection: Connection,
+    period: Period,
+    by: Sequence[Dimension],
+    measures: Sequence[str],
+    scope: Scope,
+    limit: int | None,
+    least: Decimal | None,
+) -> Sequence[Sequence[Any]]:
     question = _Question({*by, *scope.dimensions}, scope)
-    sums = [f"sum(part.{measure}) as {measure}_sum" for measure in MEASURES]
+    sums = [f"sum(part.{measure}) as {measure}_sum" for measure in measures]
     sql = f"""
         select {", ".join([*by, *sums])}
         from ({question.parts(period)}) as part
@@ -86,8 +114,7 @@ def spend(
         order by cost_sum desc, {", ".join([*by, "calls_sum"])}
         {"" if limit is None else f"limit {limit:d}"}
     """  # noqa: S608 the columns are names of ours, values are bound
-    rows = connection.read(sql, question.bound).result_rows
-    return list(_rows(by, rows))
+    return connection.read(sql, question.bound).result_rows
 
 
 def total_of(rows: Iterable[SpendRow], key: tuple[str, ...] = ()) -> SpendRow:
