@@ -213,10 +213,11 @@ class Service:
         app = FastAPI(title="Taximeter", docs_url=None, redoc_url=None)
         refusals(app)
         public = urlsplit(settings.public_url).hostname
-        names = LOOPBACK_NAMES | ({public} if public else set())
+        names = {public} if public else set()
         app.add_middleware(
             Guard,
-            names=names if settings.is_loopback else {"*"},
+            names=names | LOOPBACK_NAMES if settings.is_loopback else names,
+            only_these=settings.is_loopback,
             may_read=token_check(settings.read_token),
             otlp_port=settings.otlp_port,
         )

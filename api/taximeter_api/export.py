@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from tempfile import SpooledTemporaryFile
 from typing import IO, Annotated, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette import types as asgi
 
 from taximeter_api.questions import BadQuestion, moment_of, scope_of
 from taximeter_api.routes import filters_of
@@ -17,6 +21,7 @@ from taximeter_collector.store import Format, Period, Scope, Store
 UNPRICED_HEADER: Final = "X-Taximeter-Unpriced-Calls"
 MEDIA_TYPES: Final = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 CHUNK_BYTES: Final = 1 << 18
+IN_MEMORY_BYTES: Final = 32 << 20
 
 
 def days_of(start: str, end: str) -> Period:
@@ -44,6 +49,20 @@ def write_focus(store: Store, period: Period, scope: Scope, form: Format, out: I
     return store.spend(period, [], scope)[0].unpriced_calls
 
 
+class _FileResponse(StreamingResponse):
+    """An open file, which is closed however its sending ends."""
+
+    def __init__(self, file: IO[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
+        file.seek(0)
+        chunks = iter(partial(file.read, CHUNK_BYTES), b"")
+        super().__init__(chunks, media_type=media_type, headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
+
+
 def export_api(store: Store) -> APIRouter:
     router = APIRouter(prefix="/api")
 
@@ -54,16 +73,20 @@ def export_api(store: Store) -> APIRouter:
         from_: Annotated[str, Query(alias="from", description="UTC day")],
         to: Annotated[str, Query(description="UTC day, exclusive")] = "",
         form: Annotated[Format, Query(alias="format")] = "csv",
-    ) -> StreamingResponse:
+    ) -> _FileResponse:
         """Spend of whole days in FOCUS 1.2; any dimension narrows it. Unpriced calls are left out
         and counted in a header.
         """
         period = days_of(from_, to)
         scope = scope_of(filters_of(request, ("format",)))
-        unpriced_calls = store.spend(period, [], scope)[0].unpriced_calls
+        # Written before it is sent: a reader of the store waits for no client.
+        with ExitStack() as failing:
+            file = failing.enter_context(SpooledTemporaryFile(IN_MEMORY_BYTES))
+            unpriced_calls = write_focus(store, period, scope, form, file)
+            failing.pop_all()
         name = f"taximeter-{period.start:%Y-%m-%d}-{period.end:%Y-%m-%d}.{form}"
-        return StreamingResponse(
-            _chunks(store, period, scope, form),
+        return _FileResponse(
+            file,
             media_type=MEDIA_TYPES[form],
             headers={
                 "Content-Disposition": f'attachment; filename="{name}"',
@@ -72,9 +95,3 @@ def export_api(store: Store) -> APIRouter:
         )
 
     return router
-
-
-def _chunks(store: Store, period: Period, scope: Scope, form: Format) -> Iterator[bytes]:
-    with store.focus(period, scope, form) as lines:
-        while chunk := lines.read(CHUNK_BYTES):
-            yield chunk

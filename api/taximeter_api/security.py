@@ -68,10 +68,18 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, *, names: Collection[str], may_read: Authorised, otlp_port: int
+        self,
+        app: ASGIApp,
+        *,
+        names: Collection[str],
+        only_these: bool,
+        may_read: Authorised,
+        otlp_port: int,
     ) -> None:
+        """Answer to `names`; to any other as well, unless `only_these`."""
         self._app = app
         self._names = frozenset(names)
+        self._only_these = only_these
         self._may_read = may_read
         self._otlp_port = otlp_port
 
@@ -85,10 +93,11 @@ class Guard:
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._is_ours(f"//{host}"):
+        name = _name_in(f"//{host}")
+        if self._only_these and name not in self._names:
             return PlainTextResponse(f"host {host!r} is not one of this service's names\n", 421)
         origin = headers.get("origin")
-        if origin is not None and not self._is_ours(origin):
+        if origin is not None and _name_in(origin) not in (self._names | {name}) - {""}:
             return PlainTextResponse(f"origin {origin!r} may not ask this service\n", 403)
         path = scope["path"]
         if path in OPEN_PATHS:
@@ -105,10 +114,10 @@ class Guard:
             )
         return None
 
-    def _is_ours(self, address: str) -> bool:
-        if "*" in self._names:
-            return True
-        try:
-            return urlsplit(address).hostname in self._names
-        except ValueError:
-            return False
+
+def _name_in(address: str) -> str:
+    """Return the host's name; "" where there is none."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""

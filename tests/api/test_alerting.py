@@ -198,6 +198,7 @@ def test_a_link_needs_no_sign_in_and_everything_else_does(
         Guard(
             app,
             names={"meter.test"},
+            only_these=True,
             may_read=token_check(SecretStr(TOKEN)),
             otlp_port=4318,
         ),

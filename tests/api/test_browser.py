@@ -35,6 +35,7 @@ from taximeter_api.live import script
 from taximeter_api.reconciliation import reconciliation_page
 from taximeter_api.refusals import refusals
 from taximeter_api.routes import page as overview_page
+from taximeter_api.security import LOOPBACK_NAMES, Guard, token_check
 from taximeter_api.snapshot import Snapshots
 from taximeter_collector.journal import Journal
 from taximeter_collector.live_file import LiveFile
@@ -86,6 +87,8 @@ def site(
     )
     app = FastAPI()
     refusals(app)
+    everyone = token_check(None)
+    app.add_middleware(Guard, names=LOOPBACK_NAMES, only_these=True, may_read=everyone, otlp_port=0)
     app.include_router(overview_page(snapshots, otlp_url="http://127.0.0.1:4318"))
     app.include_router(explore_pages(store))
     app.include_router(call_pages(store))

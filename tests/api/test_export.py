@@ -7,22 +7,27 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from builders import NOON, call
+from taximeter_api.demo.fake_openai import serving
 from taximeter_api.export import export_api
 from taximeter_collector.calls import Call, CostStatus, Priced
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Period, Store
+from taximeter_collector.store.connection import READERS
 
 PERIOD = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 NOVEMBER = {"from": "2026-11-01", "to": "2026-12-01"}
@@ -128,6 +133,23 @@ def test_calls_without_a_price_are_left_out_and_counted(store: Store, client: Te
 
     assert answer.headers["X-Taximeter-Unpriced-Calls"] == "1"
     assert "mystery-1" not in answer.text
+
+
+def test_who_takes_no_more_of_a_file_keeps_nobody_from_the_store(store: Store) -> None:
+    add(store, [call(feature=f"feature {number}") for number in range(8_000)])
+    app = FastAPI()
+    app.include_router(export_api(store))
+    with serving(app) as url, ExitStack() as left:
+        for _ in range(READERS + 1):
+            taker = left.enter_context(socket.socket())
+            # So that most of the file has no room on its way.
+            taker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            taker.connect(("127.0.0.1", urlsplit(url).port))
+            words = urlencode(NOVEMBER)
+            taker.send(f"GET /api/export/focus?{words} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            assert taker.recv(12) == b"HTTP/1.1 200"
+
+        assert store.spend(PERIOD)[0].calls == 8_000
 
 
 def test_a_dimension_narrows_the_file(store: Store, client: TestClient) -> None:

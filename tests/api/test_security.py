@@ -17,14 +17,18 @@ BASIC = base64.b64encode(f"me:{TOKEN}".encode()).decode()
 
 
 def client(
-    *, port: int = 8787, token: str | None = None, names: frozenset[str] = LOOPBACK_NAMES
+    *,
+    port: int = 8787,
+    token: str | None = None,
+    names: frozenset[str] = LOOPBACK_NAMES,
+    only_these: bool = True,
 ) -> TestClient:
     async def answer(_request: Request) -> PlainTextResponse:
         return PlainTextResponse("secret figures")
 
     app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
     may_read = token_check(SecretStr(token) if token else None)
-    guard = Guard(app, names=names, may_read=may_read, otlp_port=4318)
+    guard = Guard(app, names=names, only_these=only_these, may_read=may_read, otlp_port=4318)
     return TestClient(guard, base_url=f"http://127.0.0.1:{port}")
 
 
@@ -51,6 +55,27 @@ def test_a_name_that_was_re_bound_to_this_machine_is_refused(host: str, status: 
 )
 def test_a_page_of_another_site_is_refused(origin: str, status: int) -> None:
     assert client().post("/api/x", headers={"Origin": origin}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://meter.example", 200),
+        ("https://public.example", 200),
+        ("https://evil.example", 403),
+        ("http://localhost:3000", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_any_name_is_answered_beyond_loopback_but_no_page_of_another(
+    origin: str, status: int
+) -> None:
+    opened = client(names=frozenset({"public.example"}), only_these=False)
+
+    answer = opened.post("/x", headers={"Host": "meter.example:8787", "Origin": origin})
+
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

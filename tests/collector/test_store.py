@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -471,6 +472,30 @@ def test_an_answer_begins_where_it_begins_though_the_one_before_failed_half_way(
             store._connection.read(failing)
     for _ in range(READERS):
         assert store._connection.read("select 42").result_rows == [(42,)]
+
+
+def test_an_answer_begins_where_it_begins_though_the_one_before_was_not_read_whole(
+    store: Store,
+) -> None:
+    for _ in range(READERS):
+        many = "select number from system.numbers limit 10000000"
+        with suppress(OSError), store._connection.stream(many, {}, "CSV", {}) as lines:
+            assert lines.read(2) == b"0\n"
+            raise OSError("no space left")
+    for _ in range(READERS):
+        assert store._connection.read("select 42").result_rows == [(42,)]
+
+
+def test_who_finds_all_readers_busy_is_told_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taximeter_collector.store.connection.WAIT_S", 0.1)
+    with ExitStack() as busy:
+        for _ in range(READERS):
+            busy.enter_context(store._connection._readers.lent())
+        with pytest.raises(StoreUnavailable, match="all 2 readers of the store are busy"):
+            store.spend(NOVEMBER)
+    assert store.spend(NOVEMBER)[0].calls == 0
 
 
 def test_what_is_told_after_a_restart_is_newer_though_the_clock_was_set_back(

@@ -29,7 +29,8 @@ CSP = (
 """The value of the Content-Security-Policy header to send with the page."""
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": CSP,
-    "Referrer-Policy": "no-referrer",
+    # Not "no-referrer": browsers would then send the origin of our own forms as "null".
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }

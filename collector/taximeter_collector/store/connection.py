@@ -7,7 +7,7 @@ import queue
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
@@ -25,6 +25,8 @@ else:
     from backports import zstd
 
 READERS = 2
+WAIT_S = 30
+"""For how long a question waits for a reader, and the end for those that are busy."""
 # An answered insert is on its shard, and a subquery is of the shard that asks.
 IN_A_CLUSTER = {"distributed_foreground_insert": 1, "distributed_product_mode": "local"}
 FASTEST = 1
@@ -174,7 +176,7 @@ class Handles:
         self._open = partial(_client, url, **options)
         self._is_embedded = url.startswith("chdb:")
         self._count = count
-        self._idle: queue.Queue[Client] = queue.Queue()
+        self._idle: queue.Queue[Client | None] = queue.Queue()
         with store_errors():
             for _ in range(count):
                 self._idle.put(self._open())
@@ -182,23 +184,31 @@ class Handles:
     @contextmanager
     def lent(self) -> Iterator[Client]:
         """Lend a client when one is idle; raises StoreError or StoreUnavailable."""
-        client = self._idle.get()
+        try:
+            client = self._idle.get(timeout=WAIT_S)
+        except queue.Empty:
+            raise StoreUnavailable(
+                f"all {self._count} readers of the store are busy for {WAIT_S} s: ask again"
+            ) from None
+        is_read = False
         try:
             with store_errors():
+                client = client or self._open()
                 yield client
-        except (StoreError, StoreUnavailable):
-            # The embedded engine would begin its next answer with what a failed one had written.
-            if self._is_embedded:
-                client.close()
-                client = self._open()
-            raise
+            is_read = True
         finally:
+            # The embedded engine would begin its next answer with what was not read of this one.
+            if client and self._is_embedded and not is_read:
+                client.close()
+                client = None
             self._idle.put(client)
 
     def close(self) -> None:
-        """Wait until all are idle, then close them."""
-        for _ in range(self._count):
-            self._idle.get().close()
+        """Wait until all are idle, then close them; leave what is not idle in time."""
+        with suppress(queue.Empty):
+            for _ in range(self._count):
+                if client := self._idle.get(timeout=WAIT_S):
+                    client.close()
 
 
 def _client(url: str, **options: Any) -> Client:
