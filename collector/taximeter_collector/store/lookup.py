@@ -15,7 +15,7 @@ from taximeter_collector.store.scope import HOUR, Period, floor
 
 NOT_MERGED = 20
 """So many earlier revisions are expected among the newest rows."""
-MOST_AT_ONCE = 2_000
+MOST_AT_ONCE = 1_000
 """Rows: their ids are bound in the next question, and a server limits a request's length."""
 MORE_EACH_TIME = 10
 EVER = Period(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -29,7 +29,7 @@ and (ts, call_id) < ({after_ts:DateTime64(3, 'UTC')}, {after_id:String})
 NEWEST_REVISIONS = """
 select toStartOfHour(ts) as hour, call_id, max(revision)
 from taximeter.calls
-where hour in {hours:Array(DateTime('UTC'))} and call_id in {ids:Array(String)}
+where (toStartOfHour(ts), call_id) in {keys:Array(Tuple(DateTime('UTC'), String))}
 group by hour, call_id
 """
 
@@ -207,9 +207,7 @@ def _newest_revisions(
     connection: Connection, calls: Sequence[FoundCall]
 ) -> dict[tuple[datetime, str], int]:
     """Return the newest revision of each call, by its hour and id."""
-    bound = {
-        "hours": sorted({floor(call.ts, HOUR) for call in calls}),
-        "ids": sorted({call.call_id for call in calls}),
-    }
-    rows = connection.read(NEWEST_REVISIONS, bound).result_rows if calls else ()
+    # As tuples, which the primary key finds: of hours and ids apart it would read whole hours.
+    keys = sorted({(floor(call.ts, HOUR), call.call_id) for call in calls})
+    rows = connection.read(NEWEST_REVISIONS, {"keys": keys}).result_rows if calls else ()
     return {(hour.replace(tzinfo=UTC), call_id): revision for hour, call_id, revision in rows}
