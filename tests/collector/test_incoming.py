@@ -22,7 +22,7 @@ from taximeter_collector.calls import Call, Priced
 from taximeter_collector.envelope import Envelope, envelopes, write_spans
 from taximeter_collector.prices import PriceBook, shipped_text
 from taximeter_collector.prices.overrides import parse_overrides
-from taximeter_collector.store import Period, Scope, Store
+from taximeter_collector.store import Dimension, Period, Scope, Store
 from taximeter_collector.store.columns import as_stored
 from taximeter_collector.store.repricing import rows_of
 from taximeter_collector.writer import _rates
@@ -209,6 +209,21 @@ def test_a_writer_whose_tables_are_gone_makes_them_anew(
         store._staging.close()
 
     assert len(stored(store)) == 2
+
+
+def test_a_call_that_comes_twice_in_a_segment_counts_once(
+    store_of_any_kind: Store, tmp_path: Path
+) -> None:
+    store = store_of_any_kind
+    once = {**PLAIN, "gen_ai.response.id": "chatcmpl-once"}
+    spans = in_envelopes(span(once), span({**once, "taximeter.feature": "later"}))
+
+    assert taken(store, spans, tmp_path) == []
+
+    for _ in range(2):
+        (row,) = store.spend(NOVEMBER, [Dimension.FEATURE])
+        assert (row.key, row.calls) == (("later",), 1)
+        store.refresh()
 
 
 def some_span(dice: random.Random, number: int) -> Span:

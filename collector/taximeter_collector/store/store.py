@@ -111,10 +111,7 @@ class Store(Questions):
 
     def add_staged(self, *, token: str, book_version: str, now: datetime) -> None:
         """Keep the plain calls that `stage_spans` read last; for `token` see `add`."""
-        hours = self._staging.hours()
-        if not hours:
-            return
-        with self._changing(hours) as revision:
+        with self._changing(self._staging.hours) as revision:
             self._staging.take(token=token, revision=revision, book_version=book_version, now=now)
 
     def add_losses(self, losses: Sequence[Loss]) -> None:
