@@ -20,37 +20,48 @@ NUMBER: Final = b"\xd8\x3e"
 
 
 class Envelope(NamedTuple):
-    """A span as it came, and what it came in."""
+    """A span as it came, what it came in, and the time that was accepted then."""
 
     resource: Mapping[str, Any]
     scope: str
     raw: bytes
+    window: otlp.Window
 
     def opened(self) -> otlp.Sent:
         return otlp.Sent(self.resource, self.scope, Span.FromString(self.raw))
 
 
-def envelopes(body: bytes) -> Iterator[Envelope]:
+def envelopes(body: bytes, window: otlp.Window) -> Iterator[Envelope]:
     """Yield the spans of a request."""
     for of_resource in _REQUEST.FromString(body).resource_spans:
         resource = _resource(of_resource.resource)
         for of_scope in of_resource.scope_spans:
             scope = _scope(of_scope.scope)
             for raw in of_scope.spans:
-                yield Envelope(resource, scope, raw)
+                yield Envelope(resource, scope, raw, window)
 
 
-def start_of(raw: bytes) -> int:
-    """Return the start of a span in Unix nanoseconds; raises DecodeError."""
-    start: int = _STARTED.FromString(raw).start
-    return start
+def starts(body: bytes) -> list[int]:
+    """Return the starts of the spans of a request in Unix nanoseconds, and read nothing else.
+
+    Raises DecodeError for what `envelopes` raises it for, and for a span that is none.
+    """
+    found: list[int] = []
+    for of_resource in _STARTS.FromString(body).resource_spans:
+        _resource(of_resource.resource)
+        for of_scope in of_resource.scope_spans:
+            _scope(of_scope.scope)
+            found += [span.start for span in of_scope.spans]
+    return found
 
 
 def write_spans(file: IO[bytes], spans: Iterable[Envelope]) -> None:
     """Write a message of `store/incoming.proto` for each span, numbered from 0."""
     parts: list[bytes] = []
-    for number, (resource, _, raw) in enumerate(spans):
-        added = _added(resource.get("service", ""), resource.get("environment", ""))
+    added, added_of = b"", None
+    for number, (resource, _, raw, _) in enumerate(spans):
+        if resource is not added_of:
+            added, added_of = _added(resource), resource
         end = NUMBER + varint(number)
         parts += (varint(len(raw) + len(added) + len(end)), raw, added, end)
     file.write(b"".join(parts))
@@ -66,12 +77,10 @@ def _scope(raw: bytes) -> str:
     return InstrumentationScope.FromString(raw).name
 
 
-@lru_cache(maxsize=256)
-def _added(service: str, environment: str) -> bytes:
-    return b"".join(
-        tag + varint(len(text)) + text
-        for tag, text in ((SERVICE, service.encode()), (ENVIRONMENT, environment.encode()))
-    )
+def _added(resource: Mapping[str, Any]) -> bytes:
+    texts = (SERVICE, resource.get("service", "")), (ENVIRONMENT, resource.get("environment", ""))
+    encoded = ((tag, text.encode()) for tag, text in texts)
+    return b"".join(tag + varint(len(text)) + text for tag, text in encoded)
 
 
 @lru_cache(maxsize=100_000)
@@ -84,11 +93,11 @@ def varint(number: int) -> bytes:
     return bytes(sevens)
 
 
-def _classes(*names: str) -> list[Any]:
-    """Return messages of OTLP that leave resources, scopes, spans and attributes as bytes."""
+def _request(span: str) -> Any:
+    """Return a request of OTLP that leaves resources, scopes and, as bytes, spans unread."""
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(json_format.ParseDict(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
-    return [message_factory.GetMessageClass(pool.FindMessageTypeByName(name)) for name in names]
+    pool.Add(json_format.ParseDict(_schema(span), descriptor_pb2.FileDescriptorProto()))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Request"))
 
 
 def _field(name: str, number: int, kind: str, label: str = "REPEATED") -> dict[str, Any]:
@@ -96,23 +105,26 @@ def _field(name: str, number: int, kind: str, label: str = "REPEATED") -> dict[s
     return {"name": name, "number": number, "label": f"LABEL_{label}", **type_}
 
 
-_SCHEMA: Final = {
-    "name": "taximeter/envelope.proto",
-    "syntax": "proto3",
-    "messageType": [
-        {"name": "Request", "field": [_field("resource_spans", 1, "ResourceSpans")]},
-        {
-            "name": "ResourceSpans",
-            "field": [
-                _field("resource", 1, "BYTES", "OPTIONAL"),
-                _field("scope_spans", 2, "ScopeSpans"),
-            ],
-        },
-        {
-            "name": "ScopeSpans",
-            "field": [_field("scope", 1, "BYTES", "OPTIONAL"), _field("spans", 2, "BYTES")],
-        },
-        {"name": "Started", "field": [_field("start", 7, "FIXED64", "OPTIONAL")]},
-    ],
-}
-_REQUEST, _STARTED = _classes("Request", "Started")
+def _schema(span: str) -> dict[str, Any]:
+    return {
+        "name": "taximeter/envelope.proto",
+        "syntax": "proto3",
+        "messageType": [
+            {"name": "Request", "field": [_field("resource_spans", 1, "ResourceSpans")]},
+            {
+                "name": "ResourceSpans",
+                "field": [
+                    _field("resource", 1, "BYTES", "OPTIONAL"),
+                    _field("scope_spans", 2, "ScopeSpans"),
+                ],
+            },
+            {
+                "name": "ScopeSpans",
+                "field": [_field("scope", 1, "BYTES", "OPTIONAL"), _field("spans", 2, span)],
+            },
+            {"name": "Started", "field": [_field("start", 7, "FIXED64", "OPTIONAL")]},
+        ],
+    }
+
+
+_REQUEST, _STARTS = _request("BYTES"), _request("Started")

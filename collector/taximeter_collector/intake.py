@@ -16,7 +16,7 @@ from prometheus_client import Counter as Counting
 
 from taximeter_collector import otlp
 from taximeter_collector.dialects import may_be_a_call
-from taximeter_collector.envelope import envelopes, start_of
+from taximeter_collector.envelope import envelopes, starts
 from taximeter_collector.journal import Journal, JournalFull
 from taximeter_collector.writer import SET_ASIDE, frame
 
@@ -112,14 +112,17 @@ def rejected() -> dict[str, int]:
 
 def _refusals(body: bytes, window: otlp.Window) -> Counter[str]:
     try:
-        spans = [one.raw for one in envelopes(body)]
-        starts = [start_of(raw) for raw in spans if may_be_a_call(raw)]
+        begun = starts(body)
     except DecodeError:
         raise Refused(400, "the body is not an OTLP ExportTraceServiceRequest") from None
-    if len(spans) > MOST_SPANS:
-        raise Refused(413, f"{len(spans)} spans in one request: send at most {MOST_SPANS}")
-    SPANS.inc(len(spans))
-    return otlp.refusals(starts, window)
+    if len(begun) > MOST_SPANS:
+        raise Refused(413, f"{len(begun)} spans in one request: send at most {MOST_SPANS}")
+    SPANS.inc(len(begun))
+    refused = otlp.refusals(begun, window)
+    if not refused:
+        return refused
+    spans = zip(begun, envelopes(body, window), strict=True)
+    return otlp.refusals((start for start, one in spans if may_be_a_call(one.raw)), window)
 
 
 def _answer(refusals: Mapping[str, int]) -> ExportTraceServiceResponse:

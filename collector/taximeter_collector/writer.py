@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Final, NamedTuple
+from typing import Final
 
 from prometheus_client import Counter, Histogram
 
 from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Loss, Priced
 from taximeter_collector.contract import LOST
-from taximeter_collector.dialects import MARKERS, OURS
+from taximeter_collector.dialects import MARKERS, OURS, may_be_a_call
 from taximeter_collector.envelope import Envelope, envelopes, write_spans
 from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_segment
 from taximeter_collector.otlp import Window
@@ -38,13 +38,6 @@ SET_ASIDE: Final = Counter("taximeter_set_aside", "Spans, calls and segments tha
 DROPPED: Final = Counter("taximeter_dropped_spans", "Spans that apps say they could not deliver")
 
 Row = tuple[Call, Priced]
-
-
-class Received(NamedTuple):
-    """A span and the time that was accepted when it came."""
-
-    envelope: Envelope
-    window: Window
 
 
 def frame(received_at: datetime, body: bytes) -> bytes:
@@ -157,7 +150,7 @@ class Writer:
             self._add(path, rows[:middle], f"{token}.0", book_version)
             self._add(path, rows[middle:], f"{token}.1", book_version)
 
-    def _left_by_the_engine(self, spans: Sequence[Received], book: PriceBook) -> Sequence[int]:
+    def _left_by_the_engine(self, spans: Sequence[Envelope], book: PriceBook) -> Sequence[int]:
         """Let the engine read what it can; return the numbers of the spans that it can't."""
         if not spans:
             return ()
@@ -165,7 +158,7 @@ class Writer:
             max(one.window.start for one in spans), min(one.window.end for one in spans)
         )
         with NamedTemporaryFile(prefix="taximeter-", suffix=".spans") as file:
-            write_spans(file, (one.envelope for one in spans))
+            write_spans(file, spans)
             file.flush()
             try:
                 return self._store.stage_spans(
@@ -178,7 +171,7 @@ class Writer:
                 return range(len(spans))
 
     def _add_staged(
-        self, path: Path, spans: Sequence[Received], left: Sequence[int], book: PriceBook
+        self, path: Path, spans: Sequence[Envelope], left: Sequence[int], book: PriceBook
     ) -> None:
         """Add what the engine has read of the spans: all but those left."""
         now = datetime.now(UTC)
@@ -198,11 +191,11 @@ class Writer:
         self._journal.set_aside(path)
         SET_ASIDE.inc()
 
-    def _decoded(self, path: Path, spans: Sequence[Received], book: PriceBook) -> list[Row]:
+    def _decoded(self, path: Path, spans: Sequence[Envelope], book: PriceBook) -> list[Row]:
         rows: list[Row] = []
-        for envelope, window in spans:
+        for envelope in spans:
             try:
-                call = otlp.call_of(envelope.opened(), window)
+                call = otlp.call_of(envelope.opened(), envelope.window)
                 if call is not None:
                     rows.append((call, book.priced(call)))
             except Exception:
@@ -214,10 +207,10 @@ class Writer:
 
 def _sorted(
     segment: Segment, how_late: timedelta
-) -> tuple[list[Received], list[Received], list[Loss]]:
+) -> tuple[list[Envelope], list[Envelope], list[Loss]]:
     """Return the spans for the engine, those for Python, and what senders could not deliver."""
-    plain: list[Received] = []
-    others: list[Received] = []
+    plain: list[Envelope] = []
+    others: list[Envelope] = []
     losses: list[Loss] = []
     for payload in segment.payloads:
         (milliseconds,) = RECEIVED_AT.unpack_from(payload)
@@ -225,11 +218,11 @@ def _sorted(
         body = payload[RECEIVED_AT.size :]
         if LOST.encode() in body:
             losses += otlp.losses(otlp.parse(body), window)
-        for envelope in envelopes(body):
+        for envelope in envelopes(body, window):
             if envelope.scope == OURS and MARKERS[0] in envelope.raw:
-                plain.append(Received(envelope, window))
-            elif any(marker in envelope.raw for marker in MARKERS):
-                others.append(Received(envelope, window))
+                plain.append(envelope)
+            elif may_be_a_call(envelope.raw):
+                others.append(envelope)
     return plain, others, losses
 
 

@@ -51,7 +51,7 @@ def store_of_any_kind(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 def in_envelopes(*spans: Span, **resource: Any) -> list[Envelope]:
     message = request(*spans, scope="taximeter", resource=resource or None)
-    return list(envelopes(message.SerializeToString()))
+    return list(envelopes(message.SerializeToString(), WINDOW))
 
 
 def taken(store: Store, spans: Sequence[Envelope], folder: Path) -> list[int]:
@@ -74,7 +74,7 @@ def stored(store: Store) -> dict[str, tuple[Call, Priced]]:
 
 
 def by_python(one: Envelope) -> tuple[Call, Priced]:
-    call = otlp.call_of(one.opened(), WINDOW)
+    call = otlp.call_of(one.opened(), one.window)
     assert call is not None
     return call, as_stored(BOOK.priced(call))
 
