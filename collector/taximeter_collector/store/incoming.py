@@ -50,17 +50,16 @@ def _whole(key: str) -> str:
     return f"wholes[indexOf(keys, '{key}')]"
 
 
-def _double(key: str) -> str:
-    return f"tupleElement(values[indexOf(keys, '{key}')], 'double_value')"
-
-
 def _flag(key: str) -> str:
-    return f"tupleElement(values[indexOf(keys, '{key}')], 'bool_value')"
+    return f"flags[indexOf(keys, '{key}')]"
 
 
 def _several(key: str) -> str:
-    one = f"values[indexOf(keys, '{key}')]"
-    return f"tupleElement(tupleElement({one}, 'array_value'), 'values')"
+    return f"several[indexOf(keys, '{key}')]"
+
+
+def _or_null(array: str, key: str) -> str:
+    return f"arrayElementOrNull({array}, indexOf(keys, '{key}'))"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -74,19 +73,16 @@ def _columns() -> Mapping[str, str]:
         f"if(has(keys, 'gen_ai.response.model'), {columns['model']}, {columns['request_model']})"
     )
     for key, (name, below) in contract.COUNTS.items():
-        columns[name] = (
-            f"if(has(keys, '{key}') and {_whole(key)} >= 0 and {_whole(key)} < {below}, "
-            f"{_whole(key)}, null)"
-        )
-    columns |= {name: _whole(key) for key, name in contract.TOKENS.items()}
+        bits = below.bit_length() - 1
+        columns[name] = f"accurateCastOrNull({_or_null('wholes', key)}, 'UInt{bits}')"
+    columns |= {name: _whole(key) for key, name in contract.TOKENS.items() if name in TEXT_TOKENS}
     columns |= {name: _flag(key) for key, name in contract.FLAGS.items()}
-    timeout = "taximeter.request.timeout_set"
-    columns["timeout_set"] = f"if(has(keys, '{timeout}'), {_flag(timeout)}, null)"
+    columns["timeout_set"] = _or_null("flags", "taximeter.request.timeout_set")
     return columns
 
 
 OF_ATTRIBUTES: Final = _columns()
-NOT_TEXT: Final = tuple(name for name in contract.TOKENS.values() if name not in TEXT_TOKENS)
+OTHER_TOKENS: Final = [key for key, name in contract.TOKENS.items() if name not in TEXT_TOKENS]
 INSERTED: Final[Mapping[str, str]] = {
     **{name: name for name in OF_ATTRIBUTES},
     **{
@@ -125,33 +121,32 @@ INSERTED: Final[Mapping[str, str]] = {
 def _decoded() -> str:
     whole_keys = [*contract.COUNTS, *contract.TOKENS]
     answer, server = contract.RESPONSE_ID, "server.address"
+    first_chunk = contract.TIME_TO_FIRST_CHUNK
     is_own = " or ".join(f"endsWith({_text(server)}, '{end}')" for end in contract.OWN_IDS)
     plain_signs = PLAIN.pattern.removesuffix("*").replace("[", "[^", 1).replace("\\", "\\\\")
+    # All that is asked of each key, in one pass over them.
+    refused = (
+        f"startsWith(key, '{contract.METER}') or startsWith(key, '{contract.TAG}')"
+        f" or key in ({_list(whole_keys)}) and (value.1 != '' or value.2 or value.4 != 0)"
+        f" or key in ({_list([*contract.TOKENS])}) and (value.3 < 0 or value.3 > {MOST_TOKENS})"
+        f" or key in ({_list([*OTHER_TOKENS, first_chunk])}) and value.3 != 0"
+    )
     conditions = [
         f"not match(concat(arrayStringConcat(texts, ' '), finish_reason), '{plain_signs}')",
         f"arrayMax(text -> length(text), texts) <= {LONGEST}",
         f"length(finish_reason) <= {LONGEST}",
         "not has(reasons, '')",
-        "length(arrayDistinct(keys)) = length(keys)",
-        f"not arrayExists(key -> startsWith(key, '{contract.METER}')"
-        f" or startsWith(key, '{contract.TAG}'), keys)",
-        "not arrayExists(one -> one.1 != '' or one.3 != 0, statuses)",
-        "not arrayExists(one -> one.2 < 0 or one.2 >= 65536, statuses)",
+        "arrayUniq(keys) = length(keys)",
+        f"not arrayExists((key, value) -> {refused}, keys, values)",
+        "not arrayExists(one -> one.1 != '' or one.3 != 0"
+        " or one.2 < 0 or one.2 >= 65536, statuses)",
         "not arrayExists(one -> one.1 != '' or one.2 + one.3 < 0 or one.2 + one.3 >= 65536, waits)",
-        f"not arrayExists((key, value) -> key in ({_list(whole_keys)}) and (value.1 != ''"
-        " or value.2 or value.4 != 0), keys, values)",
-        "span_id != ''",
-        "operation != ''",
-        "model != ''",
+        "'' not in (span_id, operation, model)",
         f"{_text(contract.USAGE_SOURCE)} = 'reported'",
-        *(f"{name} >= 0 and {name} <= {MOST_TOKENS}" for name in TEXT_TOKENS),
-        *(f"{name} = 0" for name in NOT_TEXT),
         "cached_input_tokens + cache_write_tokens <= input_tokens",
         "reasoning_tokens <= output_tokens",
         "(http_status is null or http_status < 400)",
-        f"{_double(contract.TIME_TO_FIRST_CHUNK)} >= 0",
-        f"{_double(contract.TIME_TO_FIRST_CHUNK)} < 65536",
-        f"{_whole(contract.TIME_TO_FIRST_CHUNK)} = 0",
+        "(ttft_s is null or ttft_s >= 0 and ttft_s < 65536)",
     ]
     columns = [f"{sql} as {name}" for name, sql in OF_ATTRIBUTES.items()]
     return f"""
@@ -160,6 +155,9 @@ def _decoded() -> str:
             attributes.value as values,
             tupleElement(values, 'string_value') as texts,
             tupleElement(values, 'int_value') as wholes,
+            tupleElement(values, 'bool_value') as flags,
+            tupleElement(tupleElement(values, 'array_value'), 'values') as several,
+            {_or_null("tupleElement(values, 'double_value')", first_chunk)} as ttft_s,
             tupleElement({_several(contract.FINISH_REASONS)}, 'string_value') as reasons,
             {_several(contract.ATTEMPT_STATUSES)} as statuses,
             {_several(contract.ATTEMPT_WAITS)} as waits
@@ -171,8 +169,7 @@ def _decoded() -> str:
             fromUnixTimestamp64Milli(toInt64(intDiv(start, 1000000)), 'UTC') as ts,
             toDate(ts) as day,
             least(intDiv(greatest(end, start) - start, 1000000), 4294967295) as duration_ms,
-            if(has(keys, '{contract.TIME_TO_FIRST_CHUNK}'),
-               toInt64(round({_double(contract.TIME_TO_FIRST_CHUNK)} * 1000)), null) as ttft_ms,
+            toInt64(round(ttft_s * 1000)) as ttft_ms,
             arrayMap(one -> toUInt16(one.2), statuses) as attempt_statuses,
             arrayMap(one -> toUInt32(round((one.2 + one.3) * 1000)), waits) as attempt_waits_ms,
             arrayStringConcat(arraySort(arrayDistinct(reasons)), ',') as finish_reason,
