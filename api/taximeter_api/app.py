@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLEAR_EVERY_S = 3600
+QUIET_S = 5
+"""For how long an hour must not have changed before it is rolled up."""
 SENDERS = 8
 """Channels that are sent to at once."""
 
@@ -130,7 +132,7 @@ class Service:
         )
         self._schedule.every(settings.tick_seconds, "snapshot", snapshots.keep_fresh)
         self._schedule.every(
-            settings.refresh_seconds, "rollups", lambda _now: self._store.refresh()
+            settings.refresh_seconds, "rollups", lambda _now: self._store.refresh(quiet_s=QUIET_S)
         )
         if settings.heartbeat_url:
             heartbeat = Heartbeat(settings.heartbeat_url.get_secret_value(), self._trouble)

@@ -85,7 +85,7 @@ class Settings(BaseModel):
     tick_seconds: Annotated[float, Field(ge=0.2, le=300)] = 2.0
     """How often budgets are evaluated and due alerts sent."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=3600)] = 30.0
-    """How often the rollups of changed hours are recomputed."""
+    """How often the rollups of changed hours are recomputed, once they are quiet."""
     max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 20
     """Largest OTLP request, decompressed, in megabytes."""
     journal_mb: Annotated[int, Field(ge=10)] = 10_000

@@ -221,8 +221,9 @@ def test_a_call_that_comes_twice_in_a_segment_counts_once(
     assert taken(store, spans, tmp_path) == []
 
     for _ in range(2):
+        # Either may stand.
         (row,) = store.spend(NOVEMBER, [Dimension.FEATURE])
-        assert (row.key, row.calls) == (("later",), 1)
+        assert row.calls == 1
         store.refresh()
 
 

@@ -99,6 +99,15 @@ def test_a_late_call_reopens_its_hour_and_its_day(store: Store) -> None:
     assert store.spend(NOVEMBER)[0].cost == Decimal(6)
 
 
+def test_an_hour_that_changes_now_is_rolled_up_when_it_is_quiet(store: Store) -> None:
+    store.add([costing("1")], token="one", book_version="b", now=NOON)
+
+    assert store.refresh(quiet_s=60) == 0
+    assert store.spend(NOVEMBER)[0].cost == 1
+    assert store.refresh() == 1
+    assert store.spend(NOVEMBER)[0].cost == 1
+
+
 def test_a_refresh_that_died_before_its_note_is_repeated_without_harm(store: Store) -> None:
     add(store, [costing("1")])
     store.refresh()

@@ -24,7 +24,7 @@ select
 SETTLED_HOURS = """
 select hour, seq, version
 from taximeter.open_hours
-where settled_at <= now64(3)
+where settled_at <= now64(3) - toIntervalSecond({quiet_s:UInt32})
 order by hour desc
 limit {limit:UInt32}
 """
@@ -136,7 +136,7 @@ REFRESH_USER_DAYS = [
 
 
 PARTS: Final = Gauge("taximeter_store_parts", "Parts that the tables lie in, at the last refresh")
-OPEN_HOURS: Final = Gauge("taximeter_open_hours", "Hours that were summed from calls until then")
+OPEN_HOURS: Final = Gauge("taximeter_open_hours", "Hours that the last refresh summed")
 
 
 class Stale(NamedTuple):
@@ -201,9 +201,9 @@ def reopen(connection: Connection, writer: str) -> None:
     mark(connection, hours, writer, seq=1, seconds=0)
 
 
-def settled_hours(connection: Connection, *, limit: int) -> list[Stale]:
-    """Return up to `limit` hours that changed and are left alone for now, the newest first."""
-    return _stale(connection, SETTLED_HOURS, {"limit": limit})
+def settled_hours(connection: Connection, *, limit: int, quiet_s: int) -> list[Stale]:
+    """Return up to `limit` hours that changed, but not in the last seconds, the newest first."""
+    return _stale(connection, SETTLED_HOURS, {"limit": limit, "quiet_s": quiet_s})
 
 
 def refresh_hours(connection: Connection, numbers: Numbers, stale: Sequence[Stale]) -> None:

@@ -118,11 +118,15 @@ class Store(Questions):
         """Keep what apps say they could not deliver; the same told again counts once."""
         add_losses(self._connection, losses)
 
-    def refresh(self) -> int:
-        """Recompute the rollups of changed hours and days; return how many hours changed."""
+    def refresh(self, *, quiet_s: int = 0) -> int:
+        """Recompute the rollups of changed hours and days; return how many hours that were.
+
+        Hours that changed in the last `quiet_s` seconds stay open: where calls stream in they would
+        be open again at once, and to sum all their calls anew each time would be for nothing.
+        """
         with self._refreshing:
             with self._adding:
-                hours = settled_hours(self._connection, limit=HOURS_A_REFRESH)
+                hours = settled_hours(self._connection, limit=HOURS_A_REFRESH, quiet_s=quiet_s)
             refresh_hours(self._connection, self._numbers, hours)
             refresh_days(self._connection, self._numbers)
             observe(self._connection, len(hours))
