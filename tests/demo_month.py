@@ -151,7 +151,9 @@ def _reconcile(store: Store) -> None:
                     Cause(CauseKind.UNSEEN, "nightly-export: no call was seen", unseen),
                     Cause(CauseKind.ROUNDING, "", Decimal("0.0042")),
                 ),
-                days=(BilledDay(first.date(), metered + unseen, metered, is_final=True),),
+                days=(
+                    BilledDay(first.date(), metered + unseen, metered, True, row.unpriced_calls),
+                ),
                 lines=(),
                 gaps=(),
             )

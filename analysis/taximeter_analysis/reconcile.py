@@ -72,6 +72,7 @@ class _Sums:
     their_units: Decimal = NOTHING
     our_units: Decimal = NOTHING
     unpriced_units: Decimal = NOTHING
+    unpriced_calls: Decimal = NOTHING
 
 
 class _Ledger:
@@ -112,6 +113,7 @@ class _Ledger:
         self.unpriced_calls[group] += one.unpriced_calls
         self._enter(group, one, "our_units", one.used)
         self._enter(group, one, "unpriced_units", one.unpriced)
+        self._enter(group, one, "unpriced_calls", one.lacking)
         self._enter(group, one, "metered", one.costs)
         self._count(group, one, (0, one.calls, 0, _tokens(one.used)))
 
@@ -240,9 +242,12 @@ def _days(ledger: _Ledger, now: datetime) -> Iterator[BilledDay]:
     by_day: dict[date, list[_Sums]] = defaultdict(list)
     for place, sums in ledger.sums.items():
         by_day[place.group.day].append(sums)
+    unpriced: Counter[date] = Counter()
+    for group, calls in ledger.unpriced_calls.items():
+        unpriced[group.day] += calls
     for day, sums_of_day in sorted(by_day.items()):
         billed, metered = _total(sums_of_day, "billed"), _total(sums_of_day, "metered")
-        yield BilledDay(day, billed, metered, _is_final(day, now))
+        yield BilledDay(day, billed, metered, _is_final(day, now), unpriced[day])
 
 
 def _lines(ledger: _Ledger) -> list[BilledLine]:
@@ -253,7 +258,12 @@ def _lines(ledger: _Ledger) -> list[BilledLine]:
         line = (project, ledger.key_name(group.key), f"{tier} | {named}" if tier else named)
         by_line[line].append(sums)
     lines = [
-        BilledLine(*line, _total(sums, "billed"), _total(sums, "metered"))
+        BilledLine(
+            *line,
+            billed=_total(sums, "billed"),
+            metered=_total(sums, "metered"),
+            unpriced_calls=int(_total(sums, "unpriced_calls")),
+        )
         for line, sums in by_line.items()
     ]
     lines = [line for line in lines if line.billed or line.metered]

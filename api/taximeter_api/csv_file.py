@@ -16,15 +16,25 @@ FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_file(name: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(heads)
-    table.writerows([_cell(value) for value in row] for row in rows)
     headers = {
         "Content-Disposition": f'attachment; filename="taximeter-{name}.csv"',
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    text = csv_text(heads, rows)
+    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def csv_text(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(heads)
+    table.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def known(usd: Decimal, unpriced_calls: int) -> Decimal | None:
+    """Return a sum, or None where no call in it has a known cost."""
+    return usd if usd or not unpriced_calls else None
 
 
 def _cell(value: object) -> str:

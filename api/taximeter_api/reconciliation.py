@@ -14,7 +14,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from taximeter_alerts.periods import month_at
 from taximeter_analysis.reconcile import Revision, reconcile, revisions
-from taximeter_api.csv_file import csv_file
+from taximeter_api.csv_file import csv_file, known
 from taximeter_api.live import answered
 from taximeter_api.openai_account import AccountUnreadable, read_account
 from taximeter_api.page import render_reconciliation
@@ -113,7 +113,12 @@ def _csv(name: str, one: Reconciliation) -> Response:
         raise BadQuestion(f"csv={name!r}: give one of {', '.join(tables)}")
     kind, rows = tables[name]
     names = [field.name for field in fields(kind)]
-    return csv_file(f"bill-{name}", names, ([getattr(row, one) for one in names] for row in rows))
+    return csv_file(f"bill-{name}", names, ([_cell(row, one) for one in names] for row in rows))
+
+
+def _cell(row: Any, name: str) -> Any:
+    value = getattr(row, name)
+    return known(value, row.unpriced_calls) if name == "metered" else value
 
 
 def _runs(store: Store, month: str) -> list[Reconciliation]:

@@ -63,12 +63,43 @@ def test_our_calls_of_an_hour_and_key_have_no_link_as_no_address_can_say_them() 
 
 def test_what_was_metered_is_at_least_when_a_call_has_no_price() -> None:
     one = compared(
-        [charge("2.50")],
+        [charge("2.50"), charge("2", "gpt-4o, output"), charge("0.5", "web search tool calls")],
         [],
-        [own({"input": "1"}), own({}, {"input": 5}, {"input": 5}, unpriced_calls=2)],
+        [
+            own({"input": "1"}),
+            own({}, {"input": 5}, {"input": 5}, unpriced_calls=2),
+            own({"web search": "0.25"}, {"web search": 1}),
+        ],
     )
 
-    assert "metered by Taximeter at least $1.00 calls without a price 2" in text(one)
+    words = text(one)
+    for line in (
+        "metered by Taximeter at least $1.25 calls without a price 2",
+        "gpt-4o, input Shop web (…wxyz) $2.50 at least $1.00 at most +$1.50",
+        "gpt-4o, output Shop web (…wxyz) $2.00 unknown at most +$2.00",
+        "web search Shop web (…wxyz) $0.50 $0.25 +$0.25",
+        "3 Nov $5.00 at least $1.25 at most +$3.75",
+    ):
+        assert line in words
+
+
+def test_what_is_not_known_is_empty_in_a_file_and_counted(store: Store) -> None:
+    lost = own(unpriced_calls=3)
+    store.keep_reconciliation(compared([charge("2"), charge("1", "storage")], [], [lost]))
+    app = FastAPI()
+    app.include_router(reconciliation_page(store))
+    client = TestClient(app)
+
+    lines, days = (
+        list(csv.DictReader(client.get(f"/reconciliation?csv={name}").text.splitlines()))
+        for name in ("lines", "days")
+    )
+
+    assert [(one["item"], one["metered"], one["unpriced_calls"]) for one in lines] == [
+        ("gpt-4o, input", "", "3"),
+        ("storage", "0.000000000000", "0"),
+    ]
+    assert [(day["metered"], day["unpriced_calls"]) for day in days] == [("", "3")]
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def reconciliation(month: date, taken_at: datetime, billed: str = "2.5") -> Reco
         metered=Decimal("1.000000000001"),
         unpriced_calls=3,
         causes=(Cause(CauseKind.UNSEEN, "web (…wxyz)", Decimal("1.499999999999")),),
-        days=(BilledDay(month, Decimal("2.5"), Decimal("1.000000000001"), is_final=True),),
-        lines=(BilledLine("Shop", "web", "gpt-4o, input", Decimal("2.5"), Decimal(1)),),
+        days=(BilledDay(month, Decimal("2.5"), Decimal("1.000000000001"), True, 3),),
+        lines=(BilledLine("Shop", "web", "gpt-4o, input", Decimal("2.5"), Decimal(1), 3),),
         gaps=(Gap(NOON, "proj_1", "web", "gpt-4o", True, "", 4, 3, 2_000, 1_000),),
     )
 

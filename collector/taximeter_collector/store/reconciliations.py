@@ -108,6 +108,15 @@ class OwnUse:
     costs: tuple[Decimal, ...]
     """US dollars of the priced calls."""
 
+    @property
+    def lacking(self) -> list[Decimal]:
+        """Of how many calls the cost of each item is unknown: lost usage was of any but tools."""
+        calls = Decimal(self.unpriced_calls)
+        return [
+            calls if units or item not in TOOL_ITEMS else Decimal(0)
+            for item, units in zip(ITEMS, self.unpriced, strict=True)
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -124,6 +133,7 @@ class BilledDay:
     metered: Decimal
     is_final: bool
     """False in the last 48 hours, while OpenAI still counts."""
+    unpriced_calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,8 @@ class BilledLine:
     item: str
     billed: Decimal
     metered: Decimal
+    unpriced_calls: int
+    """Above 0, `metered` is at least that, or unknown where it is 0."""
 
 
 @dataclass(frozen=True, slots=True)
