@@ -107,7 +107,7 @@ def _drivers(
 ) -> Iterator[Driver]:
     """Yield the feature, the model and the user whose spend rose most."""
     for place, dimension in enumerate(DETAILED[:2]):
-        parts = (summed_by(some, place) for some in (rows, rows_before))
+        parts = (summed_by(some, [place]) for some in (rows, rows_before))
         for driver in drivers(dimension.outside_name, *parts)[:1]:
             its = (
                 [row for row in some if row.key[place] == driver.name]

@@ -47,9 +47,9 @@ class Asked:
         words += [(name, value) for name, value in changes.items() if value is not None]
         return query(words)
 
-    def inside(self, name: str, value: str, **more: str) -> str:
-        """Return the query for one value more; "" when it is too long for a page of many."""
-        query = self.query({name: value, **more})
+    def inside(self, values: Mapping[str, str], **more: str) -> str:
+        """Return the query for some values more; "" when it is too long for a page of many."""
+        query = self.query({**values, **more})
         return query if len(query) <= LONGEST_QUERY else ""
 
     def without(self, name: str, value: str) -> str:

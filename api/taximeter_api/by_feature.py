@@ -75,7 +75,7 @@ def features(
             week_on_week=float(week / before - 1) if before else None,
             calls=row.calls,
             unpriced_calls=row.unpriced_calls,
-            per_1000_calls=per_1000(row),
+            per_1000_calls=row.per_1000_calls,
             cached_input_share=share(row.cached_input_tokens, row.input_tokens),
             error_share=row.errors / row.calls,
             p95_ms=p95_ms.get(name),
@@ -103,12 +103,6 @@ def rise_of(by_feature: Mapping[str, Course]) -> Rise | None:
 def _week(rows: Mapping[datetime, SpendRow], end: datetime) -> SpendRow:
     """Return the sum of the seven days before `end`."""
     return total_of(row for at, row in rows.items() if end - WEEK <= at < end)
-
-
-def per_1000(row: SpendRow) -> Decimal | None:
-    """Return dollars per 1,000 priced calls."""
-    priced = row.calls - row.unpriced_calls
-    return row.cost * 1000 / priced if priced else None
 
 
 def share(part: int, whole: int) -> float | None:

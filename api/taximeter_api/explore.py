@@ -15,9 +15,10 @@ from taximeter_api.asked import Asked, asked
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page.explore import render_spend
+from taximeter_api.questions import BadQuestion
+from taximeter_api.spend_rows import spend_table, told
 from taximeter_api.together import together
 from taximeter_collector.store import (
-    MEASURES,
     Dimension,
     Scope,
     SpendRow,
@@ -40,18 +41,28 @@ class View:
     title: str
     one: str
     """What a row is."""
-    by: Dimension
     inside: str
     """The path of the page that a row's name leads to."""
+    by: tuple[Dimension, ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [dimension.outside_name for dimension in self.by]
 
 
 VIEWS: Final = (
-    View("/features", "Features", "Feature", Dimension.FEATURE, "/models"),
-    View("/models", "Models", "Model", Dimension.MODEL, "/features"),
-    View("/users", "Users", "User", Dimension.USER, "/features"),
-    View("/prompts", "Prompts", "Prompt", Dimension.PROMPT_NAME, "/prompt-versions"),
-    View("/prompt-versions", "Prompt versions", "Version", Dimension.PROMPT_VERSION, "/models"),
-    View("/teams", "Teams", "Team", Dimension.TEAM, "/features"),
+    View("/features", "Features", "Feature", "/models", (Dimension.FEATURE,)),
+    View("/models", "Models", "Model", "/features", (Dimension.MODEL,)),
+    View("/users", "Users", "User", "/features", (Dimension.USER,)),
+    View("/prompts", "Prompts", "Prompt", "/prompt-versions", (Dimension.PROMPT_NAME,)),
+    View(
+        "/prompt-versions",
+        "Prompt versions",
+        "Prompt and version",
+        "/models",
+        (Dimension.PROMPT_NAME, Dimension.PROMPT_VERSION),
+    ),
+    View("/teams", "Teams", "Team", "/features", (Dimension.TEAM,)),
 )
 
 
@@ -59,10 +70,15 @@ VIEWS: Final = (
 class Line:
     """A row of the page; money in US dollars."""
 
-    name: str
+    values: Mapping[str, str]
+    """By what people call their dimensions."""
     now: SpendRow
     before: Decimal
     days: tuple[Decimal, ...]
+
+    @property
+    def name(self) -> str:
+        return " ".join(value or "(none)" for value in self.values.values())
 
     def share(self, total: SpendRow) -> float:
         return float(self.now.cost / total.cost) if total.cost else 0.0
@@ -80,9 +96,13 @@ def explore_pages(store: Store) -> APIRouter:
         @router.get(view.path)
         def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
             now = datetime.now(UTC)
+            if only := request.query_params.get("only"):
+                raise BadQuestion(f"only={only!r}: it is for single calls, as /calls?only=errors")
             wanted = asked(request, now)
             if format == "csv":
-                return _csv(view, store.spend(wanted.period, [view.by], wanted.scope))
+                rows = store.spend(wanted.period, view.by, wanted.scope)
+                table = spend_table(view.names, (told(row, view.by) for row in rows))
+                return csv_file(view.path.strip("/"), *table)
             lines, total = lines_of(store, view, wanted)
             html = render_spend(view, VIEWS, wanted, lines, total, limit=ROWS, now=now)
             return answered(request, html)
@@ -95,31 +115,31 @@ def explore_pages(store: Store) -> APIRouter:
 def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], SpendRow]:
     """Ask the store for the dearest rows of a page, and for what all of them sum to."""
     scope, totals = wanted.scope, None
-    if view.by is Dimension.USER:
+    if view.by == (Dimension.USER,):
         names, totals = together(
             lambda: store.dearest_users(wanted.period, wanted.scope, limit=ROWS),
             lambda: store.spend(wanted.period, [], wanted.scope),
         )
-        scope = scope.narrowed(view.by, *names)
+        scope = scope.narrowed(Dimension.USER, *names)
     daily, before = together(
-        lambda: store.spend(wanted.period, [Dimension.DAY, view.by], scope),
+        lambda: store.spend(wanted.period, [Dimension.DAY, *view.by], scope),
         lambda: _before(store, view, wanted, scope),
     )
-    rows = summed_by(daily)[:ROWS]
-    costs_before = {row.key[0]: row.cost for row in before}
-    by_day: dict[str, dict[date, Decimal]] = defaultdict(dict)
+    rows = summed_by(daily, range(len(view.by)))[:ROWS]
+    costs_before = {row.key: row.cost for row in before}
+    by_day: dict[tuple[str, ...], dict[date, Decimal]] = defaultdict(dict)
     for row in daily:
         if row.at is not None:
-            by_day[row.key[0]][row.at.date()] = row.cost
+            by_day[row.key][row.at.date()] = row.cost
     day_one = wanted.period.start.date()
     last = (wanted.period.end - timedelta(microseconds=1)).date()
     days = [day_one + number * DAY for number in range((last - day_one).days + 1)]
     lines = [
         Line(
-            name=row.key[0],
+            values=dict(zip(view.names, row.key, strict=True)),
             now=row,
-            before=costs_before.get(row.key[0], Decimal(0)),
-            days=_series(by_day.get(row.key[0], {}), days) if place < DRAWN else (),
+            before=costs_before.get(row.key, Decimal(0)),
+            days=_series(by_day.get(row.key, {}), days) if place < DRAWN else (),
         )
         for place, row in enumerate(rows)
     ]
@@ -134,13 +154,7 @@ def _before(store: Store, view: View, wanted: Asked, scope: Scope) -> list[Spend
     first = store.first_hour()
     if first is None or first > wanted.before.start:
         return []
-    return store.spend(wanted.before, [view.by], scope)
-
-
-def _csv(view: View, rows: Sequence[SpendRow]) -> Response:
-    name = view.by.outside_name
-    lines = ([*row.key, *(getattr(row, measure) for measure in MEASURES)] for row in rows)
-    return csv_file(name, [name, *MEASURES], lines)
+    return store.spend(wanted.before, view.by, scope)
 
 
 def _series(by_day: Mapping[date, Decimal], days: Sequence[date]) -> tuple[Decimal, ...]:

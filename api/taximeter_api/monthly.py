@@ -108,7 +108,10 @@ def _name(text: str) -> str:
 def _notes(total: Mapping[str, Any], quality: Mapping[str, Any]) -> Iterator[str]:
     if total["unpriced_calls"]:
         missing = sentences.no_known_price(total["unpriced_calls"])
-        yield f"{missing}: every total is at least what is shown."
+        yield (
+            f"{missing}: every total is at least what is shown, "
+            "and per 1,000 calls is of those with a known cost."
+        )
     if quality["lost_spans"]:
         lost = sentences.lost(quality["lost_spans"]).striptags()
         yield f"{PLAIN.said(lost)}: every total is at least what is shown."

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.utils import format_datetime
 from typing import Annotated, Any
 
@@ -16,8 +15,9 @@ from taximeter_api.live import answered, is_known, unchanged
 from taximeter_api.page import render
 from taximeter_api.questions import dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
+from taximeter_api.spend_rows import told
 from taximeter_collector.journal import Journal
-from taximeter_collector.store import MEASURES, Dimension, SpendRow, Store
+from taximeter_collector.store import Store
 
 JOURNAL_BYTES = Gauge("taximeter_journal_bytes", "What waits for the store")
 JOURNAL_AGE = Gauge("taximeter_journal_age_seconds", "How long the oldest of it has waited")
@@ -76,8 +76,8 @@ def spend_api(store: Store) -> APIRouter:
             "to": period.end.isoformat(),
             "currency": "USD",
             "group_by": [dimension.outside_name for dimension in by],
-            "total": _sums(total),
-            "rows": [_keys(by, row) | _sums(row) for row in rows],
+            "total": told(total),
+            "rows": [told(row, by) for row in rows],
         }
 
     @router.get("/quality")
@@ -121,19 +121,3 @@ def filters_of(request: Request, others: Collection[str] = ()) -> list[tuple[str
     return [
         (name, value) for name, value in request.query_params.multi_items() if name not in known
     ]
-
-
-def _sums(row: SpendRow) -> dict[str, Any]:
-    # Money travels as text: a JSON number would come out as a binary float.
-    sums = {measure: getattr(row, measure) for measure in (*MEASURES, "cost_other")}
-    return {
-        "cost_is_complete": row.unpriced_calls == 0,
-        **{name: f"{sum_:f}" if isinstance(sum_, Decimal) else sum_ for name, sum_ in sums.items()},
-    }
-
-
-def _keys(by: Sequence[Dimension], row: SpendRow) -> dict[str, str]:
-    texts = iter(row.key)
-    moments = {Dimension.HOUR, Dimension.DAY}
-    at = row.at.isoformat() if row.at else ""
-    return {one.outside_name: at if one in moments else next(texts) for one in by}

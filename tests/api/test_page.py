@@ -192,16 +192,20 @@ def test_a_forecast_without_all_prices_does_not_promise_what_is_left() -> None:
 
 def test_an_unpriced_line_is_a_lower_bound_or_unknown_but_never_0() -> None:
     some, none, *rest = sample_overview().features
+    unknown: dict[str, Any] = {"cost": Decimal(0), "per_1000_calls": None, "share": 0.0}
     features = (
         replace(some, unpriced_calls=3),
-        replace(none, cost=Decimal(0), per_1000_calls=None, unpriced_calls=9),
+        replace(none, unpriced_calls=9, last_30_days=(Decimal(0),) * 30, **unknown),
         *rest,
     )
 
-    words = text(features=features)
+    html = page(sample_overview(features=features, unpriced_calls=12))
 
-    assert "support-chat at least $241.59 37 %" in words
-    assert "code-review-bot unknown 21 %" in words
+    words = Document(html).text
+    assert "support-chat at least $241.59 37 % +14 % 27.0k $8.96" in words
+    assert f"code-review-bot unknown {DASH} {DASH} +159 % 3.2k {DASH}" in words
+    assert "per 1,000 calls $4.68" in words
+    assert html.count('class="spark"') == len(features) - 1
 
 
 def test_a_month_without_any_price_is_unknown_and_never_0() -> None:

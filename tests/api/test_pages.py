@@ -90,9 +90,8 @@ def ago(hours: float) -> datetime:
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.path)
 def test_every_page_of_spend_has_its_rows(client: TestClient, store: Store, view: Any) -> None:
-    column = view.by.value
-    add(store, costing("6", ts=ago(1), **{column: "dear"}))
-    add(store, costing("2", ts=ago(1), **{column: "cheap"}))
+    add(store, costing("6", ts=ago(1), **{column.value: "dear" for column in view.by}))
+    add(store, costing("2", ts=ago(1), **{column.value: "cheap" for column in view.by}))
 
     page = client.get(f"{view.path}?span=7d")
 
@@ -100,8 +99,28 @@ def test_every_page_of_spend_has_its_rows(client: TestClient, store: Store, view
     assert page.text.index("dear") < page.text.index("cheap")
     assert "$6.00" in page.text
     assert "75 %" in page.text
-    name = view.by.outside_name
-    assert f'href="/calls?span=7d&amp;{name}=dear"' in page.text
+    words = "".join(f"&amp;{name}=dear" for name in view.names)
+    assert f'href="/calls?span=7d{words}"' in page.text
+
+
+def test_versions_of_two_prompts_that_are_called_alike_are_two_rows(
+    client: TestClient, store: Store
+) -> None:
+    for usd, prompt in (("6", "draft"), ("2", "route")):
+        about = {"prompt_name": prompt, "prompt_version": "v2", "call_id": f"id-{prompt}"}
+        add(store, costing(usd, ts=ago(1), **about))
+
+    page = client.get("/prompt-versions?span=7d").text
+    rows = csv.DictReader(client.get("/prompt-versions?span=7d&format=csv").text.splitlines())
+
+    assert "draft v2" in page
+    assert "route v2" in page
+    (link,) = hrefs(page, "$6.00")
+    assert re.findall(r"/calls/(id-\w+)", client.get(link).text) == ["id-draft"]
+    assert [(row["prompt_name"], row["prompt_version"], row["cost"]) for row in rows] == [
+        ("draft", "v2", "6.000000000000"),
+        ("route", "v2", "2.000000000000"),
+    ]
 
 
 def test_filters_and_period_narrow_a_page_and_stay_in_its_links(
@@ -184,6 +203,32 @@ def test_spend_without_a_price_is_at_least_or_unknown(client: TestClient, store:
 
     assert "at least $2.00" in page
     assert "unknown" in page
+    assert page.count('class="spark"') == 1
+
+
+def test_what_some_calls_cost_is_the_mean_of_those_with_a_price(
+    client: TestClient, store: Store
+) -> None:
+    add(store, unpriced(ts=ago(1), feature="some"), costing("2", ts=ago(1), feature="some"))
+
+    page = client.get("/features?span=7d").text
+
+    assert re.findall('title="of the calls whose cost is known: 1 [^>]+>([^<]+)<', page) == [
+        "$2,000.00"
+    ]
+
+
+def test_a_file_of_spend_has_no_cost_where_none_is_known(client: TestClient, store: Store) -> None:
+    add(store, unpriced(ts=ago(1), feature="only"), unpriced(ts=ago(1), feature="some"))
+    add(store, costing("2", ts=ago(1), feature="some"))
+
+    rows = csv.DictReader(client.get("/features?span=7d&format=csv").text.splitlines())
+
+    names = ("feature", "cost", "cost_input", "cost_other", "cost_is_complete", "unpriced_calls")
+    assert [[row[name] for name in names] for row in rows] == [
+        ["some", "2.000000000000", "0.000000000000", "2.000000000000", "False", "1"],
+        ["only", "", "", "", "False", "1"],
+    ]
 
 
 SCRIPT = f'<script src="/live.js?{VERSION}" defer>'
@@ -465,6 +510,22 @@ def test_errors_and_calls_without_a_price_can_be_seen_alone(
         "/calls?span=7d&amp;feature=search&amp;only=errors" in client.get("/features?span=7d").text
     )
     assert client.get("/calls?only=some").status_code == 422
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.path)
+def test_spend_can_not_be_of_errors_alone(client: TestClient, store: Store, view: Any) -> None:
+    add(store, unpriced(ts=ago(1)), costing("0", ts=ago(1), error_type="RateLimitError"))
+
+    for words in ("only=errors", "only=errors&format=csv"):
+        refused = client.get(f"{view.path}?{words}")
+        assert (refused.status_code, "/calls?only=errors" in refused.text) == (422, True)
+    links = [
+        link
+        for path in (f"{view.path}?span=7d", "/calls?span=7d&only=errors")
+        for link in re.findall('href="([^"]*only=[^"]*)"', client.get(path).text)
+    ]
+    assert links
+    assert all(link.startswith("/calls?") for link in links)
 
 
 @pytest.mark.parametrize("path", ["/calls", "/budgets", "/findings"])

@@ -48,6 +48,7 @@ def test_a_month_is_a_table_with_the_dearest_first(port: str) -> None:
     assert told.returncode == 0, told.stderr
     lines = told.stdout.splitlines()
     assert "at least $8.00, 4 calls" in lines[0]
+    assert "per 1,000 calls is of those with a known cost" in " ".join(told.stdout.split())
     chat = next(line for line in lines if "chat" in line)
     assert all(word in chat for word in ("$8.00", ">99 %", "50.0 %", "█"))
     assert "unknown" in next(line for line in lines if "new" in line)
@@ -58,10 +59,10 @@ def test_every_digit_is_in_json_and_csv(port: str) -> None:
     rows = list(csv.DictReader(taximeter("report", "--csv", PORT=port).stdout.splitlines()))
 
     assert [row["feature"] for row in as_json["rows"]] == ["chat", "search", "new"]
-    assert {row["feature"]: Decimal(row["cost"]) for row in rows} == {
-        "chat": Decimal(8),
-        "search": Decimal("0.000000000001"),
-        "new": Decimal(0),
+    assert {row["feature"]: (row["cost"], row["cost_is_complete"]) for row in rows} == {
+        "chat": ("8.000000000000", "True"),
+        "search": ("0.000000000001", "True"),
+        "new": ("", "False"),
     }
 
 

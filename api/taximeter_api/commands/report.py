@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -26,9 +25,11 @@ from taximeter_api.channels import channels_of_settings
 from taximeter_api.commands.alerts import IN_MEMORY
 from taximeter_api.commands.service import ask
 from taximeter_api.commands.terminal import console, working
+from taximeter_api.csv_file import csv_text
 from taximeter_api.monthly import COLUMNS, Month, Report, report_of
 from taximeter_api.page.report import render_report
 from taximeter_api.questions import month_of
+from taximeter_api.spend_rows import spend_table
 from taximeter_collector.settings import PREFIX, Settings, SettingsError, read_settings
 
 ROWS_IN_A_MAIL: Final = 50
@@ -71,20 +72,13 @@ def report(
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     elif as_csv:
-        _write_csv(by, told["rows"])
+        sys.stdout.write(csv_text(*spend_table([by], told["rows"])))
     else:
         one = report_of(asked, by, told, daily["rows"], quality)
         if sender:
             _send(sender, _letter(one, email, settings.page_url))
         else:
             console().print(_table(one))
-
-
-def _write_csv(by: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    names = [by, *(name for name in (rows[0] if rows else {}) if name != by)]
-    table = csv.DictWriter(sys.stdout, names)
-    table.writeheader()
-    table.writerows(rows)
 
 
 def _table(one: Report) -> Table:

@@ -65,6 +65,12 @@ class SpendRow:
         text = self.cost_input + self.cost_cached_input + self.cost_cache_write + self.cost_output
         return self.cost - text
 
+    @property
+    def per_1000_calls(self) -> Decimal | None:
+        """Dollars per 1,000 of the priced calls."""
+        priced = self.calls - self.unpriced_calls
+        return self.cost * 1000 / priced if priced else None
+
 
 def spend(
     connection: Connection,
@@ -127,12 +133,12 @@ def total_of(rows: Iterable[SpendRow], key: tuple[str, ...] = ()) -> SpendRow:
     return SpendRow(key=key, **{**sums, **money})
 
 
-def summed_by(rows: Iterable[SpendRow], place: int = 0) -> list[SpendRow]:
-    """Return the sums by one part of the rows' keys, the dearest first."""
-    alike: dict[str, list[SpendRow]] = defaultdict(list)
+def summed_by(rows: Iterable[SpendRow], places: Sequence[int] = (0,)) -> list[SpendRow]:
+    """Return the sums by some parts of the rows' keys, the dearest first."""
+    alike: dict[tuple[str, ...], list[SpendRow]] = defaultdict(list)
     for row in rows:
-        alike[row.key[place]].append(row)
-    sums = [total_of(some, (name,)) for name, some in alike.items()]
+        alike[tuple([row.key[place] for place in places])].append(row)
+    sums = [total_of(some, key) for key, some in alike.items()]
     return sorted(sums, key=lambda row: (-row.cost, row.key))
 
 
