@@ -53,6 +53,19 @@ def test_a_column_of_money_shows_cents(usd: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("usd", "text"),
     [
+        ("0.011657500000", "$0.0116575"),
+        ("0.000000000001", "$0.000000000001"),
+        ("0.004500000000", "$0.004500"),
+        ("12", "$12.000000"),
+    ],
+)
+def test_one_call_is_told_with_every_digit(usd: str, text: str) -> None:
+    assert fmt.exact(Decimal(usd)) == text
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
         ("850", "$850"),
         ("850.00", "$850"),
         ("850.5", "$850.50"),

@@ -351,6 +351,20 @@ def test_one_call_tells_its_whole_story(client: TestClient, store: Store) -> Non
     assert client.get("/calls/nothing").status_code == 404
 
 
+def test_one_call_tells_its_cost_and_each_part_to_the_last_digit(
+    client: TestClient, store: Store
+) -> None:
+    # 3,331 in at $2.50 and 333 out at $10 a million.
+    one = costing("1", ts=ago(1), call_id="id", input_tokens=3331, output_tokens=333)[0]
+    add(store, (one, PriceBook.shipped().price("gpt-4o", one.ts, one.usage)))
+
+    page = Document(client.get("/calls/id").text).text
+
+    assert "Input 3,331 $2.50 $0.0083275" in page
+    assert "Output 333 $10 $0.003330" in page
+    assert "Total $0.0116575" in page
+
+
 def test_a_call_leads_to_others_of_its_day_and_once_to_those_of_its_trace(
     client: TestClient, store: Store
 ) -> None:

@@ -54,6 +54,12 @@ def limit(usd: Decimal) -> str:
     return f"${usd:,.2f}" if usd == round(usd, 2) else f"${usd.normalize():,f}"
 
 
+def exact(usd: Decimal) -> str:
+    """Tell dollars with every digit that is known of them, six at least."""
+    whole, _, digits = f"{usd:,f}".partition(".")
+    return f"${whole}.{digits.rstrip('0'):0<6}"
+
+
 def compact(usd: Decimal) -> str:
     """Tell dollars where there is little room."""
     return f"${count(int(usd))}" if usd >= 10_000 else money(usd)
