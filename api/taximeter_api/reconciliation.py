@@ -126,7 +126,11 @@ def _runs(store: Store, month: str) -> list[Reconciliation]:
     if not month:
         newest = store.reconciliations()
         return [run for run in newest if run.month == newest[0].month]
-    return store.reconciliations(month_of(month, datetime.now(UTC)))
+    runs = store.reconciliations(month_of(month, datetime.now(UTC)))
+    if not runs and (others := store.reconciled_months()):
+        names = ", ".join(f"{other:%Y-%m}" for other in others)
+        raise HTTPException(404, f"month={month}: it is not reconciled yet, unlike {names}")
+    return runs
 
 
 def _plain(value: Any) -> Any:

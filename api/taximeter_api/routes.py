@@ -95,20 +95,21 @@ def spend_api(store: Store) -> APIRouter:
 
 def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    tags: dict[datetime, str] = {}
-    """Of the newest snapshot: those who have its page are answered without drawing it."""
+    tags: dict[tuple[datetime, datetime | None], str] = {}
+    """Of the newest page: those who have it are answered without drawing it."""
 
     @router.get("/")
     def overview(request: Request) -> Response:
         now = datetime.now(UTC)
         newest = snapshots.newest(now)
-        tag = tags.get(newest.taken_at, "")
+        moments = (newest.taken_at, newest.last_call_at)
+        tag = tags.get(moments, "")
         if tag and is_known(request, tag):
             answer = unchanged(tag)
         else:
             answer = answered(request, render(newest, now=now, endpoint=otlp_url))
             tags.clear()
-            tags[newest.taken_at] = answer.headers["ETag"]
+            tags[moments] = answer.headers["ETag"]
         answer.headers["Last-Modified"] = format_datetime(newest.taken_at, usegmt=True)
         return answer
 

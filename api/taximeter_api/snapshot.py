@@ -78,13 +78,14 @@ class Snapshots:
         self._asked_at: datetime | None = None
 
     def newest(self, now: datetime) -> Overview:
-        """Return the newest overview, at once if there is a fresh one."""
+        """Return the newest overview, at once if a fresh one is there, and the last call."""
         self._asked_at = now
         newest = self._newest
-        if newest is not None and now - newest.taken_at <= 3 * self._fresh_for:
-            return newest
         try:
-            return self.take(now)
+            if newest is None or now - newest.taken_at > 3 * self._fresh_for:
+                newest = self.take(now)
+            last = newest.last_call_at and self._store.last_call_at()
+            return replace(newest, last_call_at=last)
         except (StoreUnavailable, StateUnavailable):
             if newest is None:
                 raise

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,9 @@ def client(store: Store, state: State) -> TestClient:
     return TestClient(app)
 
 
-def spend(store: Store, usd: str) -> None:
+def spend(store: Store, usd: str, ts: datetime | None = None) -> None:
     now = datetime.now(UTC)
-    store.add([costing(usd, ts=now)], token=f"live-{now}", book_version="b", now=now)
+    store.add([costing(usd, ts=ts or now)], token=f"live-{now}", book_version="b", now=now)
 
 
 @pytest.mark.parametrize("path", ["/", "/features?span=7d"])
@@ -75,6 +76,39 @@ def test_a_page_with_a_new_call_has_a_new_tag(client: TestClient, store: Store) 
     changed = client.get("/features?span=7d", headers={"If-None-Match": tag})
     assert changed.status_code == 200
     assert "$3.00" in changed.text
+
+
+def test_the_last_call_is_that_of_now_and_not_of_when_the_overview_was_taken(
+    client: TestClient, store: Store
+) -> None:
+    now = datetime.now(UTC)
+    spend(store, "1", ts=now - HOUR)
+    before = client.get("/")
+
+    spend(store, "2", ts=now)
+
+    after = client.get("/", headers={"If-None-Match": before.headers["ETag"]})
+    lasts = [
+        re.findall('Last call <time datetime="([^"]+)"', page.text) for page in (before, after)
+    ]
+    assert lasts == [[one.isoformat(timespec="seconds")] for one in (now - HOUR, now)]
+
+
+def test_the_week_of_the_overview_is_that_of_the_page_it_leads_to(
+    client: TestClient, store: Store
+) -> None:
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    for usd, days_ago in (("50", 0), ("6", 1), ("1", 7), ("2", 8), ("0.5", 14), ("9", 20)):
+        spend(store, usd, ts=midnight - timedelta(days=days_ago))
+
+    page = client.get("/").text
+
+    assert "$4.50 more in the last 7 whole days. 2 calls after 2" in page
+    weeks = {unescape(link) for link in re.findall(r'href="(/features\?feature[^"]+)"', page)}
+    (link,) = weeks
+    for said in ("$7.00 · 2 calls", "+180 %"):
+        assert said in client.get(link).text
+    assert page.count("+180 %") == 1
 
 
 def test_an_overview_that_is_not_sent_says_when_its_data_were_taken(

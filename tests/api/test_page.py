@@ -89,7 +89,8 @@ def test_the_page_shows_features_budgets_models_users_and_the_last_day() -> None
         "calls 3.6k succeeded 98.02 % rate limited (429) 1.14 % p95 latency 28.6 s",
         "median time to first token 423 ms input tokens cached by OpenAI 9 %",
         "Last call 4 s ago November 2026",
-        "Prices: book a1b2c3d4e5f6 · All times UTC Taken 3 s ago",
+        "Prices: book a1b2c3d4e5f6 · All times UTC · "
+        "Week on week: the last 7 whole days against the 7 before Taken 3 s ago",
     ):
         assert line in words
 
@@ -149,7 +150,7 @@ def test_what_rose_and_what_would_save_money_is_told_before_the_details() -> Non
 
     assert (
         "code-review-bot costs 2.5 times what it did the week before: $12.48 more in the last "
-        "7 days. 329 calls after 139, at $0.0626 a call after $0.0583. See the calls "
+        "7 whole days. 329 calls after 139, at $0.0626 a call after $0.0583. See these days "
         "Save up to $62.40 a month counted from your own calls All findings "
         "$62.40 a month nightly-reports: send calls that nobody waits for through the Batch API "
         "100% of its calls name no user · o4-mini high confidence Spend per day by feature"
@@ -399,9 +400,9 @@ def test_the_dearest_budget_comes_first_and_what_is_not_reached_is_not_said() ->
     assert "B $100.00 of $100 99 % A $1 of $100 1 %" in words
 
 
-def calls_links(html: str) -> list[str]:
+def links_to(start: str, html: str) -> list[str]:
     hrefs = [attrs.get("href") or "" for tag, attrs in Document(html).tags if tag == "a"]
-    return [href for href in hrefs if href.startswith("/calls?feature=")]
+    return [href for href in hrefs if href.startswith(start)]
 
 
 @pytest.mark.parametrize(("feature", "links"), [("chat", 1), ("x" * 300, 0)])
@@ -409,10 +410,13 @@ def test_a_rise_links_to_its_week_or_to_nothing(feature: str, links: int) -> Non
     row = replace(SpendRow.nothing(), calls=10, cost=Decimal(10))
     rise = Rise(feature=feature, now=replace(row, cost=Decimal(20)), before=row)
 
-    found = calls_links(page(sample_overview(rise=rise, features=())))
+    found = links_to(f"/features?feature={feature}", page(sample_overview(rise=rise, features=())))
 
-    week = "&from=2026-11-15T00%3A00%3A00%2B00%3A00&to=2026-11-22T00%3A00%3A00%2B00%3A00"
-    assert found == [f"/calls?feature={feature}{week}"] * links
+    assert found == [f"/features?feature={feature}&from=2026-11-15&to=2026-11-22"] * links
+
+
+def test_the_share_that_succeeded_does_not_lead_to_those_that_failed() -> None:
+    assert links_to("/calls?only=errors", page(sample_overview())) == []
 
 
 def test_a_saving_links_to_the_two_weeks_that_it_is_counted_from() -> None:
@@ -426,7 +430,7 @@ def test_a_saving_links_to_the_two_weeks_that_it_is_counted_from() -> None:
         confidence=Confidence.LOW,
     )
 
-    (link,) = calls_links(page(sample_overview(savings=(saving,), features=())))
+    (link,) = links_to("/calls?feature=", page(sample_overview(savings=(saving,), features=())))
 
     ends = "&from=2026-11-08T10%3A40%3A00%2B00%3A00&to=2026-11-22T10%3A40%3A00%2B00%3A00"
     assert link == f"/calls?feature=chat{ends}&model=gpt-4o"

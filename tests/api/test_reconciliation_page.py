@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import csv
 import re
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from html import unescape
 
@@ -16,6 +17,7 @@ from taximeter_analysis.reconcile import Revision, revisions
 from taximeter_api.page import format as fmt
 from taximeter_api.page import render_reconciliation
 from taximeter_api.reconciliation import reconciliation_page
+from taximeter_api.refusals import refusals
 from taximeter_collector.store import Reconciliation, Store
 
 MINUS = "\N{MINUS SIGN}"
@@ -145,6 +147,21 @@ def test_a_difference_is_told_with_its_direction() -> None:
         "$0",
         "<$0.0001",
     ]
+
+
+def test_a_month_without_a_bill_says_which_months_have_one(store: Store) -> None:
+    for month in (1, 10, 11):
+        store.keep_reconciliation(replace(sample(), month=date(2026, month, 1)))
+    app = FastAPI()
+    refusals(app)
+    app.include_router(reconciliation_page(store))
+
+    answer = TestClient(app).get("/reconciliation?month=1999-01", headers={"Accept": "text/html"})
+
+    assert answer.status_code == 404
+    assert (
+        "month=1999-01: it is not reconciled yet, unlike 2026-11, 2026-10, 2026-01" in answer.text
+    )
 
 
 def test_each_table_can_be_taken_along_with_every_digit(store: Store) -> None:

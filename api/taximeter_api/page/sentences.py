@@ -110,7 +110,7 @@ def risen(rise: Rise) -> Markup:
     a_call, a_call_before = (fmt.ledger(row.cost / row.calls) for row in (now, before))
     return Markup(
         "<strong><bdi>{}</bdi> costs {:.1f} times what it did the week before:</strong> "
-        "{} more in the last 7 days. {} calls after {}, at {} a call after {}."
+        "{} more in the last 7 whole days. {} calls after {}, at {} a call after {}."
     ).format(
         fmt.name(rise.feature or "(none)", 40),
         now.cost / before.cost,

@@ -216,6 +216,13 @@ def kept(connection: Connection, month: date | None) -> list[Reconciliation]:
     return [_reconciliation(*row) for row in rows]
 
 
+def reconciled_months(connection: Connection) -> list[date]:
+    rows = connection.read(
+        "select distinct month from taximeter.reconciliations order by month desc"
+    ).result_rows
+    return [month for (month,) in rows]
+
+
 def _reconciliation(
     month: date,
     taken_at: datetime,

@@ -29,6 +29,7 @@ from taximeter_collector.store.reconciliations import (
     Reconciliation,
     keep_reconciliation,
     kept,
+    reconciled_months,
 )
 from taximeter_collector.store.repricing import (
     Repricing,
@@ -138,6 +139,10 @@ class Store(Questions):
     def reconciliations(self, month: date | None = None) -> list[Reconciliation]:
         """Return the newest reconciliations of a month, or of any, the newest first."""
         return kept(self._connection, month)
+
+    def reconciled_months(self) -> list[date]:
+        """Return the first days of the months that have a reconciliation, the newest first."""
+        return reconciled_months(self._connection)
 
     def repricing_spans(self, period: Period, scope: Scope) -> list[Span]:
         """Return the parts of a re-pricing, in order."""
