@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+
+from openai import OpenAI
+
+from taximeter_api.demo.books import ServedBooks
+from taximeter_api.demo.fake_openai import fake_openai, serving
+from taximeter_api.demo.run import _answering
+from taximeter_api.demo.sample_app import OF_TWENTY, PAUSE_S, WORK
 
 
 def test_the_demo_shows_the_whole_way_and_checks_itself() -> None:
@@ -20,3 +29,22 @@ def test_the_demo_shows_the_whole_way_and_checks_itself() -> None:
     assert "50% of budget used: Everything" in shown.stdout
     assert "more: nightly-export was never metered" in shown.stdout
     assert shown.stderr == ""
+
+
+def usd_of(books: ServedBooks) -> Decimal:
+    return sum((Decimal(str(one["amount"]["value"])) for _, one in books.costs()), Decimal(0))
+
+
+def test_an_hour_of_the_app_that_keeps_calling_costs_what_one_of_the_month_before_did() -> None:
+    books = ServedBooks(datetime.now(UTC))
+    before = usd_of(books)
+
+    with serving(fake_openai(_answering(books), [])) as url:
+        client = OpenAI(base_url=f"{url}/v1", api_key="sk-test")
+        for feature, calls in OF_TWENTY.items():
+            for _ in range(calls):
+                WORK[feature](client)
+
+    # Thirty days of some $230 in all, and twice as much in a working hour as in others.
+    an_hour = (usd_of(books) - before) * Decimal(3600 / 20 / PAUSE_S)
+    assert Decimal("0.30") < an_hour < Decimal("0.90")

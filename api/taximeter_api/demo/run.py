@@ -189,7 +189,7 @@ def _send(demo: Demo, body: bytes) -> None:
 def _set_budgets(demo: Demo) -> Decimal:
     """Write budgets of which the first one's half lies just above what is spent; return it."""
     rows = {row["feature"]: Decimal(row["cost"]) for row in demo.spend(group_by="feature")["rows"]}
-    limit = 2 * int(sum(rows.values())) + 4
+    limit = round(2 * sum(rows.values())) + 1
     reviews, support = rows.get("code-review-bot", Decimal(0)), rows.get("support-chat", Decimal(0))
     text = f"""\
 budgets:
@@ -242,7 +242,7 @@ def _answer(_path: str, body: Body) -> Answer:
         return Answer(status=400)
     sizes = {
         "gpt-4o": Answer(input_tokens=4180, cached_tokens=2560, output_tokens=402, delay_s=0.05),
-        "gpt-5.5": Answer(input_tokens=61240, output_tokens=3180, reasoning_tokens=2048),
+        "gpt-5": Answer(input_tokens=21240, output_tokens=3580, reasoning_tokens=2048),
         "gpt-4o-mini": Answer(input_tokens=9630, cached_tokens=5888, output_tokens=57),
         "text-embedding-3-small": Answer(input_tokens=236),
     }

@@ -4,9 +4,10 @@ It is run as `taximeter-instrument python sample_app.py`; the tags are its only 
 """
 
 import contextlib
-import itertools
+import random
 import sys
 import time
+from collections.abc import Iterator
 
 import openai
 
@@ -27,7 +28,7 @@ def chat(client: openai.OpenAI) -> None:
 
 
 def review(client: openai.OpenAI) -> None:
-    client.responses.create(model="gpt-5.5", input="Review this change, please.")
+    client.responses.create(model="gpt-5", input="Review this change, please.")
 
 
 def search(client: openai.OpenAI) -> None:
@@ -55,20 +56,30 @@ WORK = {
     "email-drafting": refused,
 }
 ROUNDS = 12
-PAUSE_S = 2.0
+PAUSE_S = 30.0
+OF_TWENTY = {
+    "support-chat": 4,
+    "code-review-bot": 1,
+    "doc-search": 9,
+    "ticket-triage": 5,
+    "email-drafting": 1,
+}
+"""How many calls are of each feature as the app goes on: they cost what the month's hours did."""
+
+
+def endless() -> Iterator[str]:
+    while True:
+        yield from random.choices(list(OF_TWENTY), list(OF_TWENTY.values()))  # noqa: S311 a sample
+        time.sleep(PAUSE_S)
 
 
 def main() -> None:
     client = openai.OpenAI()
     calls = 0
-    endless = "--endless" in sys.argv
-    for turn in itertools.count() if endless else range(ROUNDS):
-        for feature, work in WORK.items():
-            with taximeter.tag(feature=feature, user=USERS[turn % len(USERS)]):
-                work(client)
-            calls += 1
-            if endless:
-                time.sleep(PAUSE_S)
+    for feature in endless() if "--endless" in sys.argv else [*WORK] * ROUNDS:
+        with taximeter.tag(feature=feature, user=USERS[calls % len(USERS)]):
+            WORK[feature](client)
+        calls += 1
     sys.stdout.write(f"{calls}\n")
 
 
