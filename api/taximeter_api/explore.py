@@ -78,7 +78,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        return " ".join(value or "(none)" for value in self.values.values())
+        return " ".join(filter(None, self.values.values())) or "(none)"
 
     def share(self, total: SpendRow) -> float:
         return float(self.now.cost / total.cost) if total.cost else 0.0
