@@ -43,16 +43,22 @@ class Course:
 
 
 def courses(daily: Sequence[SpendRow], end: datetime) -> Mapping[str, Course]:
-    """Return the course of each feature; `end` is that of today, which is in no week."""
+    """Return the course of each feature; `end` is that of today, which is in no week.
+
+    When not all of the week before was metered, nothing is told of it: it would look cheap.
+    """
     by_feature: dict[str, dict[datetime, SpendRow]] = defaultdict(dict)
     for row in daily:
         if row.at is not None:
             by_feature[row.key[0]][row.at] = row
+    this_week, week_before = end - DAY, end - DAY - WEEK
+    first = min((at for rows in by_feature.values() for at in rows), default=end)
+    is_known = first <= week_before - WEEK
     return {
         name: Course(
             days={at: row.cost for at, row in rows.items()},
-            now=_week(rows, end - DAY),
-            before=_week(rows, end - DAY - WEEK),
+            now=_week(rows, this_week),
+            before=_week(rows, week_before) if is_known else SpendRow.nothing(),
         )
         for name, rows in by_feature.items()
     }

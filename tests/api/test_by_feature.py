@@ -46,6 +46,16 @@ def test_two_weeks_of_whole_days_are_compared() -> None:
     )
 
 
+def test_a_week_that_was_not_all_metered_is_not_compared_with() -> None:
+    metered = days("chat", *["10"] * 13, "10")
+    new = days("search", *["10"] * 3, "10")
+
+    found = courses([*days("chat", *["10"] * 14, "10"), *new], TOMORROW)
+
+    assert courses(metered, TOMORROW)["chat"].before.cost == 0
+    assert (found["chat"].before.cost, found["search"].before.cost) == (Decimal(70), 0)
+
+
 def test_the_feature_that_rose_by_most_dollars_is_told() -> None:
     daily = [
         *days("small", *["1"] * 7, *["9"] * 7, "0"),
