@@ -53,7 +53,7 @@ def test_a_week_that_was_not_all_metered_is_not_compared_with() -> None:
     found = courses([*days("chat", *["10"] * 14, "10"), *new], TOMORROW)
 
     assert courses(metered, TOMORROW)["chat"].before.cost == 0
-    assert (found["chat"].before.cost, found["search"].before.cost) == (Decimal(70), 0)
+    assert (found["chat"].before.cost, found["search"].before.cost) == (Decimal(70), Decimal(0))
 
 
 def test_the_feature_that_rose_by_most_dollars_is_told() -> None:
