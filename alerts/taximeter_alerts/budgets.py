@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from taximeter_alerts.periods import MONTH, Recurrence
 from taximeter_alerts.scope_words import DIMENSIONS, read_scope, written
+from taximeter_collector.accepted import said
 from taximeter_collector.store import Dimension, Period, Scope
 from taximeter_collector.yaml_file import Form, Mistake, Source, text_of
 
@@ -25,8 +26,21 @@ LATE: Final = timedelta(days=3)
 
 BudgetsError = Mistake
 
-ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
+ChannelName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$"),
+    said("give a channel's name: up to 40 small letters, digits, - and _"),
+]
+Usd = Annotated[
+    Decimal,
+    Field(ge=0, max_digits=18, decimal_places=6),
+    said("give dollars as a number, like 100 or 99.50"),
+]
+Line = Annotated[
+    str,
+    Field(max_length=80, pattern=r"^[^\x00-\x1f]*$"),
+    said("give one line of at most 80 characters"),
+]
 CHECKED: Final = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
@@ -102,7 +116,7 @@ class Stop:
 class Budget:
     """A ceiling in US dollars for each period of a zone's calendar."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*$")]
+    name: Annotated[Line, Field(min_length=1)]
     amount: Usd
     currency: Literal["USD"] = "USD"
     period: Annotated[Recurrence, BeforeValidator(_recurrence)] = MONTH
@@ -122,7 +136,7 @@ class Budget:
     """Whether a burn of several times the even rate is told at once."""
     spikes: Usd | None = None
     """From how many dollars beyond the usual an unusual hour of a feature is told; none: never."""
-    owner: Annotated[str, Field(max_length=80, pattern=r"^[^\x00-\x1f]*$")] = ""
+    owner: Line = ""
     paused: bool = False
     raised: Raise | None = None
     stop: Stop | None = None

@@ -16,6 +16,7 @@ from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import Revision
 from taximeter_api.questions import BadQuestion
 from taximeter_api.security import who
+from taximeter_collector.accepted import accepted, given
 from taximeter_collector.store import Store
 
 _BUDGET = TypeAdapter(Budget)
@@ -88,10 +89,9 @@ def budget_of(definition: dict[str, Any]) -> Budget:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "unexpected_keyword_argument":
-            message = f"give some of {', '.join(Budget.__dataclass_fields__)}"
-        raise BadQuestion(f"{field}={first['input']!r}: {message}") from None
+        value = f"={given(first)}" if given(first) else ""
+        said = accepted(first, first["loc"], Budget)
+        raise BadQuestion(f"{field}{value}: {said}" if field else said) from None
 
 
 def _called(name: str, definition: dict[str, Any]) -> dict[str, Any]:

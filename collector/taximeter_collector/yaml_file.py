@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from taximeter_collector.accepted import accepted, given
+
 T = TypeVar("T")
 E = TypeVar("E")
 
@@ -70,13 +72,8 @@ class Source:
         first = error.errors()[0]
         names = first["loc"][1:] or [part for part in first["loc"] if isinstance(part, str)]
         field = ".".join(str(part) for part in names) or section
-        message = first["msg"].removeprefix("Value error, ")
-        given = "" if first["type"] == "missing" else f"{first['input']!r}: "
-        if first["type"] == "unexpected_keyword_argument" and entry:
-            known = ", ".join(getattr(entry, "__dataclass_fields__", ()))
-            kind = entry.__name__.lower()
-            given, message = "", f"not a field of a {kind}; give some of {known}"
-        return self.mistake((section, *first["loc"]), f"{field}: {given}{message}")
+        parts = [field, given(first), accepted(first, names, entry)]
+        return self.mistake((section, *first["loc"]), ": ".join(filter(None, parts)))
 
     def _refuse_repeated_keys(self, node: yaml.Node | None) -> None:
         """Raise where YAML would silently keep only the last of two values."""

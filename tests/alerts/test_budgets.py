@@ -46,10 +46,16 @@ def test_a_file_without_budgets_is_fine(text: str) -> None:
     [
         ("budgets: [", "budgets.yaml:1: not YAML"),
         ("budget: []\n", "budgets.yaml:1: give one list under the name `budgets:`"),
-        ("budgets:\n  - name: a\n", "budgets.yaml:2: amount: Field required"),
-        ("budgets:\n  - name: a\n    amount: ten\n", "budgets.yaml:3: amount: 'ten': Input should"),
-        ("budgets:\n  - name: a\n    amount: -1\n", "budgets.yaml:3: amount: '-1': Input should"),
-        ("budgets:\n  - name: a\n    amount: nan\n", "budgets.yaml:3: amount: 'nan': Input"),
+        ("budgets:\n  - name: a\n", "budgets.yaml:2: amount: is missing; give name and amount"),
+        (
+            "budgets:\n  - name: a\n    amount: ten\n",
+            "budgets.yaml:3: amount: 'ten': give dollars",
+        ),
+        (
+            "budgets:\n  - name: a\n    amount: -1\n",
+            "budgets.yaml:3: amount: '-1': give dollars",
+        ),
+        ("budgets:\n  - name: a\n    amount: nan\n", "budgets.yaml:3: amount: 'nan': give"),
         (
             "budgets:\n  - {name: a, amount: 1}\n  - {name: a, amount: 2}\n",
             ":3: name: 'a' is taken",
@@ -64,17 +70,20 @@ def test_a_file_without_budgets_is_fine(text: str) -> None:
         ),
         (
             "budgets:\n  - name: a\n    amount: 1\n    scope: {city: x}\n",
-            ":4: scope: {'city': 'x'}",
+            ":4: scope: city is not a dimension; give some of api_key",
         ),
-        ("budgets:\n  - name: a\n    amount: 1\n    currency: EUR\n", ":4: currency: 'EUR'"),
+        (
+            "budgets:\n  - name: a\n    amount: 1\n    currency: EUR\n",
+            "currency: 'EUR': give USD",
+        ),
         ("budgets: []\nbudgets: []\n", "budgets.yaml:2: budgets: given twice"),
         ("budgets:\n  - name: a\n    amount: 1\n    amount: 2\n", ":4: amount: given twice"),
-        ("budgets:\n  - name: a\n    amount: 1\n    zone: [UTC]\n", ":4: zone: ['UTC']"),
+        ("budgets:\n  - name: a\n    amount: 1\n    zone: [UTC]\n", ":4: zone: give an IANA"),
         ("budgets:\n  - name: \x01\n", "budgets.yaml:2: not YAML"),
         ("[" * 3000, "budgets.yaml:1: "),
         (
             "budgets:\n  - name: a\n    amount: 1\n    thresholds:\n      - 50\n      - half\n",
-            ":6: thresholds.1: 'half'",
+            ":6: thresholds.1: 'half': give a whole number like 90",
         ),
     ],
 )

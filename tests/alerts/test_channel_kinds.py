@@ -403,13 +403,27 @@ def test_channels_are_read_from_their_file(state: State, tmp_path: Path) -> None
         ("channels: x\n", "channels.yaml:1: give a list of channels"),
         ("channels:\n  - x\n", "channels.yaml:2: give a name, a kind"),
         ("channels:\n  - {name: a}\n", ":2: kind: give one of apprise, email, pagerduty"),
-        ("channels:\n  - {kind: slack, url: https://x}\n", ":2: name: Field required"),
-        ("channels:\n  - {name: A b, kind: slack, url: https://x}\n", ":2: name: String should"),
-        ("channels:\n  - {name: a, kind: slack}\n", ":2: url: Missing required"),
-        ("channels:\n  - {name: a, kind: slack, url: x}\n", ":2: url: String should match"),
+        ("channels:\n  - {kind: slack, url: https://x}\n", ":2: name: is missing; give name"),
+        (
+            "channels:\n  - {name: A b, kind: slack, url: https://x}\n",
+            "A b: name: give a ch",
+        ),
+        ("channels:\n  - {name: a, kind: slack}\n", ":2: a: url: is missing; give url"),
+        (
+            "channels:\n  - {name: a, kind: webhook, url: 'https://x'}\n",
+            ":2: a: secret: is missing; give url and secret",
+        ),
+        (
+            "channels:\n  - {name: a, kind: slack_bot, token: x}\n",
+            ":2: a: channel: is missing; give token and channel",
+        ),
+        (
+            "channels:\n  - {name: a, kind: slack, url: x}\n",
+            ":2: a: url: give an address",
+        ),
         (
             "channels:\n  - name: a\n    kind: email\n    host: h\n    sender: a\n    to: [b@c]\n",
-            ":5: sender: String should match",
+            ":5: a: sender: give an address like ada@example.com",
         ),
         ("channels:\n  - {name: a, kind: [slack]}\n", ":2: kind: give one of apprise"),
         ("channels:\n  - {name: a, kind: slack, uri: x}\n", ":2: uri: not a field of a slack"),
@@ -431,7 +445,7 @@ def test_channels_are_read_from_their_file(state: State, tmp_path: Path) -> None
         ),
         (
             "channels:\n  - {name: a, kind: pagerduty, routing_key: R, quiet: {begin: '25:00'}}\n",
-            ":2: quiet.begin",
+            ":2: a: quiet.begin: give a time like 07:30",
         ),
     ],
 )

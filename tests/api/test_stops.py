@@ -104,7 +104,7 @@ def test_an_app_asks_with_the_ingest_token_and_gets_what_is_new(
         ("each: service, stop: {}", "an app does not know service of a call"),
         ("stop: {action: downgrade_model}", "give a model with action downgrade_model"),
         ("stop: {model: gpt-4o-mini}", "give a model with action downgrade_model"),
-        ("stop: {at: 0}", "stop.at: '0': Input should be greater"),
+        ("stop: {at: 0}", "stop.at: '0': give 1 or more"),
     ],
 )
 def test_a_stop_that_no_app_could_keep_is_refused(tmp_path: Path, stop: str, says: str) -> None:

@@ -172,7 +172,7 @@ def test_a_missing_file_says_nothing(tmp_path: Path) -> None:
         ("prices: []", ":1: prices: give some of currency, hosts, rates, discounts, deployments"),
         ("- 1", ":1: "),
         ("rates:\n  - model: a\n    usd_per_million_tokens: {inptu: 1}", ":3: usd_per_million"),
-        ("rates:\n  - {usd_per_million_tokens: {input: 1}}", ":2: model: Field required"),
+        ("rates:\n  - {usd_per_million_tokens: {input: 1}}", ":2: model: is missing; give model"),
         (
             "rates:\n  - model: a\n    usd_per_million_tokens:\n      input: -1",
             ":4: usd_per_million_tokens.input: '-1': ",

@@ -11,8 +11,13 @@ from zoneinfo import ZoneInfo
 from pydantic import ConfigDict, Field, validate_call
 
 from taximeter_alerts.alert import Outgoing
+from taximeter_collector.accepted import said
 
-Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+Url = Annotated[
+    str,
+    Field(pattern=r"^https?://[^/\s]+"),
+    said("give an address that begins with https:// or http://"),
+]
 Words = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True))

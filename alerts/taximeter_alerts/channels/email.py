@@ -19,8 +19,13 @@ from taximeter_alerts.channels.channel import ChannelGone, DeliveryError, Port, 
 from taximeter_alerts.course_image import course_image
 from taximeter_alerts.message import Message, message_of
 from taximeter_alerts.voice import HTML, PLAIN
+from taximeter_collector.accepted import said
 
-Address = Annotated[str, Field(pattern=r"^[^\r\n]*[^@\s]@[^@\s]+>?$")]
+Address = Annotated[
+    str,
+    Field(pattern=r"^[^\r\n]*[^@\s]@[^@\s]+>?$"),
+    said("give an address like ada@example.com or Ada <ada@example.com>"),
+]
 
 TIMEOUT_S: Final = 20
 LONGEST_SUBJECT: Final = 200

@@ -23,6 +23,7 @@ from taximeter_alerts.channels.slack_bot import SlackBot
 from taximeter_alerts.channels.teams import Teams
 from taximeter_alerts.channels.webhook import Webhook
 from taximeter_alerts.state import State
+from taximeter_collector.accepted import accepted, said
 from taximeter_collector.yaml_file import Source, text_of
 
 KINDS: Final[Mapping[str, Callable[..., Sender]]] = {
@@ -36,8 +37,10 @@ KINDS: Final[Mapping[str, Callable[..., Sender]]] = {
 }
 NAMED: Final = re.compile(r"\$\{(\w+)\}")
 SECTION: Final = "channels"
+OURS: Final = ("state", "templates")
+"""What a channel gets from the service, and nobody writes."""
 
-Moment = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Moment = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$"), said("give a time like 07:30")]
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
@@ -91,10 +94,13 @@ def read_channels(
         try:
             name, channel = channel_of(_filled(written, environment), state, templates)
         except ValidationError as error:
-            first = error.errors(include_input=False)[0]
+            first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            reason = first["msg"].removeprefix("Value error, ")
-            raise source.mistake((*where, *first["loc"]), f"{field}: {reason}") from None
+            entry = Use if first["loc"][0] in _COMMON else KINDS.get(str(written.get("kind")))
+            # The value is not told: it may be a secret.
+            told = f"{field}: {accepted(first, first['loc'], entry, OURS)}"
+            parts = [written["name"], told] if "name" in written else [told]
+            raise source.mistake((*where, *first["loc"]), ": ".join(parts)) from None
         except (ValueError, ModuleNotFoundError) as error:
             raise source.mistake(where, str(error)) from None
         if name in channels:
@@ -119,7 +125,7 @@ def channel_of(
     }
     known = inspect.signature(kind).parameters
     for name in own:
-        if name not in known or name in ("state", "templates"):
+        if name not in known or name in OURS:
             raise ValueError(f"{name}: not a field of a {definition['kind']} channel")
     ours = {"state": state, "templates": templates}
     sender = kind(**own, **{name: value for name, value in ours.items() if name in known})
