@@ -153,9 +153,12 @@ class Budget:
 
     def in_force(self, now: datetime) -> Budget:
         """Return it with the amount that counts now."""
-        if self.raised is None or now >= self.raised.until:
-            return self
-        return replace(self, amount=self.raised.to)
+        runs = self.raise_at(now)
+        return replace(self, amount=runs.to) if runs else self
+
+    def raise_at(self, now: datetime) -> Raise | None:
+        """Return the raise that runs."""
+        return self.raised if self.raised and now < self.raised.until else None
 
     def period_at(self, moment: datetime) -> Period:
         return self.period.at(moment, self.zone)

@@ -61,6 +61,13 @@ class Register:
                 return one
         raise Unknown(f"there is no budget {name!r}")
 
+    def defined(self, name: str) -> Budget:
+        """Return a budget as it was defined, whatever is in force; raises Unknown."""
+        definition = self.find(name).definition
+        if definition is None:
+            raise Unknown(f"there is no budget {name!r}")
+        return definition
+
     def history(self, name: str) -> list[Revision]:
         """Return all revisions of a budget, the newest first; raises Unknown."""
         history = self._revisions.history(name)

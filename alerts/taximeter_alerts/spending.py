@@ -30,6 +30,13 @@ class Spending:
             return self.budget.scope
         return self.budget.scope.narrowed(self.budget.each, self.value)
 
+    @property
+    def percent(self) -> Decimal:
+        """Of the amount; endless where something is spent of nothing."""
+        if self.budget.amount:
+            return self.spent.cost * 100 / self.budget.amount
+        return Decimal("Infinity" if self.spent.cost > 0 else 0)
+
 
 def spending_of(store: Store, watched: Iterable[tuple[Budget, Period]]) -> list[Spending]:
     """Return the spend of whole budgets in periods; those that share a period share a query."""

@@ -31,7 +31,7 @@ async def _form(request: Request) -> dict[str, str]:
     body = await request.body()
     if len(body) > LONGEST_FORM:
         raise HTTPException(413, "a form of this page is shorter")
-    return dict(parse_qsl(body.decode("utf-8", "replace")))
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 FormData = Annotated[dict[str, str], Depends(_form)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ from taximeter_alerts.register import Register
 from taximeter_alerts.scope_words import written
 from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import Revision
+from taximeter_api.page import format as fmt
 from taximeter_api.questions import BadQuestion
 from taximeter_api.security import who
 from taximeter_collector.accepted import accepted, given
@@ -32,7 +35,10 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
         kept = register.kept()
         budgets = [one.definition.in_force(now) for one in kept if one.definition]
         spending = {one.budget.name: one for one in now_spent(store, budgets, now)}
-        told = [_kept(one) | _spending(spending[one.budget]) for one in kept]
+        told = [
+            _kept(one) | _spending(spending[one.budget]) | _raised(one.definition, now)
+            for one in kept
+        ]
         return {"budgets": told, "problem": register.problem or None}
 
     @router.post("/apply")
@@ -54,7 +60,10 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
     @router.put("/{name:path}")
     def put(request: Request, name: str, definition: dict[str, Any]) -> dict[str, Any]:
         """Make a budget, or replace one that was made here."""
-        return _changed(request, budget_of(_called(name, definition)))
+        now = datetime.now(UTC)
+        before = next((one.definition for one in register.kept() if one.budget == name), None)
+        budget = budget_of(_called(name, definition))
+        return _put(request, with_a_raise_that_raises(budget, before, now), now)
 
     @router.patch("/{name:path}")
     def change(
@@ -65,18 +74,17 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
         ),
     ) -> dict[str, Any]:
         """Change some fields: an amount, `paused`, or `raised` for a while."""
-        before = register.find(name)
-        merged = {**(before.definition.definition if before.definition else {}), **fields}
-        named = {field: value for field, value in merged.items() if value is not None}
-        return _changed(request, budget_of(_called(name, named)))
+        now = datetime.now(UTC)
+        fields = _called(name, fields)
+        return _put(request, changed(register.defined(name), fields, now), now)
 
     @router.delete("/{name:path}")
     def delete(request: Request, name: str) -> dict[str, Any]:
         register.delete(name, who(request.headers), datetime.now(UTC))
         return {"deleted": name}
 
-    def _changed(request: Request, budget: Budget) -> dict[str, Any]:
-        register.put(budget, who(request.headers), datetime.now(UTC))
+    def _put(request: Request, budget: Budget, now: datetime) -> dict[str, Any]:
+        register.put(budget, who(request.headers), now)
         return _kept(register.find(budget.name))
 
     return router
@@ -92,6 +100,29 @@ def budget_of(definition: dict[str, Any]) -> Budget:
         value = f"={given(first)}" if given(first) else ""
         said = accepted(first, first["loc"], Budget)
         raise BadQuestion(f"{field}{value}: {said}" if field else said) from None
+
+
+def changed(before: Budget, fields: Mapping[str, Any], now: datetime) -> Budget:
+    """Return a budget with some fields changed, None for a default; raises BadQuestion."""
+    merged = {**before.definition, **fields}
+    budget = budget_of({name: value for name, value in merged.items() if value is not None})
+    return with_a_raise_that_raises(budget, before, now)
+
+
+def with_a_raise_that_raises(budget: Budget, before: Budget | None, now: datetime) -> Budget:
+    """Return the budget; raises BadQuestion for a new raise that does not raise it."""
+    new, old = budget.raised, before.raised if before else None
+    if new is None or new == old:
+        return budget
+    if new.until <= now:
+        until = fmt.until(new.until, budget.zone)
+        raise BadQuestion(f"raised until {until}: give a day or a time to come")
+    present = replace(budget, raised=old).in_force(now).amount
+    if new.to <= budget.amount or new.to < present:
+        raise BadQuestion(
+            f"raised to {fmt.limit(new.to)}: give more than the present {fmt.limit(present)}"
+        )
+    return budget
 
 
 def _called(name: str, definition: dict[str, Any]) -> dict[str, Any]:
@@ -137,3 +168,11 @@ def _spending(one: Spending) -> dict[str, Any]:
         "to": one.period.end.isoformat(),
         "crossed": crossed(budget, spent.cost),
     }
+
+
+def _raised(budget: Budget | None, now: datetime) -> dict[str, Any]:
+    """Say until when another amount is in force, and what it is otherwise."""
+    runs = budget.raise_at(now) if budget else None
+    if budget is None or runs is None:
+        return {"raised": None}
+    return {"raised": {"until": runs.until.isoformat(), "otherwise": f"{budget.amount:f}"}}

@@ -149,7 +149,7 @@ def test_the_dearest_feature_is_followed_to_its_dearest_call(page: Page, site: s
     expect(page.get_by_role("heading", level=1)).to_have_text("chat with gpt-4o")
 
 
-def test_a_budget_is_made_and_paused(page: Page, site: str) -> None:
+def test_a_budget_is_made_paused_and_deleted(page: Page, site: str) -> None:
     page.goto(f"{site}/budgets")
     page.get_by_label("Name").fill("Chat of all")
     page.get_by_label("US dollars").fill("8")
@@ -159,9 +159,18 @@ def test_a_budget_is_made_and_paused(page: Page, site: str) -> None:
     expect(page.get_by_role("status")).to_have_text("Chat of all is watched from now on.")
     row = page.get_by_role("row").filter(has_text="Chat of all")
     expect(row).to_contain_text("75 %")
-    row.locator("summary").click()
-    row.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("row").filter(has_text="Chat of all")).to_contain_text("paused")
+    row.get_by_role("link", name="Change Chat of all").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Pause").click()
+    row = page.get_by_role("row").filter(has_text="Chat of all")
+    expect(row).to_contain_text("paused")
+    row.get_by_role("link", name="Change Chat of all").click()
+    delete = page.get_by_role("button", name="Yes, delete Chat of all")
+    expect(delete).to_be_hidden()
+    page.get_by_text("Delete…").click()
+    delete.click()
+
+    expect(page.get_by_role("status")).to_have_text("The budget is deleted.")
 
 
 def test_a_test_alert_is_sent(page: Page, site: str, receiver: Receiver) -> None:

@@ -102,6 +102,28 @@ def test_a_raise_ends_by_itself(client: TestClient, register: Register) -> None:
 
     assert [one.amount for one in register.in_force(now)] == [20]
     assert [one.amount for one in register.in_force(now + timedelta(hours=1))] == [10]
+    (told,) = client.get("/api/budgets").json()["budgets"]
+    assert (told["amount"], told["raised"]) == ("20", {"until": until, "otherwise": "10"})
+    client.patch("/api/budgets/a", json={"raised": None})
+    (told,) = client.get("/api/budgets").json()["budgets"]
+    assert (told["amount"], told["raised"]) == ("10", None)
+
+
+def test_a_raise_raises_and_ends_in_the_future(client: TestClient) -> None:
+    hour = timedelta(hours=1)
+    soon, gone = ((datetime.now(UTC) + some).isoformat() for some in (hour, -hour))
+    client.put("/api/budgets/a", json={"amount": 10})
+
+    for to, until, says in ((10, soon, "the present $10"), (20, gone, "a day or a time to come")):
+        answers = [
+            client.patch("/api/budgets/a", json={"raised": {"to": to, "until": until}}),
+            client.put("/api/budgets/b", json={"amount": 10, "raised": {"to": to, "until": until}}),
+        ]
+        assert [answer.status_code for answer in answers] == [422, 422]
+        assert says in answers[0].json()["detail"]
+
+    (told,) = client.get("/api/budgets").json()["budgets"]
+    assert (told["name"], told["raised"]) == ("a", None)
 
 
 def test_a_budget_of_the_file_is_changed_only_there(client: TestClient, folder: Path) -> None:

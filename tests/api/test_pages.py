@@ -19,13 +19,14 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.test_page import Document
-from builders import Rows, costing, unpriced
+from builders import Rows, budget, costing, unpriced
 from stores import empty
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import Register
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
+from taximeter_alerts.watch import evaluate
 from taximeter_api.budget_pages import budget_pages
 from taximeter_api.call_pages import call_pages
 from taximeter_api.explore import VIEWS, explore_pages
@@ -38,7 +39,7 @@ from taximeter_collector.labels import label
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.settings import Settings
-from taximeter_collector.store import Store
+from taximeter_collector.store import Dimension, Store
 
 TOKENS = count()
 NO_CHANNELS: Channels = {}
@@ -391,6 +392,10 @@ def test_a_failed_call_without_a_price_is_unknown_and_not_zero(
     assert "no price for model mystery-1" in page
 
 
+def change(client: TestClient, name: str, do: str, **fields: str) -> Any:
+    return client.post("/budgets/change", data={"name": name, "do": do, **fields})
+
+
 def test_a_budget_is_made_raised_paused_and_deleted_on_the_page(
     client: TestClient, store: Store, register: Register
 ) -> None:
@@ -399,9 +404,7 @@ def test_a_budget_is_made_raised_paused_and_deleted_on_the_page(
 
     made = client.post("/budgets", data=form | {"channels": "slack, mail"})
     assert "Chat is watched from now on." in made.text
-    budget = register.find("Chat").definition
-    assert budget is not None
-    assert budget.definition == {
+    assert register.defined("Chat").definition == {
         "name": "Chat",
         "amount": "10",
         "period": "day",
@@ -409,39 +412,129 @@ def test_a_budget_is_made_raised_paused_and_deleted_on_the_page(
         "channels": ["slack", "mail"],
     }
     until = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
-    for change in (
-        {"do": "raise", "amount": "30", "until": until},
-        {"do": "pause"},
-        {"do": "resume"},
-        {"do": "amount", "amount": "12"},
-    ):
-        answer = client.post("/budgets/change", data={"name": "Chat", **change})
-        assert "Chat is changed." in answer.text
+    assert "Chat is raised." in change(client, "Chat", "raise", to="30", until=until).text
+    assert "Chat is paused." in change(client, "Chat", "pause").text
+    assert "Chat is watched again." in change(client, "Chat", "resume").text
     (in_force,) = register.in_force(datetime.now(UTC))
     assert in_force.amount == 30
-    client.post("/budgets/change", data={"name": "Chat", "do": "delete"})
+    assert "Chat is not raised any more." in change(client, "Chat", "end").text
+    (in_force,) = register.in_force(datetime.now(UTC))
+    assert in_force.amount == 10
+    assert "The budget is deleted." in change(client, "Chat", "delete").text
     assert register.kept() == []
+
+
+def test_the_form_of_a_budget_holds_what_it_is_and_changes_only_what_it_has_a_field_for(
+    client: TestClient, register: Register
+) -> None:
+    before = budget(
+        "100",
+        name="All of it",
+        zone="Europe/Berlin",
+        scope={"team": "web", "environment": {"not": "dev"}, "service": "s"},
+        thresholds=(80, 100),
+        channels=("slack", "mail"),
+        owner="@web",
+    )
+    register.put(before, "ada", datetime.now(UTC))
+
+    page = client.get("/budgets").text
+    (link,) = re.findall(r'href="(/budgets\?change=[^"]+)"', page)
+    panel = client.get(link).text.partition('id="change"')[2]
+    fields = re.findall(r'name="(\w+)" value="([^"]*)"', panel.partition("</form>")[0])
+    client.post("/budgets/change", data=dict(fields))
+
+    assert dict(fields) == {
+        "name": "All of it",
+        "amount": "100",
+        "period": "month",
+        "zone": "Europe/Berlin",
+        "feature": "",
+        "team": "web",
+        "user": "",
+        "model": "",
+        "thresholds": "80, 100",
+        "channels": "slack, mail",
+        "do": "save",
+    }
+    assert register.defined("All of it") == before
+    change(client, **{**dict(fields), "team": "", "user": "ada", "thresholds": "90"})
+    assert register.defined("All of it").definition == {
+        **before.definition,
+        "scope": {"user": ["ada"], "environment": {"not": ["dev"]}, "service": ["s"]},
+        "thresholds": [90],
+    }
+
+
+def test_a_raise_is_told_with_its_end_by_the_budget_s_clock_and_what_it_is_otherwise(
+    client: TestClient, register: Register
+) -> None:
+    register.put(budget("120.55", name="Chat", zone="Europe/Berlin"), "ada", datetime.now(UTC))
+
+    change(client, "Chat", "raise", to="200", until="2099-07-01")
+
+    raised = register.defined("Chat").raised
+    assert raised is not None
+    assert raised.until == datetime(2099, 6, 30, 22, tzinfo=UTC)
+    assert "$200 until 1 July 2099, then $120.55" in Document(client.get("/budgets").text).text
+    saved = change(client, "Chat", "save", amount="130", zone="Europe/Berlin")
+    assert "Chat is changed. It is $200 until 1 July 2099, then $130." in saved.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"to": "150", "until": "2099-07-01"}, "raised to $150: give more than the present $200"),
+        ({"to": "50", "until": "2099-07-01"}, "raised to $50: give more than the present $200"),
+        ({"to": "300", "until": "2020-07-01"}, "raised until 1 July 2020: give a day or a time to"),
+        ({"to": "300", "until": "0001-01-01"}, "raised until 1 January"),
+        ({"to": "300", "until": ""}, "until='': give a day to come like 2026-12-01"),
+        ({"to": "$300", "until": "2099-07-01"}, "raised.to='$300': give dollars as a number"),
+    ],
+)
+def test_a_raise_that_does_not_raise_is_refused_and_the_one_that_runs_goes_on(
+    client: TestClient, register: Register, fields: dict[str, str], says: str
+) -> None:
+    register.put(budget("120.55", name="Chat"), "ada", datetime.now(UTC))
+    change(client, "Chat", "raise", to="200", until="2099-07-01")
+    before = register.defined("Chat")
+
+    answer = change(client, "Chat", "raise", **fields)
+
+    assert answer.status_code == 400
+    assert f"Not done: {says}" in Document(answer.text).text
+    assert f'name="to" value="{fields["to"]}"' in answer.text
+    assert register.defined("Chat") == before
 
 
 @pytest.mark.parametrize(
     ("form", "says"),
     [
-        ({"name": "A", "amount": "ten"}, "amount="),
+        ({"name": "A", "amount": "$5"}, "amount='$5': give dollars as a number, like 100 or 99.50"),
         ({"name": "A", "amount": "1", "period": "fortnight"}, "give day, week"),
-        ({"name": "", "amount": "1"}, "name"),
+        ({"name": "A", "amount": "1", "thresholds": "half"}, "thresholds.0='half': give a whole"),
+        ({"name": " ", "amount": "1"}, "name: is missing; give name and amount"),
         ({"name": "Kept", "amount": "1"}, "is taken"),
     ],
 )
-def test_a_budget_that_is_not_understood_says_why(
+def test_a_budget_that_is_not_understood_says_why_and_keeps_what_was_typed(
     client: TestClient, register: Register, tmp_path: Path, form: dict[str, str], says: str
 ) -> None:
     (tmp_path / "budgets.yaml").write_text("budgets:\n  - {name: Kept, amount: 10}\n")
+    typed = form | {"zone": "Europe/Berlin", "team": "a <b>", "each": "user", "channels": ""}
 
-    answer = client.post("/budgets", data=form)
+    answer = client.post("/budgets", data=typed)
 
+    assert answer.status_code == 400
     assert "Not done:" in answer.text
-    assert says in answer.text
+    assert says in Document(answer.text).text
     assert [one.budget for one in register.kept()] == ["Kept"]
+    held = dict(re.findall(r'name="(\w+)" value="([^"]*)"', answer.text))
+    assert {name: unescape(held[name]) for name in typed if name != "each"} == {
+        name: value for name, value in typed.items() if name != "each"
+    }
+    assert "<option selected>user</option>" in answer.text
+    assert "data-refresh" not in answer.text
 
 
 def test_a_budget_of_the_file_is_not_changed_on_the_page(
@@ -449,10 +542,46 @@ def test_a_budget_of_the_file_is_not_changed_on_the_page(
 ) -> None:
     (tmp_path / "budgets.yaml").write_text("budgets:\n  - {name: Kept, amount: 10}\n")
 
-    answer = client.post("/budgets/change", data={"name": "Kept", "do": "delete"})
+    answer = change(client, "Kept", "delete")
 
     assert "edit that file" in answer.text
     assert 'value="delete"' not in answer.text
+    assert 'value="delete"' not in client.get("/budgets?change=Kept").text
+
+
+def test_nothing_of_the_address_is_told_as_the_service_s_own_words(client: TestClient) -> None:
+    for query in ("problem=hacked", "done=hacked", "done=made&name=hacked", "change=hacked"):
+        assert "hacked" not in client.get(f"/budgets?{query}").text
+
+
+def test_of_budgets_for_each_the_row_says_what_was_told_and_of_whom(
+    client: TestClient, store: Store, state: State, register: Register
+) -> None:
+    now = datetime.now(UTC)
+    for name, amount in (("Each", "10"), ("each", "1000"), ("Nothing", "0")):
+        each = Dimension.USER if amount != "0" else None
+        register.put(budget(amount, name=name, each=each), "ada", now)
+    add(store, costing("20", ts=now, user_id="u1"), costing("6", ts=now, user_id="u2"))
+    evaluate(store, state, register.in_force(now), now)
+
+    page = client.get("/budgets").text
+
+    rows = {re.split(r"\W", row[0])[0]: row for row in cells(page)}
+    assert rows["Each"][6] == "50 % (u2), 100 % (u1)"
+    assert rows["each"][6] == "\N{EN DASH}"
+    assert (rows["Nothing"][1], rows["Nothing"][6]) == ("over", "100 %")
+
+
+def cells(page: str) -> list[list[str]]:
+    """Return the texts of the cells of each row of a table."""
+    rows = re.findall(r"<tr><th scope=\"row\".+?</tr>", page, re.DOTALL)
+    return [
+        [
+            unescape(re.sub(r"<title>.*?</title>|<[^>]+>", "", cell)).strip()
+            for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        ]
+        for row in rows
+    ]
 
 
 def test_findings_are_told_in_dollars_a_month(client: TestClient, store: Store) -> None:

@@ -11,7 +11,7 @@ from taximeter_alerts.state.deliveries import (
     is_of_now,
 )
 from taximeter_alerts.state.revisions import Change, Origin, Revision
-from taximeter_alerts.state.state import State, superseded
+from taximeter_alerts.state.state import Passed, State, superseded
 
 __all__ = [
     "LEASE",
@@ -21,6 +21,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Origin",
+    "Passed",
     "Revision",
     "Silence",
     "State",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from taximeter_alerts.alert import Alert, AlertKey, Told
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Told
+from taximeter_alerts.budgets import Budget
 from taximeter_alerts.state.answers import (
     Acknowledgements,
     ChannelHealth,
@@ -33,6 +34,16 @@ from taximeter_collector.store import Period
 
 OF_VALUE: Final = "\n"
 """Between a budget's name and the value it is of, in a row of `alerts`; names have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A threshold that was told, in percent, and of how many values of a budget."""
+
+    percent: int
+    values: int
+    value: str
+    """One of them; "" for a budget that is not for each value."""
 
 
 class State:
@@ -118,6 +129,37 @@ class State:
         with self._database.reading() as connection:
             told = [FACTS.validate_json(one) for one in connection.execute(question).scalars()]
         return [one for one in told if isinstance(one, Alert)]
+
+    def told(self, budget: Budget, period: Period) -> list[Passed]:
+        """Return the thresholds that were told of a budget's period, the superseded ones left out.
+
+        Of a budget for each value they are those of its values.
+        """
+        starts = [text_of(start) for start in budget.starts_alike(period)]
+        of_values = budget.name + OF_VALUE
+        is_its = (alerts.c.budget == budget.name) | (
+            sa.func.substr(alerts.c.budget, 1, len(of_values)) == of_values
+        )
+        question = (
+            sa.select(
+                alerts.c.percent,
+                sa.func.count(sa.distinct(alerts.c.budget)),
+                sa.func.min(alerts.c.budget),
+            )
+            .where(
+                is_its,
+                alerts.c.kind == Kind.THRESHOLD,
+                alerts.c.period_start.in_(starts),
+                alerts.c.superseded_by.is_(None),
+            )
+            .group_by(alerts.c.percent)
+            .order_by(alerts.c.percent)
+        )
+        with self._database.reading() as connection:
+            return [
+                Passed(percent, budgets, one.partition(OF_VALUE)[2])
+                for percent, budgets, one in connection.execute(question)
+            ]
 
     def alert(self, number: int) -> Told | None:
         question = sa.select(alerts.c.facts).where(alerts.c.id == number)

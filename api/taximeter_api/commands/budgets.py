@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
@@ -14,7 +16,7 @@ from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.scope_words import in_words
 from taximeter_api.commands.service import ask
 from taximeter_api.commands.terminal import console, working
-from taximeter_api.page.format import at_least, ledger
+from taximeter_api.page.format import at_least, ledger, limit, until
 from taximeter_collector.settings import PREFIX, read_settings
 
 budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
@@ -68,7 +70,7 @@ def list_budgets() -> None:
         table.add_row(
             one["name"] + (" (paused)" if one["paused"] else ""),
             f"{spent}{dearest}",
-            f"${Decimal(one['amount']):,}",
+            _amount(one),
             f"{one['period']}, {one['zone']}",
             one["kept_in"],
             f"{one['revision']} {one['digest']}",
@@ -77,6 +79,15 @@ def list_budgets() -> None:
     console().print(table)
     if told["problem"]:
         typer.echo(f"the edited file is not used: {told['problem']}", err=True)
+
+
+def _amount(budget: dict[str, Any]) -> str:
+    """Tell the amount in force; during a raise also until when, and what it is otherwise."""
+    amount, raised = limit(Decimal(budget["amount"])), budget["raised"]
+    if not raised:
+        return amount
+    until_ = until(datetime.fromisoformat(raised["until"]), ZoneInfo(budget["zone"]))
+    return f"{amount} until {until_}, then {limit(Decimal(raised['otherwise']))}"
 
 
 def _apply(path: Path, **words: str) -> list[dict[str, Any]]:

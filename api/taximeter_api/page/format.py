@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 SMALLEST = Decimal("0.0001")
 LONGEST_IN_A_LINK = 60
@@ -105,6 +106,8 @@ def percent(share: float, digits: int = 0) -> str:
 
 def used(percent_of_limit: Decimal, unpriced_calls: int = 0) -> str:
     """Tell the percent of a budget, cut and not rounded: 100 % is said when it is reached."""
+    if percent_of_limit.is_infinite():
+        return "over"
     if unpriced_calls:
         return f"at least {used(percent_of_limit)}" if percent_of_limit else "unknown"
     if 0 < percent_of_limit < 1:
@@ -136,6 +139,13 @@ def long_day(moment: date) -> str:
 
 def short_day(moment: date) -> str:
     return f"{moment.day} {moment:%b}"
+
+
+def until(moment: datetime, zone: ZoneInfo) -> str:
+    """Tell when something ends, by a zone's clock; midnight is told by its day alone."""
+    local = moment.astimezone(zone)
+    day = f"{local.day} {local:%B %Y}"
+    return day if local.time() == time.min else f"{day} {local:%H:%M}"
 
 
 def name(text: str, length: int = 48) -> str:
