@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlencode
@@ -24,6 +25,7 @@ from taximeter_api.security import who
 ACKNOWLEDGE: Final = "acknowledge"
 LONGEST_FORM: Final = 10_000
 LONGEST_NAME: Final = 80
+MOST_DIGITS: Final = 18
 HOUR: Final = timedelta(hours=1)
 
 
@@ -44,37 +46,46 @@ def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
     def log_of_deliveries(
         request: Request,
         tested: str = "",
-        problem: str = "",
         format: str = "",  # noqa: A002 the address's word
     ) -> Response:
-        now = datetime.now(UTC)
-        newest, taken = state.deliveries.newest(LOGGED), state.acknowledgements.all()
         if format == "csv":
+            taken = state.acknowledgements.all()
+            newest = state.deliveries.newest(LOGGED)
             cells = ([*cells_of(one), taken.get(one.number, "")] for one in newest)
             return csv_file("alerts", COLUMNS, cells)
-        html = render_alerts(
-            newest,
-            taken=taken,
+        return answered(request, drawn((tested, "") if tested in channels else None))
+
+    def drawn(tested: tuple[str, str] | None) -> str:
+        now = datetime.now(UTC)
+        return render_alerts(
+            state.deliveries.newest(LOGGED),
+            taken=state.acknowledgements.all(),
             silences=state.silences.at(now),
             gone={name: state.channels.gone().get(name, "") for name in channels},
-            tested=(tested, problem) if tested in channels else None,
+            tested=tested,
             limit=LOGGED,
             now=now,
         )
-        return answered(request, html)
 
     @router.post("/alerts/test")
-    def send_test(form: FormData) -> RedirectResponse:
+    def send_test(form: FormData) -> Response:
         name = form.get("channel", "")
-        problem = test_channel(state, channels, name, page_url)
-        return RedirectResponse(f"/alerts?{urlencode({'tested': name, 'problem': problem})}", 303)
+        if problem := test_channel(state, channels, name, page_url):
+            return HTMLResponse(drawn((name, problem)), 502, PAGE_HEADERS)
+        return RedirectResponse(f"/alerts?{urlencode({'tested': name})}", 303)
+
+    @router.post("/alerts/acknowledge")
+    def acknowledge(request: Request, form: FormData) -> RedirectResponse:
+        number = _number(form, "alert")
+        told = state.alert(number)
+        if told is None:
+            raise HTTPException(404, f"there is no alert {number}")
+        _acknowledge(state, channels, number, told, who(request.headers), datetime.now(UTC))
+        return RedirectResponse("/alerts", 303)
 
     @router.post("/alerts/silences/end")
     def end(form: FormData) -> RedirectResponse:
-        number = form.get("id", "")
-        if not (number.isascii() and number.isdecimal()):
-            raise BadQuestion(f"id={number!r}: give the number of a silence")
-        state.end_silence(int(number), datetime.now(UTC))
+        state.end_silence(_number(form, "id"), datetime.now(UTC))
         return RedirectResponse("/alerts", 303)
 
     return router
@@ -84,7 +95,6 @@ def answers_page(state: State, channels: Channels) -> APIRouter:
     """Return the pages of links in messages. Nothing is done until a person presses a button."""
     router = APIRouter(include_in_schema=False)
     signer = Signer(state.secret("answers"))
-    follow = [name for name, channel in channels.items() if channel.sender.follows_up]
 
     def found(token: str) -> tuple[int, Told]:
         number = signer.alert(token)
@@ -113,9 +123,7 @@ def answers_page(state: State, channels: Channels) -> APIRouter:
 
     def _do(what: str, number: int, told: Told, name: str, now: datetime) -> str:
         if what == ACKNOWLEDGE:
-            state.acknowledgements.add(number, name, now)
-            if isinstance(told, Alert):
-                state.add(acknowledged(told, name, now, follow))
+            _acknowledge(state, channels, number, told, name, now)
             return f"{name} takes care of it."
         snoozes = _snoozes(told, now)
         if what not in snoozes:
@@ -128,6 +136,23 @@ def answers_page(state: State, channels: Channels) -> APIRouter:
         return f"No more messages about this budget {words}."
 
     return router
+
+
+def _acknowledge(
+    state: State, channels: Channels, number: int, told: Told, by: str, now: datetime
+) -> None:
+    """Note who takes care of an alert, and tell the channels that follow it up."""
+    state.acknowledgements.add(number, by, now)
+    if isinstance(told, Alert):
+        follow = [name for name, channel in channels.items() if channel.sender.follows_up]
+        state.add(acknowledged(told, by, now, follow))
+
+
+def _number(form: Mapping[str, str], field: str) -> int:
+    text = form.get(field, "")
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+        raise BadQuestion(f"{field}={text!r}: give its number")
+    return int(text)
 
 
 def _snoozes(told: Told, now: datetime) -> dict[str, tuple[str, datetime]]:

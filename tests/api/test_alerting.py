@@ -136,6 +136,37 @@ def test_an_alert_is_acknowledged_once_and_pagerduty_is_told(
     assert [one.alert.key.kind for one in state.deliveries.all()].count(Kind.ACKNOWLEDGED) == 1
 
 
+def test_an_alert_is_acknowledged_on_the_page_as_by_its_link(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+    before = client.get("/alerts").text
+    (number,) = set(re.findall(r'name="alert" value="(\d+)"', before))
+
+    page = client.post("/alerts/acknowledge", data={"alert": number}, auth=("Ada", "x"))
+    tell(state, channels)
+
+    assert state.acknowledgements.all() == {int(number): "Ada"}
+    assert "/alerts/acknowledge" in before
+    assert "/alerts/acknowledge" not in page.text
+    actions = [
+        one.content["event_action"] for one in receiver.arrived if "event_action" in one.content
+    ]
+    assert actions == ["trigger", "acknowledge"]
+    assert "/alerts/acknowledge" not in client.get("/alerts").text
+    for unknown, status in (("99", 404), ("x", 422), ("9" * 30, 422)):
+        answer = client.post("/alerts/acknowledge", data={"alert": unknown})
+        assert answer.status_code == status
+
+
+def test_a_test_is_told_in_no_words_of_the_address(client: TestClient) -> None:
+    page = client.get("/alerts?tested=slack&problem=hacked").text
+
+    assert "hacked" not in page
+    assert "slack took the test." in page
+
+
 @pytest.mark.parametrize(("do", "hours"), [("1h", 1), ("1d", 24)])
 def test_messages_of_a_budget_are_put_off(
     client: TestClient, state: State, channels: Channels, receiver: Receiver, do: str, hours: int

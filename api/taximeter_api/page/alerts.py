@@ -21,8 +21,8 @@ STATES = {
     DeliveryState.INHIBITED: "covered by another budget's",
     DeliveryState.SILENCED: "silenced",
 }
-
-
+UNANSWERED = (Kind.ACKNOWLEDGED, Kind.TEST)
+"""Kinds of what nobody needs to take care of."""
 COLUMNS = ("alert", "at", "budget", "channel", "state", "error", "attempts", "taken_by")
 
 
@@ -58,6 +58,7 @@ def render_alerts(
         words=in_words,
         path="/alerts",
         states=STATES,
+        unanswered=UNANSWERED,
     )
 
 
