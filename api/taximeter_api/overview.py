@@ -53,6 +53,12 @@ class BudgetLine:
     thresholds: tuple[int, ...] = (50, 75, 90, 100)
     period: str = ""
     """What people call it; empty for the calendar's month, which the page is about."""
+    is_of_all: bool = False
+    """Whether it is of all spend."""
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.percent >= 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,8 @@ def overview(
     store: Store, state: State, budgets: Sequence[Budget], now: datetime, book_version: str
 ) -> Overview:
     """Ask the store for everything that the overview page says."""
-    main = _main_budget(budgets)
+    lines = {one.budget.name: _budget_line(one) for one in now_spent(store, budgets, now)}
+    main = _main_budget(budgets, lines)
     zone = main.zone if main else ZoneInfo("UTC")
     month = month_at(now, zone)
     so_far = Period(month.start, now)
@@ -122,7 +123,6 @@ def overview(
     daily = store.spend(last_30_days, [Dimension.DAY, Dimension.FEATURE])
     by_feature = courses(daily, last_30_days.end)
     total = store.spend(so_far)[0]
-    lines = {one.budget.name: _budget_line(one) for one in now_spent(store, budgets, now)}
     yesterday = _yesterday(store, now.astimezone(zone))
     return Overview(
         taken_at=now,
@@ -155,10 +155,15 @@ def _yesterday(store: Store, local_now: datetime) -> SpendRow:
     return store.spend(period)[0]
 
 
-def _main_budget(budgets: Sequence[Budget]) -> Budget | None:
-    """Return the largest monthly budget of all spend: the one that the month is drawn against."""
+def _main_budget(budgets: Sequence[Budget], lines: Mapping[str, BudgetLine]) -> Budget | None:
+    """Return the monthly budget of all spend that the month is drawn against.
+
+    It is the largest of those that are used up, else the one that is used up next.
+    """
     of_all = [one for one in budgets if _is_of_all(one) and one.period == MONTH]
-    return max(of_all, key=lambda budget: budget.amount, default=None)
+    of_all.sort(key=lambda budget: budget.amount)
+    used_up = [one for one in of_all if lines[one.name].is_used_up]
+    return next(iter([*reversed(used_up), *of_all]), None)
 
 
 def _is_of_all(budget: Budget) -> bool:
@@ -167,15 +172,14 @@ def _is_of_all(budget: Budget) -> bool:
 
 def _budget_line(one: Spending) -> BudgetLine:
     budget, period, spent = one.budget, one.period, one.spent
-    nothing_allowed = Decimal(100 if spent.cost > 0 else 0)
-    percent = spent.cost * 100 / budget.amount if budget.amount else nothing_allowed
     return BudgetLine(
         name=f"{budget.name}: {one.value}" if one.value else budget.name,
         spent=spent.cost,
         limit=budget.amount,
-        percent=percent,
+        percent=one.percent,
         unpriced_calls=spent.unpriced_calls,
         thresholds=budget.thresholds,
+        is_of_all=_is_of_all(budget),
         period="" if budget.period == MONTH else name_of(period, budget.zone),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from html import unescape
 from itertools import pairwise
@@ -14,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from builders import costing
+from builders import budget, costing
 from overview_sample import TAKEN_AT, sample_overview
 from taximeter_alerts.state import State
 from taximeter_api.explore import explore_pages
@@ -110,6 +111,33 @@ def test_the_week_of_the_overview_is_that_of_the_page_it_leads_to(
     for said in ("$7.00 · 2 calls", "+180 %"):
         assert said in client.get(link).text
     assert page.count("+180 %") == 1
+
+
+@pytest.mark.parametrize(
+    ("amounts", "limit"),
+    [
+        (["1000000000", "500"], "500"),
+        (["1000000000", "40", "20", "0"], "40"),
+        (["0"], "0"),
+    ],
+)
+def test_the_month_is_told_against_the_budget_that_was_used_up_last_or_will_be_next(
+    store: Store, state: State, amounts: list[str], limit: str
+) -> None:
+    spend(store, "50")
+    now = datetime.now(UTC)
+    budgets = [budget(amount, name=f"of {amount}") for amount in amounts]
+    others = [
+        budget("1", name="search", scope={"feature": "search"}),
+        budget("1", name="each", each="user"),
+        budget("1", name="day", period="day"),
+    ]
+
+    taken = overview(store, state, [*budgets, *others], now, "b")
+
+    assert taken.burn_up.budget is not None
+    assert taken.burn_up.budget.limit == Decimal(limit)
+    assert f"${limit} budget" in render(taken, now=now)
 
 
 def test_an_overview_that_is_not_sent_says_when_its_data_were_taken(

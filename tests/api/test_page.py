@@ -129,6 +129,16 @@ def test_the_sentence_fits_the_month(month: Any, sentence: str) -> None:
     assert sentence in text(burn_up=month)
 
 
+def test_no_month_is_told_as_under_budget_while_another_budget_of_all_spend_is_used_up() -> None:
+    month = burn_up(forecast="700", limit_reached_at=None)
+    week, search = (replace(budget_line(name, "40", "40"), period="a week") for name in "WS")
+
+    html = page(sample_overview(burn_up=month, budgets=(search, replace(week, is_of_all=True))))
+
+    assert "$150 under its budget, but W is used up." in Document(html).text
+    assert '<strong class="under">' not in html
+
+
 def test_what_rose_and_what_would_save_money_is_told_before_the_details() -> None:
     week = SpendRow.nothing()
     rise = Rise(

@@ -35,9 +35,7 @@ def course(overview: Overview, zone: ZoneInfo) -> Markup:
         return _forecast(overview, zone, Markup("."))
     if burn_up.budget.spent >= burn_up.budget.limit:
         return Markup("{} {}").format(_over_by_now(burn_up.budget), _forecast(overview, zone, "."))
-    return _forecast(overview, zone, _against(burn_up, overview.unpriced_calls)) + _reached(
-        overview, zone
-    )
+    return _forecast(overview, zone, _against(overview)) + _reached(overview, zone)
 
 
 def _forecast(overview: Overview, zone: ZoneInfo, rest: str) -> Markup:
@@ -62,7 +60,8 @@ def _over_by_now(budget: BudgetLine) -> Markup:
     )
 
 
-def _against(burn_up: BurnUp, unpriced_calls: int) -> Markup:
+def _against(overview: Overview) -> Markup:
+    burn_up, unpriced_calls = overview.burn_up, overview.unpriced_calls
     if burn_up.budget is None or burn_up.forecast is None:
         return Markup("")
     over = burn_up.forecast - burn_up.budget.limit
@@ -72,9 +71,13 @@ def _against(burn_up: BurnUp, unpriced_calls: int) -> Markup:
     if over == 0:
         return Markup(", exactly its budget.")
     up_to = "up to " if unpriced_calls else ""
-    return Markup(', <strong class="under">{}{} under budget</strong>.').format(
-        up_to, fmt.beside(-over, burn_up.budget.limit)
-    )
+    under = f"{up_to}{fmt.beside(-over, burn_up.budget.limit)} under"
+    for other in overview.budgets:
+        if other.is_of_all and other.is_used_up:
+            return Markup(
+                ', {} its budget, but <strong class="over"><bdi>{}</bdi> is used up</strong>.'
+            ).format(under, fmt.name(other.name, 40))
+    return Markup(', <strong class="under">{} budget</strong>.').format(under)
 
 
 def _beside(budget: BudgetLine) -> Callable[[Decimal], str]:
