@@ -32,22 +32,34 @@ class Register:
         self._revisions = state.budgets
         self._reading = threading.Lock()
         self._applied: Sequence[Budget] | None = None
+        self._lost = ""
 
     @property
     def problem(self) -> str:
         """Why the file as it is now is not used; empty when it is."""
-        return self._file.problem
+        return self._file.problem or self._lost
 
     def kept(self) -> list[Revision]:
         """Return the newest revision of each budget, an edit of the file already in it."""
         with self._reading:
             budgets = self._file.current()
             if budgets is not self._applied:
-                now = datetime.now(UTC)
-                changes = self._revisions.replace_all(budgets, Origin.FILE, SERVICE, now)
-                _tell(changes)
+                self._apply(budgets)
                 self._applied = budgets
         return self._revisions.newest()
+
+    def _apply(self, budgets: Sequence[Budget]) -> None:
+        """Make these the file's budgets; those of a file that is not there are kept."""
+        self._lost = ""
+        if self._file.is_there:
+            now = datetime.now(UTC)
+            _tell(self._revisions.replace_all(budgets, Origin.FILE, SERVICE, now))
+        elif any(one.origin is Origin.FILE for one in self._revisions.newest()):
+            self._lost = (
+                f"{self._file.path}: the file is gone, its budgets are kept; "
+                "bring it back, or write `budgets: []` into it to drop them"
+            )
+            log.warning("budgets of a file are kept", extra={"reason": self._lost})
 
     def in_force(self, now: datetime) -> list[Budget]:
         """Return the budgets to watch, with the amounts that count now."""

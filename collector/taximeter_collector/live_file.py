@@ -29,6 +29,11 @@ class LiveFile(Generic[T]):
         self.problem = ""
         """Why the file as it is now is not used; empty when it is."""
 
+    @property
+    def is_there(self) -> bool:
+        """Tell whether there was a file when it was last looked for."""
+        return self._stamp is not None
+
     def current(self) -> T:
         """Return what it says; after an edit that can't be used, what it said before."""
         stamp = _stamp(self.path)

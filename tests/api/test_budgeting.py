@@ -5,16 +5,20 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from builders import costing
-from taximeter_alerts.budgets import read_budgets
+from api.test_cli import taximeter
+from builders import budget, costing
+from taximeter_alerts.budgets import Raise, read_budgets
 from taximeter_alerts.register import Register
-from taximeter_alerts.state import State
+from taximeter_alerts.state import Origin, State
 from taximeter_api.budgeting import budgets_api
+from taximeter_api.demo.fake_openai import serving
 from taximeter_api.refusals import refusals
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.store import Store
@@ -208,6 +212,48 @@ def test_an_unknown_budget_is_not_found(client: TestClient) -> None:
     assert client.get("/api/budgets/x/revisions").status_code == 404
     assert client.patch("/api/budgets/x", json={}).status_code == 404
     assert client.delete("/api/budgets/x").status_code == 404
+
+
+def test_budgets_of_a_file_that_is_gone_at_the_start_are_kept_until_it_says_otherwise(
+    folder: Path, state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = folder / "budgets.yaml"
+    path.write_text(FILE)
+    assert len(Register(LiveFile(path, read_budgets), state).kept()) == 2
+    path.unlink()
+
+    register = Register(LiveFile(path, read_budgets), state)
+
+    assert [one.budget for one in register.kept()] == ["all", "no"]
+    assert [one.budget for one in register.kept()] == ["all", "no"]
+    assert register.problem.startswith(f"{path}: the file is gone, its budgets are kept")
+    (warned,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert "write `budgets: []` into it" in vars(warned)["reason"]
+    path.write_text("budgets: []\n")
+    assert register.kept() == []
+    assert register.problem == ""
+
+
+def test_without_a_file_nothing_is_missed(register: Register, state: State) -> None:
+    state.budgets.put(budget(), Origin.API, "ada", datetime.now(UTC))
+
+    assert [one.budget for one in register.kept()] == ["search"]
+    assert register.problem == ""
+
+
+def test_the_list_of_budgets_says_that_an_amount_is_a_raise(
+    client: TestClient, register: Register
+) -> None:
+    now = datetime.now(UTC)
+    until = datetime(2099, 7, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+    raised = Raise(to=Decimal(200), until=until)
+    register.put(budget("120.55", zone="Europe/Berlin", raised=raised), "ada", now)
+
+    with serving(client.app) as url:
+        port = str(urlsplit(url).port)
+        listed = taximeter("budgets", "list", PORT=port)
+
+    assert "$200 until 1 July 2099, then $120.55" in listed.stdout
 
 
 @pytest.fixture
