@@ -177,6 +177,31 @@ def test_a_budget_for_each_user_tells_of_those_who_reached_it(store: Store, stat
     )
 
 
+def test_what_was_told_of_a_budget_is_that_of_its_values_and_of_its_last_days(
+    store: Store, state: State
+) -> None:
+    each = budget("10", name="each", each=Dimension.USER)
+    rolling = budget("10", name="rolling", period=Recurrence.parse("7 days"))
+    for name, usd in (("u1", "6"), ("u2", "6"), ("u3", "20")):
+        add(store, costing(usd, user_id=name))
+    evaluate(store, state, [each, budget("1000", name="Each"), rolling], NOON)
+    tomorrow = NOON + timedelta(days=1)
+
+    told = {
+        one.name: [
+            (passed.percent, passed.values, passed.value)
+            for passed in state.told(one, one.period_at(tomorrow))
+        ]
+        for one in (each, budget(name="Each"), rolling)
+    }
+
+    assert told == {
+        "each": [(50, 2, "u1"), (100, 1, "u3")],
+        "Each": [],
+        "rolling": [(100, 1, "")],
+    }
+
+
 def test_a_scope_may_name_tags(store: Store, state: State) -> None:
     add(
         store,

@@ -136,10 +136,10 @@ class State:
         Of a budget for each value they are those of its values.
         """
         starts = [text_of(start) for start in budget.starts_alike(period)]
-        of_values = budget.name + OF_VALUE
-        is_its = (alerts.c.budget == budget.name) | (
-            sa.func.substr(alerts.c.budget, 1, len(of_values)) == of_values
-        )
+        is_its = alerts.c.budget == budget.name
+        if budget.each:
+            of_values = budget.name + OF_VALUE
+            is_its |= sa.func.substr(alerts.c.budget, 1, len(of_values)) == of_values
         question = (
             sa.select(
                 alerts.c.percent,
