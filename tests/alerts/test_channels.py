@@ -21,6 +21,7 @@ from api.test_cli import taximeter
 from builders import alert, outgoing
 from taximeter_alerts.channels import ChannelGone, DeliveryError, Webhook
 from taximeter_api.demo.fake_openai import serving
+from taximeter_api.demo.processes import free_port
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -106,6 +107,8 @@ def test_a_secret_that_is_none_is_refused(secret: str) -> None:
 
 def test_a_channel_is_tried_out(receiver: Receiver) -> None:
     settings = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": SECRET}
+    # Where no service answers, which would send it instead.
+    settings["PORT"] = str(free_port())
     receiver.statuses = [204, 404]
 
     took = taximeter("alerts", "test", "webhook", **settings)
