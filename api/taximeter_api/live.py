@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from typing import Final
@@ -27,7 +28,12 @@ def answered(request: Request, html: str) -> Response:
     tag = tag_of(html)
     if is_known(request, tag):
         return unchanged(tag)
-    return HTMLResponse(html, headers={**PAGE_HEADERS, "ETag": tag})
+    headers = {**PAGE_HEADERS, "ETag": tag, "Vary": "Accept-Encoding"}
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return HTMLResponse(html, headers=headers)
+    # Here and not in a middleware: this is a reader's thread, and the receiver never waits for it.
+    packed = gzip.compress(html.encode(), 6)
+    return HTMLResponse(packed, headers={**headers, "Content-Encoding": "gzip"})
 
 
 def is_known(request: Request, tag: str) -> bool:

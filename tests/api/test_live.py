@@ -69,6 +69,22 @@ def test_a_page_that_the_reader_has_is_not_sent_again(
     assert again.headers["Content-Security-Policy"] == first.headers["Content-Security-Policy"]
 
 
+def test_a_page_is_packed_for_who_takes_it_so(client: TestClient, store: Store) -> None:
+    spend(store, "1")
+
+    packed, plain = (
+        client.get("/features?span=7d", headers={"Accept-Encoding": coding})
+        for coding in ("gzip, br", "identity")
+    )
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert int(packed.headers["Content-Length"]) < len(packed.content) / 2
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+    assert packed.headers["ETag"] == plain.headers["ETag"]
+    assert "$1.00" in packed.text
+
+
 def test_a_page_with_a_new_call_has_a_new_tag(client: TestClient, store: Store) -> None:
     spend(store, "1")
     tag = client.get("/features?span=7d").headers["ETag"]
