@@ -29,8 +29,6 @@ from taximeter_collector.store import (
 
 ROWS: Final = 50
 DAY: Final = timedelta(days=1)
-DRAWN: Final = 40
-"""Rows that get a line of their days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +137,9 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
             values=dict(zip(view.names, row.key, strict=True)),
             now=row,
             before=costs_before.get(row.key, Decimal(0)),
-            days=_series(by_day.get(row.key, {}), days) if place < DRAWN else (),
+            days=_series(by_day.get(row.key, {}), days),
         )
-        for place, row in enumerate(rows)
+        for row in rows
     ]
     return lines, total_of(totals or daily)
 

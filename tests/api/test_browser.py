@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from builders import alert, costing
+from builders import alert, costing, unpriced
 from receivers import Receiver, listening
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channel, SlackWebhook
@@ -46,6 +46,9 @@ from taximeter_collector.store import Store
 PICTURES = Path(__file__).parents[1] / "artefacts" / "pages"
 """How each test left its page: for people, and for a run to keep."""
 PAGES = ("/", "/features", "/models", "/users", "/prompts", "/budgets", "/findings", "/calls")
+WIDER_THAN_SHOWN = """[...document.querySelectorAll("html, .scroll")]
+    .filter((one) => one.scrollWidth > one.clientWidth)
+    .map((one) => `${one.className} of ${one.scrollWidth} pixels in ${innerWidth}`)"""
 MORE = ("/alerts", "/health", "/reconciliation", "/calls/chatcmpl-dear")
 
 
@@ -77,6 +80,8 @@ def site(
         costing("6", ts=hour_ago, feature="chat", user_id="ada", call_id="chatcmpl-dear"),
         costing("1", ts=hour_ago, feature="search", user_id="bob", model="gpt-5"),
         costing("0", ts=hour_ago, feature="search", error_type="RateLimitError", http_status=429),
+        costing("0.0123", ts=hour_ago, feature="contract-summary", user_id="nightly-reports"),
+        unpriced(ts=hour_ago, feature="contract-summary", user_id="nightly-reports"),
     ]
     store.add(rows, token=f"browser-{now}", book_version="b1", now=now)
     register = Register(LiveFile(tmp_path / "budgets.yaml", read_budgets), state)
@@ -272,10 +277,12 @@ def test_no_page_is_heavy(site: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*PAGES, *MORE])
-def test_a_page_is_accessible_and_fits_a_phone(page: Page, site: str, path: str) -> None:
+def test_a_page_is_accessible_and_fits_phones_and_paper(page: Page, site: str, path: str) -> None:
     page.goto(site + path)
 
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
-    page.set_viewport_size({"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for width in (320, 390, 1024, 720):
+        page.emulate_media(media="print" if width == 720 else "screen")
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(WIDER_THAN_SHOWN) == []

@@ -191,14 +191,24 @@ def test_days_without_spend_draw_an_empty_chart(count: int) -> None:
 @pytest.mark.parametrize(
     ("values", "shape"),
     [
-        (["1", "2", "1"], "M0 10.0L48 1.0L96 10.0"),
-        (["0", "0"], "M0 19.0L96 19.0"),
+        (["1", "2", "1"], "0 10.0 48 1.0 96 10.0"),
+        (["0", "0"], "0 19.0 96 19.0"),
     ],
 )
 def test_a_sparkline_fills_its_height(values: list[str], shape: str) -> None:
     svg = ElementTree.fromstring(str(charts.sparkline([Decimal(value) for value in values])))
 
-    assert [path.attrib["d"] for path in svg.findall("path")][1] == shape
+    (path,) = svg.findall("path")
+    _, _, drawn = path.attrib["d"].partition("L")
+    assert drawn == f"{shape}H98V22z"
+
+
+def test_a_sparkline_of_many_days_shows_the_means_of_a_few() -> None:
+    spark = charts.sparkline([Decimal(one) for one in [0, 3, 6, 0, 1, 2] * 15])
+
+    assert "<title>$0 to $6.00 a day</title>" in spark
+    assert "L0 1.0 3 13.0 7 1.0 10 13.0 " in spark
+    assert len(re.findall(r" (?:1|13)\.0", spark)) == 30
 
 
 @pytest.mark.parametrize("values", [[], [Decimal(1)]])

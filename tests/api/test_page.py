@@ -443,7 +443,7 @@ def test_a_saving_links_to_the_two_weeks_that_it_is_counted_from() -> None:
     (link,) = links_to("/calls?feature=", page(sample_overview(savings=(saving,), features=())))
 
     ends = "&from=2026-11-08T10%3A40%3A00%2B00%3A00&to=2026-11-22T10%3A40%3A00%2B00%3A00"
-    assert link == f"/calls?feature=chat{ends}&model=gpt-4o"
+    assert link == f"/calls?feature=chat&model=gpt-4o{ends}"
 
 
 def test_the_page_can_be_read_aloud() -> None:

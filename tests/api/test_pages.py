@@ -124,6 +124,31 @@ def test_versions_of_two_prompts_that_are_called_alike_are_two_rows(
     ]
 
 
+def test_a_page_of_many_users_is_light_and_draws_the_days_of_each(
+    client: TestClient, store: Store
+) -> None:
+    moments = [ago(24 * days + 1) for days in (0, 40, 88)]
+    names = [f"user-{number}-of-a-long-name@example.com" for number in range(50)]
+    add(store, *(costing("1.25", ts=at, user_id=name) for name in names for at in moments))
+
+    page = client.get("/users?span=90d").text
+
+    assert page.count('class="spark"') == 50
+    assert len(page) < 100_000
+
+
+def test_an_error_rate_is_red_from_five_percent_on(client: TestClient, store: Store) -> None:
+    for feature, calls in (("many", 20), ("few", 21)):
+        add(store, costing("0", ts=ago(1), feature=feature, error_type="Timeout"))
+        add(store, *(costing("1", ts=ago(1), feature=feature) for _ in range(calls - 1)))
+
+    page = client.get("/features?span=7d").text
+
+    red = re.findall('class="wide over"><a[^>]*feature=([a-z]+)', page)
+    assert red == ["many"]
+    assert 'title="Red from 5 % on">Errors' in page
+
+
 def test_filters_and_period_narrow_a_page_and_stay_in_its_links(
     client: TestClient, store: Store
 ) -> None:

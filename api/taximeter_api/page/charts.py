@@ -16,6 +16,8 @@ from taximeter_api.page.scale import grid, round_up
 __all__ = ["OTHER", "bar", "burn_up", "columns", "sparkline"]
 
 HEIGHT = 216
+POINTS = 30
+"""Of a sparkline, at most."""
 OTHER = "other"
 Days = Sequence[tuple[date, Mapping[str, Decimal]]]
 
@@ -102,19 +104,25 @@ def _description(days: Days) -> str:
 
 
 def sparkline(values: Sequence[Decimal]) -> Markup:
-    """Draw the shape of a month in a line of text; nothing without two values."""
+    """Draw the shape of some days in a line of text; nothing without two values.
+
+    Of more days than there is room for, each point is a few days' mean.
+    """
     if len(values) < 2:
         return Markup("")
-    most = max(values)
-    scale = 18 / float(most) if most > 0 else 0
-    step = 96 / (len(values) - 1)
-    points = [f"{i * step:.0f} {19 - float(usd) * scale:.1f}" for i, usd in enumerate(values)]
+    days = -(-len(values) // POINTS)
+    some = [values[start : start + days] for start in range(0, len(values), days)]
+    means = [float(sum(part, Decimal(0)) / len(part)) for part in some]
+    most = max(means)
+    scale = 18 / most if most > 0 else 0
+    step = 96 / (len(means) - 1)
+    heights = [f"{19 - usd * scale:.1f}" for usd in means]
+    points = " ".join(f"{place * step:.0f} {height}" for place, height in enumerate(heights))
+    # One path is line and area: what it has beside and below the days lies outside the picture.
     return Markup(
         '<svg class="spark" role="img" width="96" height="20" viewBox="0 0 96 20"><title>{}</title>'
-        '<path class="under" d="M0 20L{}V20z"/><path d="M{}"/></svg>'
-    ).format(
-        f"{fmt.ledger(min(values))} to {fmt.ledger(most)} a day", "L".join(points), "L".join(points)
-    )
+        '<path d="M-2 22V{}L{}H98V22z"/></svg>'
+    ).format(f"{fmt.ledger(min(values))} to {fmt.ledger(max(values))} a day", heights[0], points)
 
 
 def bar(title: str, *parts: tuple[str, float], marks: Sequence[int] = ()) -> Markup:

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 SMALLEST = Decimal("0.0001")
 LONGEST_IN_A_LINK = 60
+MANY_ERRORS = 0.05
+"""Of the calls; so many are red."""
 MINUS = "\N{MINUS SIGN}"
 
 

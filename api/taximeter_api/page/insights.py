@@ -13,12 +13,6 @@ from taximeter_api.checks.finding import Finding as CheckFinding
 from taximeter_api.page.environment import template
 from taximeter_collector.store import Quality
 
-KINDS = {
-    "batch": "Batch API",
-    "smaller_model": "Smaller model",
-    "max_tokens": "Output limit",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthFacts:
@@ -42,7 +36,6 @@ def render_findings(found: Sequence[Finding], looked_at: datetime, *, now: datet
     return template("findings.html").render(
         found=found,
         total=sum((one.usd_a_month for one in found), Decimal(0)),
-        kinds=KINDS,
         looked_at=looked_at,
         habits=HABITS,
         now=now,
