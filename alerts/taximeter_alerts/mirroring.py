@@ -15,10 +15,11 @@ from taximeter_alerts.register import Register
 from taximeter_alerts.savings import FRESH_FOR, Savings
 from taximeter_alerts.spending import Spending, now_spent, spending_of
 from taximeter_alerts.state import Delivery, State
-from taximeter_alerts.story import ahead_of, by_hour_of, course_of
+from taximeter_alerts.story import ahead_of, by_day_of, by_hour_of, course_of
 from taximeter_collector.store import (
     AlertLine,
     BudgetLine,
+    Dimension,
     FindingLine,
     MeterLine,
     Mirror,
@@ -107,8 +108,9 @@ class Mirroring:
         ]
 
     def _budget(self, one: Spending, now: datetime) -> BudgetLine:
-        # A budget for each user has as many courses as users: none is kept.
-        by_hour = {} if one.budget.each else by_hour_of(self._store, one, now)
+        # Of users there are sums of days alone: their hours would be read from the calls.
+        known = by_day_of if Dimension.USER in one.scope.values else by_hour_of
+        by_hour = known(self._store, one, now)
         ahead = ahead_of(one, by_hour, now)
         return BudgetLine(
             budget=one.budget.name,
@@ -121,7 +123,7 @@ class Mirroring:
             forecast=ahead[-1][1] if ahead else None,
             thresholds=one.budget.thresholds,
             is_everything=one.scope.is_everything,
-            course=() if one.budget.each else list(course_of(by_hour, one, now)),
+            course=list(course_of(by_hour, one, now)),
             ahead=ahead,
             taken_at=now,
         )

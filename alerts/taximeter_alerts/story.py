@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 
@@ -59,6 +59,18 @@ def by_hour_of(store: Store, one: Spending, now: datetime) -> ByHour:
     since = (now - HISTORY).replace(minute=0, second=0, microsecond=0)
     rows = store.spend(Period(since, now), [Dimension.HOUR], one.scope)
     return {row.at: row.cost for row in rows if row.at is not None}
+
+
+def by_day_of(store: Store, one: Spending, now: datetime) -> ByHour:
+    """Return the spend of UTC's days, each told at midnight where the budget is."""
+    since = (now - HISTORY).replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = store.spend(Period(since, now), [Dimension.DAY], one.scope)
+    zone = one.budget.zone
+    return {
+        datetime.combine(row.at.date(), time(), zone): row.cost
+        for row in rows
+        if row.at is not None
+    }
 
 
 def forecast_for(one: Spending, by_hour: ByHour, now: datetime) -> Forecast | None:

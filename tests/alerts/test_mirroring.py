@@ -102,6 +102,30 @@ def test_where_nothing_is_found_any_more_no_finding_is_left(
     assert rows[-1] == (later.replace(tzinfo=None), 0)
 
 
+def test_the_course_of_the_user_who_spends_most_of_a_budget_for_each_is_told_by_the_day(
+    store: Store, copying: Mirroring, tmp_path: Path
+) -> None:
+    path = tmp_path / "budgets.yaml"
+    path.write_text("budgets: [{name: Users, amount: 10, each: user, zone: Europe/Berlin}]")
+    days = [NOON - day * timedelta(days=1) for day in (2, 1, 0)]
+    calls = [costing("1.5", ts=at - HOUR, user_id="ada") for at in days]
+    calls.append(costing("2", ts=NOON - HOUR, user_id="bob"))
+    store.add(calls, token="mirroring/each", book_version="b", now=NOON)
+
+    copying.copy(NOON)
+
+    (value, course), *others = store._connection.read(
+        "select value, course from taximeter.budget_lines"
+    ).result_rows
+    assert (value, others) == ("ada", [])
+    assert [point["usd"] for point in course] == [
+        Decimal(one) for one in ("0", "0", "1.5", "3", "4.5")
+    ]
+    assert [point["at"] for point in course][2:] == [
+        (at.replace(hour=23) - timedelta(days=1)).replace(tzinfo=None) for at in days[1:]
+    ] + [NOON.replace(tzinfo=None)]
+
+
 def test_the_course_of_a_long_period_begins_with_what_came_before_the_known_hours(
     store: Store,
 ) -> None:
