@@ -21,7 +21,7 @@ OF_A_LIMIT: Final[Levels] = [(None, "green"), (0.75, "yellow"), (0.9, "orange"),
 SPENT: Final = Column(name="Spend", unit=Dollars, decimals=2)
 SHARE: Final = Column(name="Share", unit=PercentUnit, decimals=0, bar=BLUE)
 CALLS: Final = Column(name="Calls", unit=WHOLE)
-PER_1000: Final = Column(name="Per 1k calls", unit=Dollars, decimals=2)
+PER_1000: Final = Column(name="Per 1k calls", unit=Dollars, decimals=4)
 ERRORS: Final = Column(name="Errors", unit=PercentUnit, decimals=1)
 UNPRICED: Final = Column(name="Unpriced", unit=Short, levels=RED_FROM_ONE, width=90)
 INPUT_A_CALL: Final = Column(name="Input a call", unit=WHOLE, decimals=0)

@@ -134,7 +134,7 @@ def _money(board: Dashboard) -> None:
          questions.SPEND_IN_RANGE, Dollars, 2, PLAIN),
         (small(103, "Cost per 1,000 calls", "What does a call cost, whatever the traffic? Over the "
                f"calls with a known price. {WHOLE_DAYS}", 4),
-         questions.COST_PER_1000_CALLS, Dollars, 2, PLAIN),
+         questions.COST_PER_1000_CALLS, Dollars, None, PLAIN),
         (small(111, "Could be saved a month", "How much is on the table? From the calls with a "
                "known price of the last 14 days. Of all environments, teams and users.", 4),
          questions.SAVINGS, Dollars, 2, [(None, "green")]),

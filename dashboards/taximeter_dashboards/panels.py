@@ -23,9 +23,7 @@ from grafana_foundation_sdk.models.common import (
     VisibilityMode,
     VizOrientation,
 )
-from grafana_foundation_sdk.models.dashboard import (
-    FieldColorModeId,
-)
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, FieldColorModeId
 from grafana_foundation_sdk.models.units import Dollars
 
 from taximeter_dashboards.clickhouse import DATASOURCE, Format, Query
@@ -46,6 +44,13 @@ SERIES: Final = "series"
 # An unknown is not zero, and a day without a row had no calls.
 UNKNOWN: Final = "unknown"
 NO_CALLS: Final = "no calls"
+
+UNPRICED: Final = r".* \(no known price\)"
+NOT_ZERO: Final = DynamicConfigValue(
+    id_val="mappings", value=[{"type": "value", "options": {"0": {"text": UNKNOWN}}}]
+)
+"""A legend adds up no amounts to 0."""
+OTHERS: Final = Style(names=r"\(others\).*", color="#8e8e8e")
 
 NARROW: Final = 10
 """Of 24 columns: a legend beside the chart would take too much of it."""
@@ -100,8 +105,8 @@ def bars(
         .stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
     )
     if unit == Dollars:
-        panel = panel.decimals(2)
-    return _with_styles(panel, styles)
+        panel = panel.decimals(2).override_by_regexp(UNPRICED, [NOT_ZERO])
+    return _with_styles(panel, [*styles, OTHERS])
 
 
 def lines(

@@ -15,6 +15,9 @@ from taximeter_dashboards.clickhouse import (
     or_else,
 )
 
+DEAREST: Final = 6
+"""Series of a chart beside all others: as many as Grafana has colours that nobody mixes up."""
+
 LABELS: Final = ("environment", "team", "feature", "model")
 """What every rollup of calls knows."""
 WITH_USER: Final = (*LABELS, "user")
@@ -148,15 +151,20 @@ having count() > 0
 """
 
 
-def spend_per_day_by(name: str, calls: str) -> str:
-    """Ask for a series a name of calls. The sum of one without any price would look like $0."""
+def unless_unpriced(name: str) -> str:
+    """Give a name of a group by it and others, which says so where no call of it has a price."""
     of_all = f"sum(sum({{}})) over (partition by {name})"
+    return f"""concat({name}, if(
+        {of_all.format("unpriced_calls")} = {of_all.format("calls")}, ' (no known price)', ''
+    ))"""
+
+
+def spend_per_day_by(name: str, calls: str) -> str:
+    """Ask for a series a name of calls."""
     return f"""\
 select
     toDateTime(day, 'UTC') as time,
-    concat({name}, if(
-        {of_all.format("unpriced_calls")} = {of_all.format("calls")}, ' (no known price)', ''
-    )) as series,
+    {unless_unpriced(name)} as series,
     {SPEND} as "Spend"
 from {calls}
 group by day, {name}
@@ -165,7 +173,24 @@ order by time, series
 
 
 def spend_per_day_of(column: str) -> str:
-    return spend_per_day_by(named(column), f"{spend_of()}\nwhere {CHOSEN}")
+    """Ask for a series a value of a label: of the dearest, and of all others together."""
+    dearest = f"""
+        select {named(column)} as name
+        from {spend_of()}
+        where {CHOSEN}
+        group by name
+        order by sum(cost) desc, name
+        limit {DEAREST}
+    """
+    return spend_per_day_by(
+        "name",
+        f"""(
+    select day, calls, unpriced_calls, cost,
+        if({named(column)} in ({dearest}), {named(column)}, '(others)') as name
+    from {spend_of()}
+    where {CHOSEN}
+)""",
+    )
 
 
 def latency_of(state: str) -> str:

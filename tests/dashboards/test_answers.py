@@ -77,7 +77,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         ("search", "gpt-4o", usd("3")),
         ("search", "gpt-5", usd("1")),
         ("chat", "gpt-4o", usd("0.5")),
-        ("search", "mystery-1", None),
+        ("search", "mystery-1 (no known price)", None),
     ],
     # At gpt-5's rates: $0.4 for 750 new tokens in, $0.5 for 100 out.
     "models: What if on $what_if": [
@@ -301,7 +301,7 @@ OFFERED = {
     "feature": ["chat", "search"],
     "model": ["gpt-4o", "gpt-5", "mystery-1"],
     "user": ["ada", "bob", "(none)"],
-    "budget": ["Small", "All"],
+    "budget": ["Small", "Users: ada", "All"],
     "what_if": ["gpt-5"],
 }
 

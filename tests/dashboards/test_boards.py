@@ -129,6 +129,17 @@ def test_a_panel_says_which_question_it_answers_and_in_which_unit(panel: dict[st
     assert not money or "price" in panel["description"]
 
 
+def test_a_cost_of_a_thousand_calls_is_not_rounded_to_nothing() -> None:
+    columns = [
+        {one["id"]: one["value"] for one in override["properties"]}
+        for panel in PANELS.values()
+        for override in panel.get("fieldConfig", {}).get("overrides", [])
+        if override["matcher"]["options"] == "Per 1k calls"
+    ]
+
+    assert columns == [{"unit": "currencyUSD", "decimals": 4}] * 4
+
+
 @pytest.mark.parametrize("panel", [name for name, one in PANELS.items() if one["type"] == "table"])
 def test_every_column_of_a_table_has_a_unit_and_no_override_is_left_over(
     engine: Client, panel: str

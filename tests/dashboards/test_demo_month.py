@@ -60,3 +60,19 @@ def test_something_is_drawn_over_charts(engine: Client, annotation: str) -> None
 )
 def test_every_variable_offers_something(engine: Client, variable: str) -> None:
     assert answer(engine, VARIABLES[variable]["query"]["rawSql"])
+
+
+@pytest.mark.parametrize("label", ["feature", "model"])
+def test_a_chart_has_no_more_series_than_there_are_colours_apart(
+    engine: Client, label: str
+) -> None:
+    panel = PANELS[f"spend-overview: Spend per day by {label}"]
+    spend: dict[str, Decimal] = {}
+    for _, series, usd in answer(engine, panel["targets"][0]["rawSql"]):
+        spend[series] = spend.get(series, Decimal(0)) + (usd or 0)
+    total = answer(engine, PANELS["spend-overview: Spend in range"]["targets"][0]["rawSql"])
+
+    others = spend.pop("(others)")
+    assert len(spend) == 6
+    assert max(others, *spend.values()) > others
+    assert sum(spend.values()) + others == total[0][0]

@@ -13,7 +13,7 @@ from builders import NOON, call, costing, unpriced
 from seeded_boards import DAY, HOUR, PANELS, alike, day, plain, shown, usd
 from stores import empty
 from taximeter_collector.calls import CostStatus, Priced
-from taximeter_collector.store import BudgetLine, FindingLine, Mirror, MonthLine, Store
+from taximeter_collector.store import AlertLine, BudgetLine, FindingLine, Mirror, MonthLine, Store
 
 DARK = ["dark"]
 """The feature of which no call has a price."""
@@ -63,6 +63,21 @@ UNKNOWN = BudgetLine(
     ahead=[(datetime(2026, 12, 1, tzinfo=UTC), Decimal(0))],
     taken_at=NOON,
 )
+WARNING = AlertLine(
+    at=datetime(2026, 11, 2, tzinfo=UTC),
+    id="warning",
+    channel="slack",
+    budget="Dark",
+    value="",
+    kind="forecast",
+    percent=100,
+    spent=Decimal("0.01"),
+    amount=Decimal(100),
+    state="sent",
+    attempts=1,
+    error="",
+    taken_at=NOON,
+)
 MONTH = MonthLine(
     month=datetime(2026, 11, 1, tzinfo=UTC).date(),
     spent=Decimal(0),
@@ -80,6 +95,7 @@ def engine(opened_store: Store, client: Client) -> Client:
     for statement in (OLD_HOUR, OLD_HOUR_IS_DONE):
         opened_store._connection.command(statement)
     opened_store.keep_mirror(Mirror.BUDGETS, [UNKNOWN])
+    opened_store.keep_mirror(Mirror.ALERTS, [WARNING])
     opened_store.keep_mirror(Mirror.MONTHS, [MONTH])
     return client
 
@@ -120,6 +136,23 @@ def test_a_legend_s_total_of_no_known_price_says_so(engine: Client) -> None:
     assert shown(engine, by_user, feature=["lit"], user=["ada"]) == [(day(0), "ada", 3)]
 
 
+@pytest.mark.parametrize(
+    "panel",
+    [
+        name
+        for name, one in PANELS.items()
+        if one["type"] == "timeseries" and "(no known price)" in one["targets"][0]["rawSql"]
+    ],
+)
+def test_a_legend_s_sum_of_no_amounts_reads_unknown(panel: str) -> None:
+    overrides = PANELS[panel]["fieldConfig"]["overrides"]
+
+    (its,) = (one for one in overrides if "known price" in one["matcher"]["options"])
+    assert its["matcher"] == {"id": "byRegexp", "options": r".* \(no known price\)"}
+    nothing = {"type": "value", "options": {"0": {"text": "unknown"}}}
+    assert its["properties"] == [{"id": "mappings", "value": [nothing]}]
+
+
 def test_a_budget_whose_calls_have_no_price_is_used_and_left_nobody_knows_how_far(
     engine: Client,
 ) -> None:
@@ -130,10 +163,12 @@ def test_a_budget_whose_calls_have_no_price_is_used_and_left_nobody_knows_how_fa
     assert shown(engine, "spend-overview: Budgets") == [("Dark", None)]
 
 
-def test_a_burn_up_of_calls_without_a_price_has_no_spend(engine: Client) -> None:
+def test_a_burn_up_of_calls_without_a_price_has_its_warnings_and_no_spend(engine: Client) -> None:
     rows = shown(engine, "budgets: Burn-up of $budget", budget=["Dark"])
 
-    assert {series for _, series, _ in rows} == {"Even pace", "50 %", "100 %"}
+    warned = (datetime(2026, 11, 2), "Early warning", 0.01)  # noqa: DTZ001 as the client gives it
+    assert warned in rows
+    assert {series for _, series, _ in rows} == {"Early warning", "Even pace", "50 %", "100 %"}
 
 
 def test_a_month_whose_calls_have_no_price_has_no_forecast(engine: Client) -> None:

@@ -34,6 +34,7 @@ const STANDARD = ['unit', 'decimals', 'min', 'max', 'noValue', 'thresholds', 'ma
 const CUSTOM = [
   'drawStyle', 'lineWidth', 'fillOpacity', 'lineStyle', 'barAlignment', 'barWidthFactor', 'stacking',
   'axisSoftMin', 'spanNulls', 'showPoints', 'pointSize', 'cellOptions', 'width', 'minWidth', 'wrapText',
+  'wrapHeaderText',
 ];
 const option = (id, more) => ({ id, name: id, path: id, process: (value) => value, shouldApply: () => true, ...more });
 const OPTIONS = new Registry(() => [

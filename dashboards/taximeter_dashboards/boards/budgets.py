@@ -90,7 +90,9 @@ with one as (
 )
 select point.1 as time, point.2 as series, point.3 as "USD"
 from (
-    select (toDateTime(at, 'UTC'), 'Alert', toFloat64(spent)) as point
+    select (
+        toDateTime(at, 'UTC'), if(kind = 'threshold', 'Alert', 'Early warning'), toFloat64(spent)
+    ) as point
     from taximeter.alert_log final
     where {BUDGET} in ({values_of("budget")})
         and spent is not null
@@ -156,6 +158,7 @@ LINES: Final = (
     Style(names="^[0-9]+ %$", color="orange", width=1),
     Style(names="^100 %$", color="red", width=2),
     Style(names="^Alert$", color="red", as_points=True),
+    Style(names="^Early warning$", color="yellow", as_points=True),
 )
 
 
@@ -206,7 +209,8 @@ def budgets() -> model.Dashboard:
                 301,
                 "Burn-up of $budget",
                 "Is it on its way past a threshold, and when? Spend of the period so far with the "
-                f"alerts that were told, its forecast, and the thresholds. {AT_LEAST}",
+                "alerts that were told, its forecast, and the thresholds. An early warning is of a "
+                f"forecast or an unusual pace, and may come with next to nothing spent. {AT_LEAST}",
                 8,
                 10,
             ),
@@ -223,7 +227,7 @@ def budgets() -> model.Dashboard:
     board.with_row(row(200, "What was told?"))
     board.with_panel(
         rows(
-            large(201, "Alert log", f"Who was told what, and did it arrive? {AT_LEAST}", 24),
+            large(201, "Alert log", f"Who was told what, and did it arrive? {AT_LEAST}", 24, 12),
             ALERT_LOG,
             [
                 *(text("When", 170), text("Budget"), text("Kind", 110)),

@@ -208,7 +208,7 @@ def _figures(board: Dashboard) -> None:
          questions.CALLS_PER_DAY, Short, 1, PLAIN, True),
         (small(106, "Cost per 1,000 calls", "What does a call cost? Of those with a known price.",
                4),
-         questions.COST_PER_1000_CALLS, Dollars, 2, PLAIN, False),
+         questions.COST_PER_1000_CALLS, Dollars, None, PLAIN, False),
         (small(107, "Cached input", "How much of the input was read from the cache?", 4),
          questions.CACHED_INPUT, PercentUnit, 0, PLAIN, False),
         (small(108, "Unpriced calls", "How many calls have no known price?", 4),

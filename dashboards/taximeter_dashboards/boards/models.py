@@ -36,6 +36,7 @@ from taximeter_dashboards.questions import (
     SPEND,
     WITH_USER,
     known,
+    unless_unpriced,
 )
 
 CACHED_SHARE: Final = f"""\
@@ -75,11 +76,11 @@ limit 100
 MATRIX: Final = f"""\
 select
     {named("feature")} as "Feature",
-    {named("model")} as "Model",
+    {unless_unpriced(named("model"))} as "Model",
     {SPEND} as "Spend"
 from {questions.spend_of()}
 where {CHOSEN}
-group by "Feature", "Model"
+group by "Feature", {named("model")}
 order by "Spend" desc nulls last, "Feature", "Model"
 limit 200
 """
@@ -132,6 +133,12 @@ having sum(output_tokens) > 0 and sum(unpriced_calls) = 0 and "Spend" > 0
 order by "Saves" desc nulls last, "Feature", "Model"
 limit 100
 """
+
+
+WRAPPED_HEADING: Final = [
+    model.DynamicConfigValue(id_val="unit", value=Dollars),
+    model.DynamicConfigValue(id_val="custom.wrapHeaderText", value=True),
+]
 
 
 def models() -> model.Dashboard:
@@ -226,7 +233,12 @@ def _right_model(board: Dashboard) -> None:
 def _matrix() -> table.Panel:
     """Show features down and models across."""
     frame = large(
-        104, "Spend by feature and model", f"Which feature could use a smaller one? {AT_LEAST}", 24
+        104,
+        "Spend by feature and model",
+        "Which feature could use a smaller one? Blank is what "
+        f"has no calls, or none with a known price. {AT_LEAST}",
+        24,
+        12,
     )
     to_matrix = model.DataTransformerConfig(
         id_val="groupingToMatrix",
@@ -241,5 +253,6 @@ def _matrix() -> table.Panel:
         rows(frame, MATRIX, [], sorted_by="", unit=Dollars)
         .decimals(2)
         .no_value("")
+        .override_by_regexp(".*", WRAPPED_HEADING)
         .with_transformation(to_matrix)
     )

@@ -241,7 +241,8 @@ def _limits(board: Dashboard) -> None:
             large(
                 107,
                 "Rate-limit headroom",
-                "How near is the limit of requests? The least left in each hour or day.",
+                "How many requests were left before the limit? The least in each hour or day. How "
+                "high the limit is no call says; of tokens, remaining_tokens of the calls does.",
                 10,
             ),
             HEADROOM,

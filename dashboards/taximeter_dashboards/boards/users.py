@@ -25,6 +25,7 @@ from taximeter_dashboards.columns import (
 from taximeter_dashboards.looks import Column
 from taximeter_dashboards.panels import bars, figure, gauges, row, rows
 from taximeter_dashboards.questions import (
+    DEAREST,
     ERROR_RATE,
     PER_1000_CALLS,
     SPEND,
@@ -84,10 +85,10 @@ array join [1, 5, 10, 20, 50] as share
 order by share
 """
 
-# The ten dearest of the range, and all others together.
+# The dearest of the range, and all others together.
 BY_DEAREST: Final = f"""(
     select day, calls, unpriced_calls, cost, if(user_id in (
-        select user_id from ({OF_EACH_USER}) order by usd desc, user_id limit 10
+        select user_id from ({OF_EACH_USER}) order by usd desc, user_id limit {DEAREST}
     ), user_id, if(user_id = '', '(none)', '(others)')) as name
     from taximeter.users_by_day
     where {IN_DAYS}
