@@ -7,13 +7,18 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 
 from taximeter_api.cli import app
+from taximeter_api.commands.budgets import LISTED
+from taximeter_api.commands.reprice import COLUMNS as REPRICED
+from taximeter_api.commands.table import Column, Table
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -197,6 +202,101 @@ def test_calls_are_priced_from_a_file_of_lines(tmp_path: Path) -> None:
     assert (broken.returncode, missing.returncode) == (2, 2)
     assert f"{path}:1: not JSON" in broken.stderr
     assert "nothing.jsonl" in missing.stderr
+
+
+BUDGETS = """
+budgets:
+  - {name: Search of the web team, amount: 1234.56, each: user, zone: Europe/Berlin,
+     scope: {feature: [search, suggest], team: web}, channels: [slack, on-call]}
+"""
+PRICES = """
+hosts: {llm.internal.example.com: openai}
+rates:
+  - {model: gpt-5.5-2026-04-01, since: 2026-11-01,
+     usd_per_million_tokens: {input: 1.2345, cached_input: 0.125, output: 10.5}}
+"""
+CALL = {
+    "endpoint": "chat.completions",
+    "timestamp": "2026-11-01",
+    "model": "gpt-5",
+    "usage": {"prompt_tokens": 1_000, "completion_tokens": 500},
+}
+
+
+@pytest.mark.parametrize("columns", [40, 50, 80, 120])
+@pytest.mark.parametrize(
+    ("arguments", "whole"),
+    [
+        (("budgets", "check", "budgets.yaml"), ["$1,234.56", "Search of the web team"]),
+        (("prices", "check", "prices.yaml"), ["$1.2345", "$10.5", "gpt-5.5-2026-04-01"]),
+        (("prices", "test", "calls.json"), ["0.006250000000", "0.001250000000"]),
+        (("prices", "show", "gpt-5.5"), ["priority", "272,000", "22.5", "not published"]),
+        (("prices", "show", "gpt-realtime"), ["default", "0.5", "64"]),
+    ],
+)
+def test_tables_cut_neither_money_nor_names_at_any_width(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+    arguments: tuple[str, ...],
+    whole: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    Path("budgets.yaml").write_text(BUDGETS)
+    Path("prices.yaml").write_text(PRICES)
+    Path("calls.json").write_text(json.dumps(CALL))
+
+    told = taximeter(*arguments)
+
+    assert told.returncode == 0, told.stderr
+    assert max(map(len, told.stdout.splitlines())) <= columns
+    assert "…" not in told.stdout
+    assert [text for text in whole if text not in told.stdout] == []
+
+
+LISTED_ROW = (
+    "Search of the web (paused)",
+    "$1,234.56",
+    "$1,300",
+    "",
+    "u0001",
+    "month, Europe/Berlin",
+    "file",
+    "12 0a1b2c3d4e5f",
+    "grace",
+)
+REPRICED_ROW = (
+    "2026-11-01",
+    "gpt-5-2025-08-07",
+    "1,234",
+    "12",
+    "$69.20",
+    "$70.20",
+    "+$1.00",
+)
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 120])
+@pytest.mark.parametrize(
+    ("columns", "row", "whole"),
+    [
+        (LISTED, LISTED_ROW, ["$1,234.56", "$1,300"]),
+        (REPRICED, REPRICED_ROW, ["2026-11-01", "gpt-5-2025-08-07", "+$1.00"]),
+    ],
+)
+def test_tables_of_the_service_cut_neither_money_nor_names(
+    width: int, columns: Sequence[Column], row: tuple[str, ...], whole: list[str]
+) -> None:
+    drawn = Console(file=StringIO(), width=width)
+
+    drawn.print(Table(columns=columns, sections=[[row]]))
+
+    assert isinstance(drawn.file, StringIO)
+    text = drawn.file.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert [one for one in whole if one not in text] == []
+    assert all(one in text for one in row) or width < 120
 
 
 def commands(group: typer.core.TyperGroup, name: str) -> Iterator[str]:

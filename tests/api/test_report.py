@@ -54,6 +54,41 @@ def test_a_month_is_a_table_with_the_dearest_first(port: str) -> None:
     assert "unknown" in next(line for line in lines if "new" in line)
 
 
+OCTOBER = datetime(2025, 10, 20, 12, tzinfo=UTC)
+LONG = "contract-summary-of-weeks"
+
+
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        ("120", ["Feature", "Cost", "Share", "Calls", "Per", "1,000", "Errors", "Days"]),
+        ("80", ["Feature", "Cost", "Share", "Calls", "Per", "1,000", "Errors"]),
+        ("50", ["Feature", "Cost", "Share", "Calls"]),
+        ("40", ["Feature", "Cost"]),
+    ],
+)
+def test_on_a_narrow_terminal_columns_leave_and_money_and_names_stay_whole(
+    port: str,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str,
+    headings: list[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [costing("1234.56", ts=OCTOBER, feature=LONG), unpriced(ts=OCTOBER, feature="chat")]
+    store.add(rows, token="narrow", book_version="b", now=OCTOBER)
+
+    told = taximeter("report", "--month", "2025-10", PORT=port)
+    lines = told.stdout.splitlines()
+
+    assert told.returncode == 0, told.stderr
+    assert max(map(len, lines)) <= int(columns)
+    heading = next(line for line in lines if "Feature" in line)
+    assert heading.split() == headings
+    row = next(line for line in lines if LONG in line)
+    assert "$1,234.56" in row
+
+
 def test_every_digit_is_in_json_and_csv(port: str) -> None:
     as_json = json.loads(taximeter("report", "--by", "feature", "--json", PORT=port).stdout)
     rows = list(csv.DictReader(taximeter("report", "--csv", PORT=port).stdout.splitlines()))

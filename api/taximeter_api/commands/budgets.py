@@ -6,15 +6,15 @@ import os
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.table import Table
 
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.scope_words import in_words
 from taximeter_api.commands.service import ask
+from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
 from taximeter_api.page.format import at_least, ledger, limit, until
 from taximeter_collector.settings import PREFIX, read_settings
@@ -23,6 +23,26 @@ budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="The file with budgets.", envvar=f"{PREFIX}BUDGETS")]
 BUDGETS = Path("budgets.yaml")
+CHECKED: Final = (
+    Column("Budget"),
+    Column("Amount", Kind.FIGURE),
+    Column("For each", leaves=4),
+    Column("Period", Kind.TEXT, leaves=3),
+    Column("Scope", Kind.TEXT, leaves=5),
+    Column("Thresholds", Kind.TEXT, leaves=2),
+    Column("Channels", Kind.TEXT, leaves=1),
+)
+LISTED: Final = (
+    Column("Budget"),
+    Column("Spent", Kind.FIGURE),
+    Column("Of", Kind.FIGURE),
+    Column("Raised", Kind.TEXT, leaves=6),
+    Column("Dearest", leaves=5),
+    Column("Period", Kind.TEXT, leaves=4),
+    Column("Kept in", Kind.TEXT, leaves=3),
+    Column("Revision", Kind.TEXT, leaves=1),
+    Column("Changed by", Kind.TEXT, leaves=2),
+)
 
 
 @budgets_app.command("check")
@@ -30,18 +50,19 @@ def check_budgets(path: File = BUDGETS) -> None:
     """Read a budgets file and show what it says."""
     if not path.exists():
         raise BudgetsError(f"{path}: no such file")
-    table = Table("Budget", "Amount", "Period", "Scope", "Thresholds", "Channels")
-    for budget in read_budgets(path):
-        each = f" for each {budget.each.outside_name}" if budget.each else ""
-        table.add_row(
+    rows = [
+        (
             budget.name,
-            f"${budget.amount:,}{each}",
+            f"${budget.amount:,}",
+            budget.each.outside_name if budget.each else "",
             f"{budget.period}, {budget.zone.key}",
             in_words(budget.scope),
             "paused" if budget.paused else " ".join(f"{one}%" for one in budget.thresholds),
             ", ".join(budget.channels),
         )
-    console().print(table)
+        for budget in read_budgets(path)
+    ]
+    console().print(Table(columns=CHECKED, sections=[rows]))
 
 
 @budgets_app.command("diff")
@@ -63,31 +84,31 @@ def list_budgets() -> None:
     """Show the service's budgets, what is spent of each, and where it is kept."""
     with working("asking the service"):
         told = ask(read_settings(os.environ), "GET", "/api/budgets")
-    table = Table("Budget", "Spent", "Of", "Period", "Kept in", "Revision", "Changed by")
-    for one in told["budgets"]:
-        spent = at_least(Decimal(one["spent"]), one["unpriced_calls"], ledger)
-        dearest = f" ({one['dearest']})" if one["dearest"] else ""
-        table.add_row(
+    rows = [
+        (
             one["name"] + (" (paused)" if one["paused"] else ""),
-            f"{spent}{dearest}",
-            _amount(one),
+            at_least(Decimal(one["spent"]), one["unpriced_calls"], ledger),
+            limit(Decimal(one["amount"])),
+            _raised(one),
+            one["dearest"],
             f"{one['period']}, {one['zone']}",
             one["kept_in"],
             f"{one['revision']} {one['digest']}",
             one["made_by"],
         )
-    console().print(table)
+        for one in told["budgets"]
+    ]
+    console().print(Table(columns=LISTED, sections=[rows]))
     if told["problem"]:
         typer.echo(f"the edited file is not used: {told['problem']}", err=True)
 
 
-def _amount(budget: dict[str, Any]) -> str:
-    """Tell the amount in force; during a raise also until when, and what it is otherwise."""
-    amount, raised = limit(Decimal(budget["amount"])), budget["raised"]
-    if not raised:
-        return amount
+def _raised(budget: dict[str, Any]) -> str:
+    """Tell of an amount that is a raise until when, and what it is otherwise."""
+    if not (raised := budget["raised"]):
+        return ""
     until_ = until(datetime.fromisoformat(raised["until"]), ZoneInfo(budget["zone"]))
-    return f"{amount} until {until_}, then {limit(Decimal(raised['otherwise']))}"
+    return f"until {until_}, then {limit(Decimal(raised['otherwise']))}"
 
 
 def _apply(path: Path, **words: str) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
+from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console
 from taximeter_collector.calls import Priced
 from taximeter_collector.prices import (
@@ -45,10 +45,15 @@ def check(
     """Read a prices file and show what it says."""
     if not path.exists():
         raise OverridesError(f"{path}: no such file")
-    table = Table("What", "Where", "Model", "Since", "Until", "Says")
-    for line in _lines(read_overrides(path)):
-        table.add_row(*line)
-    console().print(table)
+    columns = (
+        Column("What", leaves=4),
+        Column("Where", leaves=1),
+        Column("Model"),
+        Column("Since", leaves=3),
+        Column("Until", leaves=2),
+        Column("Says", Kind.TEXT),
+    )
+    console().print(Table(columns=columns, sections=[list(_lines(read_overrides(path)))]))
 
 
 @prices_app.command("show")
@@ -83,22 +88,32 @@ def show(
         return
     _show_tokens(cards)
     tier, card = cards[0]
-    table = Table("Unit", f"USD for one ({tier})")
-    for name in sorted(set(card.rates) - set(TOKENS)):
-        table.add_row(name, _usd(card.rates, name, 1))
-    console().print(table)
+    units = sorted(set(card.rates) - set(TOKENS))
+    columns = (Column("Unit"), Column(f"USD for one ({tier})", Kind.FIGURE))
+    rows = [(name, _usd(card.rates, name, 1)) for name in units]
+    console().print(Table(columns=columns, sections=[rows]))
 
 
 def _show_tokens(cards: Sequence[tuple[str, RateCard]]) -> None:
     meters = [name for name in TOKENS if any(name in card.rates for _, card in cards)]
     if not meters:
         return
-    headings = (name.replace("_", " ") for name in meters)
-    table = Table("Tier", "Input above", *headings, caption="US dollars for 1,000,000 tokens")
-    for tier, card in cards:
-        above = f"{card.input_above:,}" if card.input_above >= 0 else ""
-        table.add_row(tier, above, *(_usd(card.rates, name, 1_000_000) for name in meters))
-    console().print(table)
+    figures = (Column(name.replace("_", " "), Kind.FIGURE) for name in meters)
+    rows = [
+        (
+            tier,
+            f"{card.input_above:,}" if card.input_above >= 0 else "",
+            *(_usd(card.rates, name, 1_000_000) for name in meters),
+        )
+        for tier, card in cards
+    ]
+    console().print(
+        Table(
+            columns=[Column("Tier"), Column("Input above"), *figures],
+            sections=[rows],
+            notes=["US dollars for 1,000,000 tokens", ""],
+        )
+    )
 
 
 @prices_app.command("test")
@@ -113,12 +128,22 @@ def price_calls(
     if as_json:
         typer.echo(json.dumps([_told(one) for one in priced], indent=2))
         return
-    table = Table("USD", "Status", "Components", "Rate card or reason")
-    for one in priced:
-        parts = ", ".join(f"{name} {usd:f}" for name, usd in one.components.items())
-        usd = "unknown" if one.usd is None else f"{one.usd:f}"
-        table.add_row(usd, one.status, parts, one.reason or one.rate_card)
-    console().print(table)
+    columns = (
+        Column("USD"),
+        Column("Status", leaves=1),
+        Column("Components", Kind.TEXT),
+        Column("Rate card or reason", Kind.TEXT, leaves=2),
+    )
+    rows = [
+        (
+            "unknown" if one.usd is None else f"{one.usd:f}",
+            one.status,
+            ", ".join(f"{name} {usd:f}" for name, usd in one.components.items()),
+            one.reason or one.rate_card,
+        )
+        for one in priced
+    ]
+    console().print(Table(columns=columns, sections=[rows]))
 
 
 def _book() -> PriceBook:

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from taximeter_analysis.reconcile import revisions
 from taximeter_api.commands.service import ServiceAway, ask
+from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
 from taximeter_api.page.format import at_least, ledger, signed
 from taximeter_api.page.sentences import CAUSES
@@ -56,17 +56,26 @@ def _by_the_service(settings: Settings, month: str) -> dict[str, Any]:
 
 def _show(told: dict[str, Any], out: Console) -> None:
     billed, metered = Decimal(told["billed"]), Decimal(told["metered"])
-    table = Table("Cause", "Which", title=f"OpenAI's bill of {told['month']}", title_justify="left")
-    table.add_column("USD", justify="right")
-    table.add_row("Billed by OpenAI", "", ledger(billed))
-    table.add_row("Metered", "", at_least(metered, told["unpriced_calls"], ledger))
-    table.add_section()
-    for cause in told["causes"]:
-        kind = CAUSES[CauseKind(cause["kind"])]
-        table.add_row(kind, cause["detail"], signed(Decimal(cause["usd"])))
-    table.add_section()
-    table.add_row("Difference", "", signed(Decimal(told["difference"])))
-    out.print(table)
+    sums = [
+        ("Billed by OpenAI", "", ledger(billed)),
+        ("Metered", "", at_least(metered, told["unpriced_calls"], ledger)),
+    ]
+    causes = [
+        (CAUSES[CauseKind(cause["kind"])], cause["detail"], signed(Decimal(cause["usd"])))
+        for cause in told["causes"]
+    ]
+    difference = [("Difference", "", signed(Decimal(told["difference"])))]
+    out.print(
+        Table(
+            title=f"OpenAI's bill of {told['month']}",
+            columns=[
+                Column("Cause", Kind.TEXT),
+                Column("Which", Kind.TEXT),
+                Column("USD", Kind.FIGURE),
+            ],
+            sections=[sums, causes, difference],
+        )
+    )
     for day in told["revisions"]:
         before, after = ledger(Decimal(day["before"])), ledger(Decimal(day["after"]))
         out.print(f"OpenAI revised {day['day']} from {before} to {after}.")

@@ -14,8 +14,6 @@ from typing import Annotated, Final
 
 import typer
 from pydantic import TypeAdapter, ValidationError
-from rich import box
-from rich.table import Table
 
 from taximeter_alerts.channels import ChannelGone, DeliveryError
 from taximeter_alerts.channels.email import Address, Email, Letter
@@ -24,6 +22,7 @@ from taximeter_alerts.state import State
 from taximeter_api.channels import channels_of_settings
 from taximeter_api.commands.alerts import IN_MEMORY
 from taximeter_api.commands.service import ask
+from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
 from taximeter_api.csv_file import csv_text
 from taximeter_api.monthly import COLUMNS, Month, Report, report_of
@@ -33,6 +32,8 @@ from taximeter_api.spend_rows import spend_table
 from taximeter_collector.settings import PREFIX, Settings, SettingsError, read_settings
 
 ROWS_IN_A_MAIL: Final = 50
+LEAVES: Final = {"Errors": 2, "Per 1,000": 3, "Share": 4, "Calls": 5}
+"""Columns in the order in which they leave a narrow terminal, after the days."""
 ADDRESSES: Final = TypeAdapter(list[Address])
 
 
@@ -82,15 +83,13 @@ def report(
 
 
 def _table(one: Report) -> Table:
-    table = Table(title=one.title, title_justify="left", caption="\n".join(one.notes) or None)
-    table.caption_justify = "left"
-    table.add_column(one.by.capitalize(), overflow="fold")
-    for name in COLUMNS[:-1]:
-        table.add_column(name, justify="right")
-    table.add_column(COLUMNS[-1], no_wrap=True)
-    for row in one.rows:
-        table.add_row(*row)
-    return table
+    figures = (Column(name, Kind.FIGURE, LEAVES.get(name, 0)) for name in COLUMNS[:-1])
+    return Table(
+        title=one.title,
+        columns=[Column(one.by.capitalize()), *figures, Column(COLUMNS[-1], leaves=1)],
+        sections=[one.rows],
+        notes=one.notes,
+    )
 
 
 def _mail_channel(settings: Settings, addresses: Sequence[str]) -> Email:
@@ -116,9 +115,7 @@ def _letter(one: Report, to: Sequence[str], page_url: str) -> Letter:
         left_out = f"Only the {ROWS_IN_A_MAIL} dearest of {len(one.rows):,} are shown."
         one = replace(one, rows=one.rows[:ROWS_IN_A_MAIL], notes=[*one.notes, left_out])
     text = StringIO()
-    table = _table(one)
-    table.box = box.SIMPLE
-    console(text).print(table)
+    console(text).print(_table(one))
     return Letter(
         to=to,
         subject=f"Taximeter: {one.title}",

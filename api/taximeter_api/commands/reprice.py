@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from taximeter_api.commands.service import ServiceAway, ask
+from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
 from taximeter_api.page.format import at_least, ledger, signed
 from taximeter_api.questions import BadQuestion, scope_of
@@ -25,6 +25,15 @@ from taximeter_collector.settings import Settings, read_settings
 from taximeter_collector.store import Store
 
 LOOK_EVERY_S = 0.3
+COLUMNS: Final = (
+    Column("Day"),
+    Column("Model"),
+    Column("Calls", Kind.FIGURE, leaves=1),
+    Column("Changed", Kind.FIGURE, leaves=2),
+    Column("Before", Kind.FIGURE, leaves=3),
+    Column("After", Kind.FIGURE, leaves=4),
+    Column("Difference", Kind.FIGURE),
+)
 
 
 def reprice(
@@ -103,17 +112,11 @@ def _followed(looks: Iterator[dict[str, Any]]) -> dict[str, Any]:
 def _show(one: dict[str, Any], out: Console) -> None:
     verb = "would change" if one["dry_run"] else "changed"
     title = f"{one['total']['changed']:,} of {one['total']['calls']:,} calls {verb}"
-    table = Table(title=title, title_justify="left", caption="US dollars")
-    table.add_column("Day", no_wrap=True)
-    table.add_column("Model", overflow="fold")
-    for name in ("Calls", "Changed", "Before", "After", "Difference"):
-        table.add_column(name, justify="right")
-    for line in one["lines"]:
-        if line["changed"]:
-            table.add_row(line["day"], line["model"], *_figures(line))
-    table.add_section()
-    table.add_row("Total", "", *_figures(one["total"]))
-    out.print(table)
+    lines = [
+        (line["day"], line["model"], *_figures(line)) for line in one["lines"] if line["changed"]
+    ]
+    total = [("Total", "", *_figures(one["total"]))]
+    out.print(Table(title=title, columns=COLUMNS, sections=[lines, total], notes=["US dollars"]))
     if one["problem"]:
         out.print(f"It was interrupted: {one['problem']}. The same command goes on with it.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 WIDTH: Final = 120
-"""Of a table that goes into a file or a pipe."""
+"""Of a table that goes into a file or a pipe, unless COLUMNS says another."""
 
 Tell = Callable[[int, int | None], None]
 """How much is done, of how much; None when nobody knows."""
@@ -19,10 +20,9 @@ Tell = Callable[[int, int | None], None]
 
 def console(file: IO[str] | None = None) -> Console:
     """Return a console that shows names as they are: [red] and :smile: may be of a user."""
-    is_wide = file is None and sys.stdout.isatty()
-    return Console(
-        file=file, width=None if is_wide else WIDTH, markup=False, emoji=False, highlight=False
-    )
+    has_width = file is None and (sys.stdout.isatty() or "COLUMNS" in os.environ)
+    width = None if has_width else WIDTH
+    return Console(file=file, width=width, markup=False, emoji=False, highlight=False)
 
 
 @contextmanager
