@@ -18,6 +18,7 @@ from taximeter_alerts.answering import Signer
 from taximeter_alerts.channels import Channel, ChannelGone, Channels, DeliveryError
 from taximeter_alerts.state import (
     LONGEST_WAIT,
+    QUIET,
     SILENCED,
     Delivery,
     DeliveryState,
@@ -119,7 +120,7 @@ class Outbox:
             return due
         waits = [one.id for one in due if not one.alert.is_over]
         again_at = now + QUIET_LOOK_AGAIN
-        self._state.deliveries.hold(waits, now, again_at, "quiet hours of the channel")
+        self._state.deliveries.hold(waits, now, again_at, QUIET)
         return [one for one in due if one.alert.is_over]
 
     def _attempt(self, name: str, together: Sequence[Delivery]) -> bool:

@@ -14,6 +14,7 @@ from taximeter_alerts.alert import Alert, AlertKey, Kind, Links, Outgoing, Told
 from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError, Sender
 from taximeter_alerts.periods import month_at
 from taximeter_alerts.state import Delivery, Silence, State
+from taximeter_api.checks.channels import of_channels
 from taximeter_api.questions import BadQuestion, moment_of
 from taximeter_api.security import who
 
@@ -43,8 +44,13 @@ def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
 
     @router.get("/channels")
     def list_channels() -> dict[str, Any]:
-        gone = state.channels.gone()
-        return {"channels": [{"name": name, "problem": gone.get(name)} for name in channels]}
+        found = of_channels(state, channels)
+        return {
+            "channels": [
+                {"name": name, "problem": one.state if one.advice else None}
+                for name, one in found.items()
+            ]
+        }
 
     @router.post("/channels/{name}/test")
     def send_test(name: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlencode
@@ -15,6 +15,8 @@ from taximeter_alerts.answering import Signer, acknowledged
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.state import Silence, State
 from taximeter_api.alerting import LOGGED, test_channel
+from taximeter_api.checks import Finding
+from taximeter_api.checks.channels import of_channels
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
@@ -39,7 +41,10 @@ async def _form(request: Request) -> dict[str, str]:
 FormData = Annotated[dict[str, str], Depends(_form)]
 
 
-def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
+def alerts_page(
+    state: State, channels: Channels, page_url: str, wrong: Callable[[], Sequence[Finding]]
+) -> APIRouter:
+    """Return the page of the log; `wrong` says what keeps alerts from being told."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/alerts")
@@ -61,7 +66,8 @@ def alerts_page(state: State, channels: Channels, page_url: str) -> APIRouter:
             state.deliveries.newest(LOGGED),
             taken=state.acknowledgements.all(),
             silences=state.silences.at(now),
-            gone={name: state.channels.gone().get(name, "") for name in channels},
+            channels=of_channels(state, channels),
+            trouble=wrong(),
             tested=tested,
             limit=LOGGED,
             now=now,

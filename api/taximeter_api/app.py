@@ -33,6 +33,7 @@ from taximeter_api.budget_pages import budget_pages
 from taximeter_api.budgeting import budgets_api
 from taximeter_api.call_pages import call_pages
 from taximeter_api.channels import channels_of_settings, notice_channels
+from taximeter_api.checks.running import Running
 from taximeter_api.clickhouse_http import clickhouse_http
 from taximeter_api.explore import explore_pages
 from taximeter_api.export import export_api
@@ -149,15 +150,23 @@ class Service:
         self.app.include_router(spend_api(self._store))
         self.app.include_router(budgets_api(self._store, register))
         self.app.include_router(alerts_api(self._state, channels, settings.page_url))
-        self.app.include_router(alerts_page(self._state, channels, settings.page_url))
+        running = Running(
+            store=self._store,
+            state=self._state,
+            channels=channels,
+            budgets=lambda: register.in_force(datetime.now(UTC)),
+            settings=settings,
+            trouble=self._trouble,
+        )
+        self.app.include_router(
+            alerts_page(self._state, channels, settings.page_url, running.wrong_with_alerts)
+        )
         self.app.include_router(answers_page(self._state, channels))
         self.app.include_router(explore_pages(self._store))
         self.app.include_router(call_pages(self._store))
         self.app.include_router(budget_pages(self._store, self._state, register, channels))
         self.app.include_router(findings_pages(savings))
-        self.app.include_router(
-            health_page(self._store, self._state, self._journal, settings, self._trouble)
-        )
+        self.app.include_router(health_page(running, self._journal))
         self.app.include_router(export_api(self._store))
         self.app.include_router(backup_api(self._store, settings))
         self.app.include_router(forgetting_api(self._store))

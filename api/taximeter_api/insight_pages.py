@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from taximeter_alerts.savings import Savings
-from taximeter_alerts.state import State
 from taximeter_analysis.findings import Finding
-from taximeter_api.checks.engine import findings_of
+from taximeter_api.checks.running import Running
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page.insights import HealthFacts, render_findings, render_health
 from taximeter_collector.journal import Journal
-from taximeter_collector.settings import Settings
-from taximeter_collector.store import Condition, Period, Store
+from taximeter_collector.store import Condition
 
-DAY: Final = timedelta(days=1)
 FIELDS: Final = [field.name for field in fields(Finding)]
 PARTS: Final = ("taximeter-server", "chdb", "clickhouse-connect", "fastapi")
 
@@ -53,36 +49,34 @@ def findings_pages(found: Savings) -> APIRouter:
     return router
 
 
-def health_page(
-    store: Store, state: State, journal: Journal, settings: Settings, trouble: Callable[[], str]
-) -> APIRouter:
+def health_page(running: Running, journal: Journal) -> APIRouter:
     router = APIRouter()
 
     @router.get("/api/store", tags=["health"])
     def told() -> Condition:
         """Say how the engine is: disks, parts, changes, and its own logs."""
-        return store.condition()
+        return running.store.condition()
+
+    @router.get("/api/checks", tags=["health"])
+    def checks() -> dict[str, object]:
+        """Say what was looked at and how it is, with advice where something is to be done."""
+        return {"checks": [one._asdict() for one in running.look().findings]}
 
     @router.get("/health", include_in_schema=False)
     def page(request: Request) -> Response:
         now = datetime.now(UTC)
-        condition = store.condition()
-        day = Period(now - DAY, now).whole_hours()
+        look = running.look()
         facts = HealthFacts(
-            trouble=trouble(),
-            last_call_at=store.last_call_at(),
+            wrong=look.wrong,
+            last_call_at=running.store.last_call_at(),
             journal_bytes=journal.size,
             journal_age_s=journal.oldest_s,
-            store_bytes=store.size(),
-            free_bytes=shutil.disk_usage(settings.data_dir).free,
-            quality=store.quality(day),
-            since=day.start,
-            until=day.end,
-            gone_channels=state.channels.gone(),
-            engine=[
-                one for one in findings_of(condition, is_server=settings.is_server) if one.advice
-            ],
-            versions={"ClickHouse": condition.version, "Python": platform.python_version()}
+            store_bytes=running.store.size(),
+            free_bytes=shutil.disk_usage(running.settings.data_dir).free,
+            quality=look.quality,
+            since=look.day.start,
+            until=look.day.end,
+            versions={"ClickHouse": look.condition.version, "Python": platform.python_version()}
             | {name: version(name) for name in PARTS},
         )
         return answered(request, render_health(facts, now=now))

@@ -95,19 +95,23 @@ class Intake:
                 self._seen.popitem(last=False)
 
 
-def rejected() -> dict[str, int]:
-    """Return how many spans were not taken since the process began, by reason.
-
-    Of what was set aside, a priced call and a whole segment of the journal count as one each.
-    """
-    counted = {
+def refused() -> dict[str, int]:
+    """Return how many spans were refused for their time since the process began, by reason."""
+    return {
         sample.labels["reason"]: int(sample.value)
         for metric in REFUSED_SPANS.collect()
         for sample in metric.samples
         if sample.name.endswith("_total")
     }
+
+
+def rejected() -> dict[str, int]:
+    """Return how many spans were not taken since the process began, by reason.
+
+    Of what was set aside, a priced call and a whole segment of the journal count as one each.
+    """
     (unreadable,) = (metric.samples[0].value for metric in SET_ASIDE.collect())
-    return {**counted, "set aside: can't be read or kept": int(unreadable)}
+    return {**refused(), "set aside: can't be read or kept": int(unreadable)}
 
 
 def _refusals(body: bytes, window: otlp.Window) -> Counter[str]:

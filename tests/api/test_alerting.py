@@ -23,6 +23,7 @@ from taximeter_alerts.periods import month_at
 from taximeter_alerts.state import Origin, State
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
+from taximeter_api.checks.channels import of_channels
 from taximeter_api.refusals import refusals
 from taximeter_api.security import Guard, token_check
 
@@ -49,7 +50,9 @@ def app(state: State, channels: Channels) -> FastAPI:
     app = FastAPI()
     refusals(app)
     app.include_router(alerts_api(state, channels, PAGE))
-    app.include_router(alerts_page(state, channels, PAGE))
+    app.include_router(
+        alerts_page(state, channels, PAGE, lambda: list(of_channels(state, channels).values()))
+    )
     app.include_router(answers_page(state, channels))
     return app
 
@@ -248,7 +251,7 @@ def test_a_test_brings_a_mended_channel_back(
     client: TestClient, state: State, receiver: Receiver
 ) -> None:
     state.channels.is_gone("slack", "Slack refuses this address: 404", datetime.now(UTC))
-    assert "The channel slack takes no messages" in client.get("/alerts").text
+    assert "Channel slack:</strong> Slack refuses this address: 404." in client.get("/alerts").text
     receiver.answers = [Answer(status=404)]
 
     failed = client.post("/alerts/test", data={"channel": "slack"})
@@ -258,6 +261,27 @@ def test_a_test_brings_a_mended_channel_back(
     assert "slack took the test." in worked.text
     assert state.channels.gone() == {}
     assert client.post("/api/channels/nothing/test").status_code == 404
+
+
+def test_a_channel_whose_last_attempts_failed_is_not_in_use(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    receiver.answers = [Answer(status=500), Answer(status=202), Answer(status=500)]
+    state.add(of_now())
+    now = datetime.now(UTC)
+
+    tell(state, channels, now)
+    once = client.get("/api/channels").json()["channels"]
+    tell(state, channels, now + timedelta(minutes=1))
+
+    slack, pager = client.get("/api/channels").json()["channels"]
+    failing = "its last attempts failed (Slack answered 500); 1 alert waits"
+    assert [one["problem"] for one in once] == [None, None]
+    assert (slack["problem"], pager["problem"]) == (failing, None)
+    assert f"Channel slack:</strong> {failing}." in client.get("/alerts").text
+
+    tell(state, channels, now + timedelta(minutes=2))
+    assert [one["problem"] for one in client.get("/api/channels").json()["channels"]] == [None] * 2
 
 
 def test_silences_are_made_listed_and_ended(client: TestClient, state: State) -> None:

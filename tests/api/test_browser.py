@@ -28,6 +28,7 @@ from taximeter_alerts.state import State
 from taximeter_api.answers import alerts_page, answers_page
 from taximeter_api.budget_pages import budget_pages
 from taximeter_api.call_pages import call_pages
+from taximeter_api.checks.running import Running
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.explore import explore_pages
 from taximeter_api.insight_pages import findings_pages, health_page
@@ -99,8 +100,16 @@ def site(
     app.include_router(call_pages(store))
     app.include_router(budget_pages(store, state, register, channels))
     app.include_router(findings_pages(Savings(store, PriceBook.shipped)))
-    app.include_router(health_page(store, state, journal, Settings(data_dir=tmp_path), lambda: ""))
-    app.include_router(alerts_page(state, channels, "http://meter.test"))
+    running = Running(
+        store=store,
+        state=state,
+        channels=channels,
+        budgets=list,
+        settings=Settings(data_dir=tmp_path),
+        trouble=lambda: "",
+    )
+    app.include_router(health_page(running, journal))
+    app.include_router(alerts_page(state, channels, "http://meter.test", running.wrong_with_alerts))
     app.include_router(answers_page(state, channels))
     app.include_router(reconciliation_page(store))
     app.include_router(script())

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert "-> the store does not keep up" in said.stdout
     assert "set aside: 1 files of what can't be stored" in said.stdout
     assert "wrong prices: " in said.stdout
+    assert f"ok    files: as they are in {Path.cwd()}" in said.stdout
     assert f"ok    budgets: 1 in {budgets}" in said.stdout
     assert "wrong exporter path: nobody answers" in said.stdout
     assert "-> start it: taximeter serve" in said.stdout
@@ -84,13 +86,13 @@ def service(tmp_path: Path) -> Iterator[Service]:
     one.kill()
 
 
-def doctor(service: Service, **apps: str) -> subprocess.CompletedProcess[str]:
+def doctor(service: Service, *options: str, **apps: str) -> subprocess.CompletedProcess[str]:
     settings = {
         name.removeprefix("TAXIMETER_SERVER_"): value
         for name, value in service.environment.items()
         if name.startswith("TAXIMETER_SERVER_")
     }
-    return taximeter("doctor", **settings, **apps)
+    return taximeter("doctor", *options, **settings, **apps)
 
 
 def test_all_is_well_where_calls_come_in(service: Service) -> None:
@@ -115,6 +117,32 @@ def test_all_is_well_where_calls_come_in(service: Service) -> None:
         "ok    channel slack: in use",
     ):
         assert line in said.stdout
+
+
+def test_health_and_doctor_say_the_same_of_what_is_wrong(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urllib3.request(
+        "POST",
+        f"http://127.0.0.1:{service.otlp_port}/v1/traces",
+        body=request(span(start=datetime(2020, 1, 1, tzinfo=UTC))).SerializeToString(),
+        headers={"Content-Type": "application/x-protobuf"},
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    said = json.loads(doctor(service, "--json").stdout)
+    health = unescape(urllib3.request("GET", f"{service.page_url}/health").data.decode())
+    alerts = unescape(urllib3.request("GET", f"{service.page_url}/alerts").data.decode())
+
+    wrong = [one for one in said if one["advice"]]
+    assert {"last 24 hours", "refused"} <= {one["what"] for one in wrong}
+    assert [one["state"] for one in wrong if one["state"] not in health] == []
+    assert "Something is wrong" in health
+    assert "1 spans since the service's start:" in alerts
+    # It asks the service, whose files are in another folder than this one.
+    (budgets,) = (one["state"] for one in said if one["what"] == "budgets")
+    assert budgets == f"1 in force, 1 in {tmp_path / 'budgets.yaml'}"
 
 
 def test_an_app_that_sends_to_the_page_is_told_the_port(service: Service) -> None:

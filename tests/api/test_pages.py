@@ -29,6 +29,7 @@ from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
 from taximeter_api.budget_pages import budget_pages
 from taximeter_api.call_pages import call_pages
+from taximeter_api.checks.running import Running
 from taximeter_api.explore import VIEWS, explore_pages
 from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.page.environment import VERSION
@@ -74,8 +75,15 @@ def client(
     app.include_router(call_pages(store))
     app.include_router(budget_pages(store, state, register, NO_CHANNELS))
     app.include_router(findings_pages(Savings(store, PriceBook.shipped)))
-    settings = Settings(data_dir=tmp_path)
-    app.include_router(health_page(store, state, journal, settings, lambda: ""))
+    running = Running(
+        store=store,
+        state=state,
+        channels=NO_CHANNELS,
+        budgets=list,
+        settings=Settings(data_dir=tmp_path, journal_mb=10),
+        trouble=lambda: "",
+    )
+    app.include_router(health_page(running, journal))
     return TestClient(app)
 
 
@@ -638,7 +646,8 @@ def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:
 
     page = client.get("/health").text
 
-    assert "All is well" in page
+    assert "Something is wrong" in page
+    assert "Without a price:</strong> 1 calls: no price for model mystery-1. To mend it:" in page
     assert "1: no price for model mystery-1" in page
     assert "taximeter-server" in page
     links = [*hrefs(page, "2"), *hrefs(page, "1: no price for model mystery-1")]

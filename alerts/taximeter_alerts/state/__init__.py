@@ -5,17 +5,20 @@ from taximeter_alerts.state.database import StateUnavailable, condition_of
 from taximeter_alerts.state.deliveries import (
     LEASE,
     LONGEST_WAIT,
+    QUIET,
     SILENCED,
     Delivery,
     DeliveryState,
     is_of_now,
 )
 from taximeter_alerts.state.revisions import Change, Origin, Revision
-from taximeter_alerts.state.state import Passed, State, superseded
+from taximeter_alerts.state.state import IN_MEMORY, Passed, State, superseded
 
 __all__ = [
+    "IN_MEMORY",
     "LEASE",
     "LONGEST_WAIT",
+    "QUIET",
     "SILENCED",
     "Change",
     "Delivery",

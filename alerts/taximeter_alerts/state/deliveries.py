@@ -6,6 +6,7 @@ process died, expires and is taken again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,9 @@ LEASE: Final = timedelta(seconds=60)
 LONGEST_WAIT: Final = timedelta(hours=1)
 SILENCED: Final = "silenced by "
 """How the note of a delivery begins that a silence holds."""
+QUIET: Final = "quiet hours of the channel"
+FAILED_AGAIN: Final = 2
+"""Attempts; a single one that fails is most often mended by the next."""
 
 FACTS: Final[TypeAdapter[Told]] = TypeAdapter(Told)
 
@@ -177,6 +181,17 @@ class Deliveries:
                 .where(deliveries.c.id.in_(ids))
                 .values(state=DeliveryState.PENDING, due_at=text_of(now))
             )
+
+    def failing(self) -> dict[str, tuple[str, int]]:
+        """Return by channel why the last attempts failed, and how many deliveries wait for that."""
+        failed = self._read(
+            deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.SENDING])
+            & (deliveries.c.attempts >= FAILED_AGAIN)
+            & deliveries.c.error.not_in(["", QUIET])
+            & ~deliveries.c.error.startswith(SILENCED)
+        )
+        waiting = Counter(one.channel for one in failed)
+        return {one.channel: (one.error, waiting[one.channel]) for one in failed}
 
     def newest(self, limit: int) -> list[Delivery]:
         """Return the newest deliveries with their alerts, the newest first."""

@@ -32,6 +32,7 @@ from taximeter_alerts.state.revisions import Revisions
 from taximeter_alerts.state.tables import alerts, budgets, deliveries
 from taximeter_collector.store import Period
 
+IN_MEMORY: Final = "sqlite:///:memory:"
 OF_VALUE: Final = "\n"
 """Between a budget's name and the value it is of, in a row of `alerts`; names have none."""
 

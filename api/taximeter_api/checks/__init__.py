@@ -3,20 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from taximeter_api.checks import engine, files, traffic
+from taximeter_api.checks import traffic
 from taximeter_api.checks.finding import Finding
 from taximeter_collector.settings import Settings
 
 __all__ = ["CHECKS", "Finding"]
 
 CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
-    files.disk,
-    files.journal,
-    engine.store,
-    engine.state,
-    files.prices,
-    files.budgets,
-    files.channels,
-    traffic.exporter,
     traffic.service,
+    traffic.exporter,
 )

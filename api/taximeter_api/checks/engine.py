@@ -44,9 +44,14 @@ def store(settings: Settings) -> Iterator[Finding]:
         if found is None:
             yield Finding("store", f"{where} is not there yet")
             return
-        yield _schema("store", f"ClickHouse {found.version} at {where}", found.pending)
-        yield clock("the store's", found.clock, datetime.now(UTC))
-        yield from findings_of(found, is_server=settings.is_server)
+        yield from store_of(settings, found)
+
+
+def store_of(settings: Settings, found: Condition) -> Iterator[Finding]:
+    where = f"ClickHouse {found.version} at {_shown(settings.store_url)}"
+    yield _schema("store", where, found.pending)
+    yield clock("the store's", found.clock, datetime.now(UTC))
+    yield from findings_of(found, is_server=settings.is_server)
 
 
 def state(settings: Settings) -> Iterator[Finding]:

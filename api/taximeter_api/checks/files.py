@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Final
 
 from taximeter_alerts.budgets import BudgetsError, read_budgets
-from taximeter_alerts.state import State
+from taximeter_alerts.state import IN_MEMORY, State
 from taximeter_api.channels import channels_of_settings
 from taximeter_api.checks.finding import Finding
-from taximeter_api.commands.alerts import IN_MEMORY
 from taximeter_collector.journal import SUFFIX
 from taximeter_collector.prices import book_with
 from taximeter_collector.settings import PREFIX, Settings, SettingsError
@@ -54,14 +54,16 @@ def journal(settings: Settings) -> Iterator[Finding]:
 
 def prices(settings: Settings) -> Iterator[Finding]:
     try:
-        yield Finding("prices", f"book {book_with(settings.prices).version}")
+        version = book_with(settings.prices).version
+        yield Finding("prices", f"book {version}, with {_there(settings.prices)}")
     except Mistake as mistake:
         yield Finding("prices", str(mistake), MEND)
 
 
 def budgets(settings: Settings) -> Iterator[Finding]:
     try:
-        yield Finding("budgets", f"{len(read_budgets(settings.budgets))} in {settings.budgets}")
+        number = len(read_budgets(settings.budgets))
+        yield Finding("budgets", f"{number} in {_there(settings.budgets)}")
     except BudgetsError as error:
         yield Finding("budgets", str(error), MEND)
 
@@ -73,5 +75,16 @@ def channels(settings: Settings) -> Iterator[Finding]:
         except (Mistake, SettingsError) as error:
             yield Finding("channels", str(error), "mend it; the service does not start with it")
         else:
-            advice = "" if names else f"add one to {settings.channels}: nobody is told of alerts"
-            yield Finding("channels", ", ".join(names) or "none is set up", advice)
+            yield set_up(names, settings)
+
+
+def set_up(names: Collection[str], settings: Settings) -> Finding:
+    """Say which channels there are."""
+    if names:
+        return Finding("channels", ", ".join(names))
+    advice = f"add one to {_there(settings.channels)}: nobody is told of alerts"
+    return Finding("channels", "none is set up", advice)
+
+
+def _there(path: Path) -> str:
+    return f"{path.absolute()}" if path.exists() else f"{path.absolute()}, which is not there"

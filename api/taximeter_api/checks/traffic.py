@@ -1,26 +1,31 @@
-"""Checks of the way that calls take: from an app's exporter through the service to channels."""
+"""Checks of what a command sees from outside: the service, and an app's way to it."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import urllib3
-from prometheus_client.parser import text_string_to_metric_families
 
+from taximeter_api.checks import engine, files
 from taximeter_api.checks.finding import Finding
-from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask, download
+from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_collector.settings import PREFIX, Settings
 
-HOUR: Final = timedelta(hours=1)
-SKEW: Final = timedelta(minutes=1)
 TIMEOUT_S: Final = 10
-REFUSED: Final = "taximeter_refused_spans"
-CLOCK: Final = "let NTP (chrony) set the clock of the app's machine"
+HERE: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
+    files.disk,
+    files.journal,
+    engine.store,
+    engine.state,
+    files.prices,
+    files.budgets,
+    files.channels,
+)
 MENDS: Final = {
     401: f"give the app {PREFIX}INGEST_TOKEN as TAXIMETER_TOKEN",
     404: "give the app the OTLP port, mostly 4318, not the page's",
@@ -38,20 +43,22 @@ def exporter(settings: Settings) -> Iterator[Finding]:
 
 
 def service(settings: Settings) -> Iterator[Finding]:
+    """Say what the service knows of itself; where none answers, what its files here say."""
+    advice = "see its log"
     try:
         ask(settings, "GET", "/readyz")
+        advice = f"give this command the service's {PREFIX}... too"
+        told = ask(settings, "GET", "/api/checks")["checks"]
     except ServiceAway as away:
         yield Finding("service", str(away), "start it: taximeter serve")
-        return
     except ServiceRefused as refused:
-        yield Finding("service", str(refused), "see its log")
+        yield Finding("service", str(refused), advice)
+    else:
+        yield from (Finding(**one) for one in told)
         return
-    yield Finding("service", f"takes and stores calls at {settings.otlp_url}")
-    try:
-        yield from _calls(settings)
-        yield from _channels(settings)
-    except ServiceRefused as refused:
-        yield Finding("service", str(refused), f"give this command the service's {PREFIX}... too")
+    yield Finding("files", f"as they are in {Path.cwd()}; a service may read others")
+    for check in HERE:
+        yield from check(settings)
 
 
 def _sent(what: str, address: str, token: str) -> Finding:
@@ -81,46 +88,3 @@ def _connected(what: str, host: str, port: int) -> Finding:
         words = f"nobody answers at {host}:{port}: {error.strerror}"
         return Finding(what, words, "start the service, or open the port")
     return Finding(what, f"{host}:{port} listens")
-
-
-def _calls(settings: Settings) -> Iterator[Finding]:
-    now = datetime.now(UTC)
-    told = ask(settings, "GET", "/api/quality", [("from", (now - 24 * HOUR).isoformat())])
-    advice = "" if told["calls"] else "does the app's process have TAXIMETER_ENDPOINT set?"
-    yield Finding("last 24 hours", f"{told['calls']:,} calls", advice)
-    for reason, calls in told["unpriced_calls"].items():
-        advice = f"add it to {settings.prices}, then taximeter reprice"
-        yield Finding("without a price", f"{calls:,} calls: {reason}", advice)
-    for service_, spans in told["lost_spans"].items():
-        advice = "see whether that app always reaches the collector"
-        yield Finding("lost on the way", f"{spans:,} spans of {service_}", advice)
-    ahead = [("from", (now + SKEW).isoformat()), ("to", (now + 2 * HOUR).isoformat())]
-    if calls := ask(settings, "GET", "/api/spend", ahead)["total"]["calls"]:
-        yield Finding("clock", f"{calls:,} calls are of a moment to come", CLOCK)
-    for reason, spans in _refused(settings):
-        advice = f"{CLOCK}, or raise {PREFIX}KEEP_DAYS for old ones"
-        words = f"{spans:,.0f} spans since the service's start: {reason}"
-        yield Finding("refused", words, advice)
-
-
-def _refused(settings: Settings) -> Iterator[tuple[str, float]]:
-    with download(settings, "/metrics", ()) as answer:
-        text = answer.read().decode()
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples if family.name == REFUSED else ():
-            if sample.name.endswith("_total") and sample.value:
-                yield sample.labels["reason"], sample.value
-
-
-def _channels(settings: Settings) -> Iterator[Finding]:
-    channels = ask(settings, "GET", "/api/channels")["channels"]
-    known = {channel["name"] for channel in channels}
-    for budget in ask(settings, "GET", "/api/budgets")["budgets"]:
-        for name in sorted(set(budget["channels"]) - known):
-            state = f"its channel {name} is not set up: its alerts wait"
-            advice = f"add {name} to {settings.channels}, or name another"
-            yield Finding(f"budget {budget['name']}", state, advice)
-    for channel in channels:
-        name, problem = channel["name"], channel["problem"]
-        advice = f"mend it, then taximeter alerts test {name}" if problem else ""
-        yield Finding(f"channel {name}", problem or "in use", advice)

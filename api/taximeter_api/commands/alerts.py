@@ -9,14 +9,12 @@ from typing import Annotated
 import typer
 
 from taximeter_alerts.channels import ChannelGone, DeliveryError
-from taximeter_alerts.state import State
+from taximeter_alerts.state import IN_MEMORY, State
 from taximeter_api.alerting import try_out
 from taximeter_api.channels import channels_of_settings
 from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_api.commands.terminal import working
 from taximeter_collector.settings import Settings, read_settings
-
-IN_MEMORY = "sqlite:///:memory:"
 
 alerts_app = typer.Typer(help="Channels, tried out.", no_args_is_help=True)
 

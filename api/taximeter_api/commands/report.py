@@ -18,9 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from taximeter_alerts.channels import ChannelGone, DeliveryError
 from taximeter_alerts.channels.email import Address, Email, Letter
 from taximeter_alerts.scope_words import DIMENSIONS
-from taximeter_alerts.state import State
+from taximeter_alerts.state import IN_MEMORY, State
 from taximeter_api.channels import channels_of_settings
-from taximeter_api.commands.alerts import IN_MEMORY
 from taximeter_api.commands.service import ask
 from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working

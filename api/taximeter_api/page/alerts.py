@@ -9,6 +9,7 @@ from taximeter_alerts.alert import Kind, Notice, Told
 from taximeter_alerts.message import mark_of, subject
 from taximeter_alerts.state import Delivery, DeliveryState, Silence
 from taximeter_alerts.story_words import usd
+from taximeter_api.checks.finding import Finding
 from taximeter_api.page.environment import template
 from taximeter_api.page.format import at_least
 
@@ -38,20 +39,19 @@ def render_alerts(
     *,
     taken: Mapping[int, str],
     silences: Sequence[Silence],
-    gone: Mapping[str, str],
+    channels: Mapping[str, Finding],
+    trouble: Sequence[Finding],
     tested: tuple[str, str] | None,
     limit: int,
     now: datetime,
 ) -> str:
-    """Return the HTML of the log; `gone` says of each channel why it takes no messages.
-
-    `limit` is how many deliveries there are at most.
-    """
+    """Return the HTML of the log, of at most `limit` deliveries."""
     return template("alerts.html").render(
         deliveries=deliveries,
         taken=taken,
         silences=silences,
-        gone=gone,
+        channels=channels,
+        trouble=trouble,
         tested=tested,
         limit=limit,
         now=now,

@@ -16,7 +16,7 @@ from taximeter_collector.store import Quality
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthFacts:
-    trouble: str
+    wrong: Sequence[CheckFinding]
     last_call_at: datetime | None
     journal_bytes: int
     journal_age_s: float
@@ -26,9 +26,6 @@ class HealthFacts:
     """Of the hours that `since` and `until` bound."""
     since: datetime
     until: datetime
-    gone_channels: Mapping[str, str]
-    engine: Sequence[CheckFinding]
-    """What is wrong with it."""
     versions: Mapping[str, str]
 
 
