@@ -1,17 +1,64 @@
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import urllib3
 from openai import OpenAI
 
+from api.test_cli import taximeter
 from taximeter_api.demo.books import ServedBooks
 from taximeter_api.demo.fake_openai import fake_openai, serving
+from taximeter_api.demo.processes import free_port
 from taximeter_api.demo.run import _answering
 from taximeter_api.demo.sample_app import OF_TWENTY, PAUSE_S, WORK
+from test_end_to_end import eventually
+
+
+def test_a_port_that_was_asked_for_is_not_exchanged_for_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = str(occupied.getsockname()[1])
+        refused = taximeter("demo", "--once", PORT=port)
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"taximeter: TAXIMETER_SERVER_PORT={port}: it is taken")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_the_demo_takes_ports_and_the_token_for_sql() -> None:
+    port, token = free_port(), "a token of sixteen"
+    settings = {"PORT": port, "OTLP_PORT": free_port(), "SQL_TOKEN": token}
+    variables = {f"TAXIMETER_SERVER_{name}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "taximeter_api", "demo"]
+
+    with subprocess.Popen(
+        command, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as demo:
+        try:
+            answer = eventually("SQL to be answered", lambda: asked(port, token))
+        finally:
+            demo.terminate()
+
+    assert answer == b"1\n"
+
+
+def asked(port: int, token: str) -> bytes:
+    try:
+        answer = urllib3.request(
+            "POST",
+            f"http://127.0.0.1:{port}/clickhouse",
+            body="select 1",
+            headers={"Authorization": f"Bearer {token}"},
+            retries=False,
+        )
+    except urllib3.exceptions.HTTPError:
+        return b""
+    return answer.data
 
 
 def test_the_demo_shows_the_whole_way_and_checks_itself() -> None:

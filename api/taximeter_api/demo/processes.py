@@ -9,6 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from taximeter_api.serve import PortTaken
+from taximeter_collector.settings import PREFIX, read_settings
+
+TAKEN: Final = ("PORT", "OTLP_PORT", "SQL_TOKEN", "SQL_TOKEN_FILE")
+"""Settings that the demo does not make itself."""
 
 
 @contextmanager
@@ -33,6 +40,25 @@ def environment_with(values: Mapping[str, str]) -> dict[str, str]:
         if not name.startswith(("TAXIMETER_", "OTEL_", "OPENAI_"))
     }
     return {**inherited, "NO_PROXY": "127.0.0.1", **values}
+
+
+def wanted() -> tuple[dict[str, str], tuple[int, int]]:
+    """Return what our environment sets of `TAKEN`, and ports for the page and for OTLP.
+
+    Raises PortTaken for a port that was asked for.
+    """
+    names = (f"{PREFIX}{name}" for name in TAKEN)
+    taken = {name: os.environ[name] for name in names if name in os.environ}
+    settings = read_settings(taken)
+    ports = free_port(settings.port), free_port(settings.otlp_port)
+    for name, port in zip(("port", "otlp_port"), ports, strict=True):
+        asked_for = getattr(settings, name)
+        if name in settings.model_fields_set and asked_for not in (port, 0):
+            raise PortTaken(
+                f"{PREFIX}{name.upper()}={asked_for}: it is taken; stop what listens there, or "
+                "give another port"
+            )
+    return taken, ports
 
 
 def script(name: str) -> str:

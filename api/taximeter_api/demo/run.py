@@ -27,12 +27,11 @@ from taximeter_api.demo import history
 from taximeter_api.demo.books import FORGOTTEN_KEY, ServedBooks
 from taximeter_api.demo.fake_account import admin_routes
 from taximeter_api.demo.fake_openai import Answer, Answering, Body, fake_openai, serving
-from taximeter_api.demo.processes import environment_with, free_port, running, script
+from taximeter_api.demo.processes import environment_with, running, script, wanted
 from taximeter_api.demo.slack import fake_slack
 from taximeter_api.page.format import money
+from taximeter_collector.settings import PREFIX
 
-PAGE_PORT: Final = 8787
-OTLP_PORT: Final = 4318
 PATIENCE_S: Final = 30.0
 SAMPLE_APP: Final = Path(__file__).with_name("sample_app.py")
 
@@ -130,7 +129,7 @@ def _start(stack: ExitStack) -> Demo:
     openai = fake_openai(_answering(books), admin_routes(books))
     openai_url = stack.enter_context(serving(openai))
     slack_url = stack.enter_context(serving(fake_slack(messages)))
-    ports = (free_port(PAGE_PORT), free_port(OTLP_PORT))
+    taken, ports = wanted()
     demo = Demo(
         folder=folder,
         page_url=f"http://127.0.0.1:{ports[0]}",
@@ -153,7 +152,7 @@ def _start(stack: ExitStack) -> Demo:
     # The fake of OpenAI stands where a gateway of a company would.
     (folder / "prices.yaml").write_text("hosts: {127.0.0.1: openai}\n", encoding="utf-8")
     environment = environment_with(
-        {f"TAXIMETER_SERVER_{name}": value for name, value in settings.items()}
+        taken | {f"{PREFIX}{name}": value for name, value in settings.items()}
     )
     service = stack.enter_context(
         running([sys.executable, "-m", "taximeter_api", "serve"], environment)
