@@ -54,6 +54,20 @@ def test_a_month_is_a_table_with_the_dearest_first(port: str) -> None:
     assert "unknown" in next(line for line in lines if "new" in line)
 
 
+def test_a_name_that_begins_like_a_formula_is_text_in_csv_and_money_is_not(
+    port: str, store: Store
+) -> None:
+    now = datetime.now(UTC)
+    rows = [costing("1", ts=now, feature="=cmd|x"), costing("-2.5", ts=now, feature="-less")]
+    store.add(rows, token=f"formulas-{now}", book_version="b", now=now)
+
+    told = list(csv.DictReader(taximeter("report", "--csv", PORT=port).stdout.splitlines()))
+
+    costs = {row["feature"]: row["cost"] for row in told}
+    assert costs["'=cmd|x"] == "1.000000000000"
+    assert costs["'-less"] == "-2.500000000000"
+
+
 OCTOBER = datetime(2025, 10, 20, 12, tzinfo=UTC)
 LONG = "contract-summary-of-weeks"
 
