@@ -19,6 +19,7 @@ from taximeter_api.questions import BadQuestion, moment_of
 from taximeter_api.security import who
 
 LOGGED: Final = 200
+NOT_DELIVERED: Final = 502
 
 
 class WantedSilence(BaseModel):
@@ -56,7 +57,7 @@ def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
     def send_test(name: str) -> dict[str, str]:
         """Send an alert of a made-up budget; a channel that takes it is back in use."""
         if problem := test_channel(state, channels, name, page_url):
-            raise HTTPException(502, f"not delivered: {problem}")
+            raise HTTPException(NOT_DELIVERED, f"not delivered: {problem}")
         return {"channel": name, "status": "took it"}
 
     @router.get("/silences")

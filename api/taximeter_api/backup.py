@@ -142,7 +142,9 @@ def _unpacked(path: Path, folder: Path) -> dict[str, Any]:
         with tarfile.open(path) as tar:
             tar.extractall(folder, filter="data")
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except OSError as error:
+        raise CanNotRestore(f"{path}: {error.strerror or error}") from None
+    except (tarfile.TarError, ValueError) as error:
         raise CanNotRestore(f"{path} is not a backup: {error}") from None
     if manifest.get("format") != 1:
         raise CanNotRestore(f"{path} is of a newer version: upgrade first")

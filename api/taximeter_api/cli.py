@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as version_of
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,8 +52,9 @@ REFUSALS = (
     ImportRefused,
     ServiceAway,
     ServiceRefused,
-    OSError,
 )
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
+"""What is raised for words that no command knows; typer gives it no name of its own."""
 
 app = typer.Typer(
     help="The meter that runs on every OpenAI call.",
@@ -110,11 +111,21 @@ def _in_one_line() -> Iterator[None]:
     """Turn what the user can mend into one line and the exit status 2."""
     try:
         yield
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        typer.echo(f"taximeter: {named}", err=True)
     except REFUSALS as error:
         typer.echo(f"taximeter: {error}", err=True)
-        sys.exit(2)
+    except USAGE_ERROR as error:
+        # A group without a command has shown its help, and has nothing more to say.
+        if said := " ".join(error.format_message().split()):
+            help_of = error.ctx.command_path if error.ctx else "taximeter"
+            typer.echo(f"taximeter: {said.rstrip('.')}: see {help_of} --help", err=True)
+    else:
+        return
+    sys.exit(2)
 
 
 def main() -> None:
     with _in_one_line():
-        app()
+        sys.exit(app(prog_name="taximeter", standalone_mode=False))

@@ -307,6 +307,38 @@ def commands(group: typer.core.TyperGroup, name: str) -> Iterator[str]:
             yield f"{name} {own}"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("nope",), "No such command 'nope': see taximeter --help"),
+        (("forget",), "Missing argument 'user': see taximeter forget --help"),
+        (("alerts", "test", "nope"), "nope is not set up; none is"),
+        (("copy", "http://x"), "TO: give an address like clickhouse://user:password@host:port"),
+        (("import", "/nonexistent.csv"), "/nonexistent.csv: No such file or directory"),
+        (("restore", "/nonexistent"), "/nonexistent: No such file or directory"),
+        (("budgets", "check", "/"), "/: Is a directory"),
+        (
+            ("export", "--from", "2026-11-01", "--out", "/nonexistent/x.csv"),
+            "--out=/nonexistent/x.csv: No such file or directory",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_one_line_that_names_what_was_typed(
+    tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    refused = taximeter(*arguments, PORT="9", DATA_DIR=str(tmp_path))
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == f"taximeter: {says}\n"
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    shown = taximeter("budgets")
+
+    assert (shown.returncode, shown.stderr) == (2, "")
+    assert "apply" in shown.stdout
+
+
 def test_the_documented_commands_are_those_that_there_are() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)

@@ -10,10 +10,11 @@ import typer
 
 from taximeter_alerts.channels import ChannelGone, DeliveryError
 from taximeter_alerts.state import IN_MEMORY, State
-from taximeter_api.alerting import try_out
+from taximeter_api.alerting import NOT_DELIVERED, try_out
 from taximeter_api.channels import channels_of_settings
 from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_api.commands.terminal import working
+from taximeter_api.questions import BadQuestion
 from taximeter_collector.settings import Settings, read_settings
 
 alerts_app = typer.Typer(help="Channels, tried out.", no_args_is_help=True)
@@ -37,6 +38,8 @@ def send_test(
             except ServiceAway:
                 _send_from_here(settings, channel)
     except ServiceRefused as error:
+        if error.status != NOT_DELIVERED:
+            raise
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{channel} took it")
@@ -47,7 +50,7 @@ def _send_from_here(settings: Settings, name: str) -> None:
         channels = channels_of_settings(settings, os.environ, state)
         if name not in channels:
             known = ", ".join(channels) or "none is"
-            raise typer.BadParameter(f"{name} is not set up; {known}")
+            raise BadQuestion(f"{name} is not set up; {known}")
         try:
             try_out(channels[name].sender, settings.page_url)
         except (DeliveryError, ChannelGone) as error:

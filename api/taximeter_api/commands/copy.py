@@ -10,7 +10,8 @@ import typer
 
 from taximeter_api.backup import EVER
 from taximeter_api.commands.terminal import working
-from taximeter_collector.settings import PREFIX, read_settings
+from taximeter_api.questions import BadQuestion
+from taximeter_collector.settings import PREFIX, SettingsError, read_settings
 from taximeter_collector.store import Store
 
 
@@ -20,13 +21,19 @@ def copy(
 ) -> None:
     """Copy the embedded store to a server, verified; repeated, it sends what is missing."""
     settings = read_settings(os.environ)
-    goal = read_settings({f"{PREFIX}STORE": to, f"{PREFIX}CLUSTER": cluster})
-    if settings.is_server or not goal.is_server:
-        raise typer.BadParameter("copy from an embedded store to clickhouse://")
+    if settings.is_server:
+        raise BadQuestion(f"{PREFIX}STORE is a server: copy begins at an embedded store")
+    try:
+        goal = read_settings({f"{PREFIX}STORE": to})
+    except SettingsError:
+        goal = settings
+    if not goal.is_server:
+        # It may hold a password, so that it is not repeated.
+        raise BadQuestion("TO: give an address like clickhouse://user:password@host:port")
     calls = sent = 0
     with (
         closing(Store(settings.store_url)) as source,
-        closing(Store(goal.store_url, goal.cluster)) as target,
+        closing(Store(goal.store_url, cluster)) as target,
         working("copying", "calls") as tell,
     ):
         of = source.spend(EVER)[0].calls

@@ -26,7 +26,7 @@ from taximeter_api.commands.terminal import console, working
 from taximeter_api.csv_file import csv_text
 from taximeter_api.monthly import COLUMNS, Month, Report, report_of
 from taximeter_api.page.report import render_report
-from taximeter_api.questions import month_of
+from taximeter_api.questions import BadQuestion, month_of
 from taximeter_api.spend_rows import spend_table
 from taximeter_collector.settings import PREFIX, Settings, SettingsError, read_settings
 
@@ -54,9 +54,11 @@ def report(
 ) -> None:
     """Show what a month cost, by feature or any other dimension, the dearest first."""
     if by not in DIMENSIONS:
-        raise typer.BadParameter(f"--by={by}: give one of {', '.join(sorted(DIMENSIONS))}")
+        raise BadQuestion(f"--by={by}: give one of {', '.join(sorted(DIMENSIONS))}")
     if email and (as_json or as_csv):
-        raise typer.BadParameter("--email sends a table: leave out --json and --csv")
+        raise BadQuestion("--email sends a table: leave out --json and --csv")
+    if as_json and as_csv:
+        raise BadQuestion("--json and --csv: give one of them")
     settings = read_settings(os.environ)
     now = datetime.now(UTC)
     asked = Month(month_of(month, now), now)
@@ -97,7 +99,7 @@ def _mail_channel(settings: Settings, addresses: Sequence[str]) -> Email:
         ADDRESSES.validate_python(addresses)
     except ValidationError as error:
         wrong = error.errors()[0]["input"]
-        raise typer.BadParameter(f"--email={wrong}: give an address like a@example.com") from None
+        raise BadQuestion(f"--email={wrong}: give an address like a@example.com") from None
     with closing(State(IN_MEMORY)) as state:
         channels = channels_of_settings(settings, os.environ, state)
     for channel in channels.values():

@@ -22,6 +22,10 @@ class ServiceAway(Exception):
 class ServiceRefused(Exception):
     """The service does not do it; the message says why."""
 
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"the service answered {status}: {reason}")
+        self.status = status
+
 
 def ask(
     settings: Settings,
@@ -71,7 +75,7 @@ def _answer(
     except urllib3.exceptions.HTTPError:
         raise ServiceAway(f"no service answers at {settings.local_url}") from None
     if answer.status not in (200, 202):
-        raise ServiceRefused(f"the service answered {answer.status}: {_reason(answer)}")
+        raise ServiceRefused(answer.status, _reason(answer))
     return answer
 
 

@@ -33,7 +33,9 @@ def rows_of(path: Path) -> Iterator[Row]:
                 yield from _listed(path, json.load(file))
             else:
                 raise ImportRefused(f"{path}: give a .csv, .json or .jsonl file, or one with .gz")
-    except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise ImportRefused(f"{path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
         raise ImportRefused(f"{path}: {error}") from None
 
 
