@@ -29,6 +29,8 @@ def period_of(start: str, end: str, now: datetime) -> Period:
     period = Period(
         moment_of("from", start) if start else month.start, moment_of("to", end) if end else now
     )
+    if period.start >= period.end and not start:
+        raise BadQuestion(f"to={end}: give from, too: without it, it is {month.start:%Y-%m-%d}")
     if period.start >= period.end:
         raise BadQuestion(f"from={start}: give a time before to={end or 'now'}")
     return period

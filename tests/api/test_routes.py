@@ -112,6 +112,7 @@ def test_any_dimension_narrows_the_spend(client: TestClient, store: Store) -> No
         ({"city": "x"}, ["filter='city'", "feature, team, user"]),
         ({"from": "yesterday"}, ["from='yesterday'", "ISO date"]),
         ({"from": "2026-11-02", "to": "2026-11-02"}, ["from=2026-11-02", "before to=2026-11-02"]),
+        ({"to": "2020-10-05"}, ["to=2020-10-05: give from, too: without it, it is "]),
         ({"FEATURE": "x"}, ["filter='FEATURE'"]),
         ({"from": "0001-01-01T00:00+14:00"}, ["year from 1971 to 2104"]),
         ({"to": "9999-12-31T23:59-12:00"}, ["year from 1971 to 2104"]),
