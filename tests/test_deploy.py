@@ -13,7 +13,7 @@ import pytest
 import yaml
 from lightkube.codecs import from_dict
 
-from taximeter_collector.settings import Settings, read_settings
+from taximeter_collector.settings import Settings, SettingsError, read_settings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNIT = DEPLOY / "taximeter.service"
@@ -196,7 +196,15 @@ def test_secrets_come_from_a_secret_alone() -> None:
     }
 
 
-def settings() -> Settings:
+def test_the_pod_does_not_start_before_it_is_said_where_people_reach_the_page() -> None:
+    with pytest.raises(SettingsError, match="PUBLIC_URL='SET-ME': give an address like"):
+        settings({})
+
+
+HERE = {"TAXIMETER_SERVER_PUBLIC_URL": "https://taximeter.example.com"}
+
+
+def settings(own: dict[str, str] = HERE) -> Settings:
     """Read the settings of the pod."""
     given = {one["name"]: one.get("value", f"https://{TOKEN}") for one in container()["env"]}
-    return read_settings(given)
+    return read_settings(given | own)

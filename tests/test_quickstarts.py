@@ -211,7 +211,10 @@ def test_compose_gets_a_secret_for_each_variable_that_it_asks_for(walk: Walk) ->
     asked = re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text())
     assert given.keys() == set(asked)
     assert len({value for value in given.values() if len(value) == 48}) == len(given)
-    assert (walk.work / "config").is_dir()
+    own = (walk.work / "config" / "service.env").read_text().splitlines()
+    settings = read_settings(dict(line.split("=", 1) for line in own if line and line[0] != "#"))
+    assert None not in (settings.ingest_token, settings.read_token)
+    assert settings.ingest_token != settings.read_token
 
 
 def test_compose_knows_the_profiles_and_services_of_the_commands() -> None:
