@@ -154,7 +154,7 @@ class Service:
             store=self._store,
             state=self._state,
             channels=channels,
-            budgets=lambda: register.in_force(datetime.now(UTC)),
+            register=register,
             settings=settings,
             trouble=self._trouble,
         )

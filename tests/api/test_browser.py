@@ -104,7 +104,7 @@ def site(
         store=store,
         state=state,
         channels=channels,
-        budgets=list,
+        register=register,
         settings=Settings(data_dir=tmp_path),
         trouble=lambda: "",
     )

@@ -143,6 +143,8 @@ def test_health_and_doctor_say_the_same_of_what_is_wrong(
     # It asks the service, whose files are in another folder than this one.
     (budgets,) = (one["state"] for one in said if one["what"] == "budgets")
     assert budgets == f"1 in force, 1 in {tmp_path / 'budgets.yaml'}"
+    (tmp_path / "budgets.yaml").write_text("budgets: [{name: all}]")
+    assert f"wrong budgets: {tmp_path / 'budgets.yaml'}:1:" in doctor(service).stdout
 
 
 def test_an_app_that_sends_to_the_page_is_told_the_port(service: Service) -> None:

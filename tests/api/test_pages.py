@@ -79,7 +79,7 @@ def client(
         store=store,
         state=state,
         channels=NO_CHANNELS,
-        budgets=list,
+        register=register,
         settings=Settings(data_dir=tmp_path, journal_mb=10),
         trouble=lambda: "",
     )

@@ -9,6 +9,7 @@ from typing import Final
 
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.channels import Channels
+from taximeter_alerts.register import Register
 from taximeter_alerts.state import State
 from taximeter_api.checks import channels, engine, files
 from taximeter_api.checks.finding import Finding
@@ -45,7 +46,7 @@ class Running:
     store: Store
     state: State
     channels: Channels
-    budgets: Callable[[], Sequence[Budget]]
+    register: Register
     settings: Settings
     trouble: Callable[[], str]
 
@@ -60,7 +61,7 @@ class Running:
             *engine.store_of(self.settings, condition),
             *engine.state(self.settings),
             *files.prices(self.settings),
-            *self._budgets(),
+            *self._budgets(self.register.in_force(now)),
             *self._calls(quality, now),
             *_spans(quality),
             *self._channels(),
@@ -78,13 +79,12 @@ class Running:
         words = trouble or f"takes and stores calls at {self.settings.otlp_url}"
         yield Finding("service", words, "see its log" if trouble else "")
 
-    def _budgets(self) -> Iterator[Finding]:
+    def _budgets(self, budgets: Sequence[Budget]) -> Iterator[Finding]:
+        if self.register.problem:
+            yield Finding("budgets", self.register.problem, files.MEND)
+            return
         for one in files.budgets(self.settings):
-            yield (
-                one
-                if one.advice
-                else one._replace(state=f"{len(self.budgets())} in force, {one.state}")
-            )
+            yield one._replace(state=f"{len(budgets)} in force, {one.state}")
 
     def _calls(self, quality: Quality, now: datetime) -> Iterator[Finding]:
         advice = "" if quality.calls else "does the app's process have TAXIMETER_ENDPOINT set?"
@@ -97,7 +97,8 @@ class Running:
 
     def _channels(self) -> Iterator[Finding]:
         yield files.set_up(self.channels, self.settings)
-        yield from channels.of_budgets(self.budgets(), self.channels, self.settings)
+        budgets = self.register.in_force(datetime.now(UTC))
+        yield from channels.of_budgets(budgets, self.channels, self.settings)
         yield from channels.of_channels(self.state, self.channels).values()
 
 

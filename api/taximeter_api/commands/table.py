@@ -1,4 +1,7 @@
-"""Tables on a terminal of any width: figures are never cut, names only where nothing else helps."""
+"""Tables on a terminal of any width: figures are never cut, names only where nothing else helps.
+
+A column without a value in any row is left out.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,8 @@ class Table:
 
     def _blocks(self, room: int) -> Iterator[list[int]]:
         """Yield numbers of columns that fit beside each other; figures that don't go below."""
-        shown = list(range(len(self.columns)))
+        numbers = range(len(self.columns))
+        shown = [number for number in numbers if any(self._texts(number)[1:])] or list(numbers)
         leaving = [number for number in shown if self.columns[number].leaves]
         for number in sorted(leaving, key=lambda number: self.columns[number].leaves):
             if self._least(shown) > room:
