@@ -122,9 +122,9 @@ def _refusals(body: bytes, window: otlp.Window) -> Counter[str]:
     if len(begun) > MOST_SPANS:
         raise Refused(413, f"{len(begun)} spans in one request: send at most {MOST_SPANS}")
     SPANS.inc(len(begun))
-    refused = otlp.refusals(begun, window)
-    if not refused:
-        return refused
+    out_of_time = otlp.refusals(begun, window)
+    if not out_of_time:
+        return out_of_time
     spans = zip(begun, envelopes(body, window), strict=True)
     return otlp.refusals((start for start, one in spans if may_be_a_call(one.raw)), window)
 

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -19,7 +20,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.test_page import Document
-from builders import Rows, budget, costing, unpriced
+from builders import Rows, alert, budget, costing, unpriced
 from stores import empty
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channels
@@ -27,6 +28,7 @@ from taximeter_alerts.register import Register
 from taximeter_alerts.savings import Savings
 from taximeter_alerts.state import State
 from taximeter_alerts.watch import evaluate
+from taximeter_api.answers import alerts_page
 from taximeter_api.budget_pages import budget_pages
 from taximeter_api.call_pages import call_pages
 from taximeter_api.checks.running import Running
@@ -41,6 +43,7 @@ from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import Dimension, Store
+from taximeter_collector.store.connection import READERS
 
 TOKENS = count()
 NO_CHANNELS: Channels = {}
@@ -84,6 +87,9 @@ def client(
         trouble=lambda: "",
     )
     app.include_router(health_page(running, journal))
+    app.include_router(
+        alerts_page(state, NO_CHANNELS, "http://meter.test", running.wrong_with_alerts)
+    )
     return TestClient(app)
 
 
@@ -95,6 +101,21 @@ def add(store: Store, *rows: Any) -> None:
 
 def ago(hours: float) -> datetime:
     return datetime.now(UTC) - timedelta(hours=hours)
+
+
+def test_what_was_told_is_shown_though_the_store_does_not_answer(
+    client: TestClient, store: Store, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.add(alert(90))
+    monkeypatch.setattr("taximeter_collector.store.connection.WAIT_S", 0.1)
+    with ExitStack() as busy:
+        for _ in range(READERS):
+            busy.enter_context(store._connection._readers.lent())
+        page = client.get("/alerts")
+
+    assert page.status_code == 200
+    assert "readers of the store are busy" in page.text
+    assert "no budget is looked at meanwhile" in unescape(page.text)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.path)

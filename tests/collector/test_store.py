@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import REGISTRY
 
 from builders import NOON, Rows, call, costing, unpriced
 from stores import empty
@@ -102,10 +103,10 @@ def test_a_late_call_reopens_its_hour_and_its_day(store: Store) -> None:
 def test_an_hour_that_changes_now_is_rolled_up_when_it_is_quiet(store: Store) -> None:
     store.add([costing("1")], token="one", book_version="b", now=NOON)
 
-    assert store.refresh(quiet_s=60) == 0
-    assert store.spend(NOVEMBER)[0].cost == 1
-    assert store.refresh() == 1
-    assert store.spend(NOVEMBER)[0].cost == 1
+    for quiet_s, summed in ((60, 0), (0, 1)):
+        assert store.refresh(quiet_s=quiet_s) == summed
+        assert REGISTRY.get_sample_value("taximeter_open_hours") == 1 - summed
+        assert store.spend(NOVEMBER)[0].cost == 1
 
 
 def test_a_refresh_that_died_before_its_note_is_repeated_without_harm(store: Store) -> None:
@@ -297,6 +298,7 @@ def test_a_user_s_few_calls_of_a_kind_are_found_in_many_days(store: Store) -> No
 
 def test_an_hour_is_summed_anew_only_while_all_of_its_calls_are_kept(store: Store) -> None:
     add(store, [costing("1", ts=NOON, call_id="a"), costing("2", ts=NOON, call_id="b")])
+    add(store, [costing("2", ts=NOON, call_id="b")])
     add(store, [costing("4", ts=NOON - HOUR, call_id="c")])
     store.refresh()
     gone = {"settings": {"mutations_sync": 2}}

@@ -15,11 +15,12 @@ from taximeter_api.checks import channels, engine, files
 from taximeter_api.checks.finding import Finding
 from taximeter_collector.intake import refused
 from taximeter_collector.settings import PREFIX, Settings
-from taximeter_collector.store import Condition, Period, Quality, Store
+from taximeter_collector.store import Condition, Period, Quality, Store, StoreUnavailable
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = 24 * HOUR
 SKEW: Final = timedelta(minutes=1)
+AWAY: Final = "see the service's log: no budget is looked at meanwhile"
 CLOCK: Final = "let NTP (chrony) set the clock of the app's machine"
 
 
@@ -71,8 +72,11 @@ class Running:
     def wrong_with_alerts(self) -> list[Finding]:
         """Say what keeps alerts from being told, or from counting all that was spent."""
         now = datetime.now(UTC)
-        quality = self.store.quality(Period(now - DAY, now).whole_hours())
-        return [one for one in (*_spans(quality), *self._channels()) if one.advice]
+        try:
+            missing = [*_spans(self.store.quality(Period(now - DAY, now).whole_hours()))]
+        except StoreUnavailable as away:
+            missing = [Finding("store", str(away), AWAY)]
+        return [one for one in (*missing, *self._channels()) if one.advice]
 
     def _service(self) -> Iterator[Finding]:
         trouble = self.trouble()

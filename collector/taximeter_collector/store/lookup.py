@@ -94,9 +94,10 @@ COLUMNS = [field.name for field in fields(FoundCall)]
 
 def find(connection: Connection, clue: Clue, value: str, limit: int) -> list[FoundCall]:
     """Return the calls, the newest first, at most `limit`."""
+    condition, bound = f"{clue} = {{value:String}}", {"value": value}
     if clue is Clue.USER:
-        return of_users(connection, [value], EVER, "true", {}, limit)
-    return newest_calls(connection, f"{clue} = {{value:String}}", {"value": value}, limit)
+        return of_users(connection, [value], EVER, condition, bound, limit)
+    return newest_calls(connection, condition, bound, limit)
 
 
 def of_users(
@@ -108,19 +109,20 @@ def of_users(
     limit: int,
     after: Place | None = None,
 ) -> list[FoundCall]:
-    """Return users' calls that meet a condition, the newest first; only their days are read."""
-    of_days = f"user_id in {{users:Array(String)}} and {DAY} in {{days:Array(Date)}}"
+    """Return calls that meet a condition, as of these users, the newest first.
+
+    Only the users' days are read.
+    """
     first, last = period.start.date(), (after[0] if after else period.end).date()
     days = [one for one in _days_of(connection, users) if first <= one[0] <= last]
     found: list[FoundCall] = []
     expected = limit
     while days and len(found) < limit:
         some = _newest(days, expected)
-        names = {"users": users, "days": [day for day, _ in some]}
         found += newest_calls(
             connection,
-            f"{of_days} and {condition}",
-            {**bound, **names},
+            f"{DAY} in {{days:Array(Date)}} and {condition}",
+            {**bound, "days": [day for day, _ in some]},
             limit - len(found),
             after,
         )

@@ -49,7 +49,7 @@ WHOLE_HOURS = """
 select kept.hour
 from (
     select toStartOfHour(ts) as hour, count() as calls
-    from taximeter.calls
+    from taximeter.calls final
     group by hour
 ) as kept
 left join (
@@ -58,6 +58,12 @@ left join (
     group by hour
 ) as summed on summed.hour = kept.hour
 where kept.calls >= summed.calls
+"""
+
+COUNTED = """
+select
+    (select count() from system.parts where database = {database:String} and active),
+    (select count() from taximeter.open_hours)
 """
 
 LAST_NUMBER = """
@@ -136,7 +142,7 @@ REFRESH_USER_DAYS = [
 
 
 PARTS: Final = Gauge("taximeter_store_parts", "Parts that the tables lie in, at the last refresh")
-OPEN_HOURS: Final = Gauge("taximeter_open_hours", "Hours that the last refresh summed")
+OPEN_HOURS: Final = Gauge("taximeter_open_hours", "Hours summed from calls, after the last refresh")
 
 
 class Stale(NamedTuple):
@@ -168,12 +174,13 @@ def last_number(connection: Connection) -> int:
     return int(connection.read(LAST_NUMBER).result_rows[0][0])
 
 
-def observe(connection: Connection, open_hours: int) -> None:
-    """Tell the metrics what a refresh found."""
-    sql = "select count() from system.parts where database = {database:String} and active"
-    rows = connection.read(sql, {"database": connection.shard_database}).result_rows
-    PARTS.set(rows[0][0])
-    OPEN_HOURS.set(open_hours)
+def observe(connection: Connection) -> None:
+    """Tell the metrics what a refresh left."""
+    ((parts, hours),) = connection.read(
+        COUNTED, {"database": connection.shard_database}
+    ).result_rows
+    PARTS.set(parts)
+    OPEN_HOURS.set(hours)
 
 
 def mark(

@@ -130,7 +130,7 @@ class Store(Questions):
                 hours = settled_hours(self._connection, limit=HOURS_A_REFRESH, quiet_s=quiet_s)
             refresh_hours(self._connection, self._numbers, hours)
             refresh_days(self._connection, self._numbers)
-            observe(self._connection, len(hours))
+            observe(self._connection)
         return len(hours)
 
     def keep_reconciliation(self, reconciliation: Reconciliation) -> None:
