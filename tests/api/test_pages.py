@@ -356,6 +356,20 @@ def test_older_calls_are_reached_though_they_came_at_once_and_were_priced_anew(
     assert client.get("/calls?older=yesterday").status_code == 422
 
 
+def test_a_file_of_budgets_has_no_spend_where_none_is_known(
+    client: TestClient, store: Store
+) -> None:
+    now = datetime.now(UTC)
+    add(store, unpriced(ts=now, feature="chat"), costing("2", ts=now, feature="search"))
+    for name in ("chat", "search"):
+        made = client.post("/budgets", data={"name": name, "amount": "5", "feature": name})
+        assert made.status_code == 200
+
+    rows = csv.DictReader(client.get("/budgets?format=csv").text.splitlines())
+
+    assert {row["budget"]: row["spent"] for row in rows} == {"chat": "", "search": "2.000000000000"}
+
+
 def test_a_search_says_where_it_ends_and_its_file_has_the_same_calls(
     client: TestClient, store: Store
 ) -> None:

@@ -12,6 +12,7 @@ from taximeter_alerts.scope_words import in_words, query_of_calls, written
 from taximeter_alerts.spending import Spending
 from taximeter_alerts.state import Origin, Passed, Revision
 from taximeter_api.budget_forms import BLANK, SCOPED, fields_of, scoped_in_words
+from taximeter_api.csv_file import known
 from taximeter_api.page import format as fmt
 from taximeter_api.page.environment import template
 
@@ -103,7 +104,7 @@ class BudgetRow:
         return (
             self.kept.budget,
             one.value,
-            one.spent.cost,
+            known(one.spent.cost, one.spent.unpriced_calls),
             one.spent.unpriced_calls,
             one.budget.amount,
             one.period.start.isoformat(),
