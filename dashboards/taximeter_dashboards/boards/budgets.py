@@ -40,6 +40,7 @@ CURRENT: Final = (
 
 DAYS_LEFT: Final = f"dateDiff('second', {LOOKED_AT}, period_end) / 86400"
 LEFT: Final = f"if({SPEND_IS_UNKNOWN}, null, greatest(amount - spent, toDecimal128(0, 12)))"
+NOT_COUNTED: Final = "Those of which no spend is known are not counted."
 FORECAST: Final = f"if({SPEND_IS_UNKNOWN}, null, forecast)"
 
 BUDGETS: Final = f"""\
@@ -174,8 +175,8 @@ def budgets() -> model.Dashboard:
     board.with_variable(several(variable("budget", "Burn-up of", about, OFFERED)))
     board.with_row(row(100, "Which are in danger?"))
     for frame, sql in (
-        (small(101, "Over their limit", "How many are used up?", 8), OVER),
-        (small(102, "On course to pass it", "How many will be?", 8), ON_COURSE),
+        (small(101, "Over their limit", f"How many are used up? {NOT_COUNTED}", 8), OVER),
+        (small(102, "On course to pass it", f"How many will be? {NOT_COUNTED}", 8), ON_COURSE),
         (small(103, "Not delivered", "Which alerts reached nobody?", 8), NOT_DELIVERED),
     ):
         board.with_panel(figure(frame, sql, unit=Short, levels=GOOD_AT_NONE))
