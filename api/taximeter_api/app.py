@@ -238,7 +238,7 @@ class Service:
         if not (self._journal.is_alive and self._writer.is_alive):
             return "the journal or its writer has stopped: see the log and start the service anew"
         if self._writer.trouble:
-            return f"the store does not take calls: {self._writer.trouble}"
+            return f"calls are not stored: {self._writer.trouble}"
         return ""
 
 

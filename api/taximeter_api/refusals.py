@@ -31,9 +31,7 @@ def refusals(app: FastAPI) -> None:
 
 def _with(status: int) -> Handler:
     async def answer(request: Request, error: Exception) -> Response:
-        if status == 503:
-            return _told(request, status, f"a database does not answer: {error}", SOON)
-        return _told(request, status, str(error), {})
+        return _told(request, status, str(error), SOON if status == 503 else {})
 
     return answer
 

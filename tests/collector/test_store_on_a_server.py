@@ -178,7 +178,7 @@ def test_calls_wait_in_the_journal_while_the_server_is_away(
         for body in bodies[1:]:
             journal.append(frame(datetime.now(UTC), body)).result(5)
             acknowledged += 1
-    wait_until(lambda: "Connection refused" in writer.trouble)
+    wait_until(lambda: writer.trouble == "the store does not answer (Connection refused)")
     size = journal.size
 
     with running(tmp_path / "server", port=port):

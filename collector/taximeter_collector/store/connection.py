@@ -32,7 +32,8 @@ IN_A_CLUSTER = {"distributed_foreground_insert": 1, "distributed_product_mode": 
 FASTEST = 1
 MOST_SECONDS = 60
 """How long a server may take for a statement."""
-REASON = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)")
+NO_ANSWER = re.compile(r"(?<=\] )[A-Z][A-Za-z ]+|timed out")
+"""Why, in what the client says at length with the whole statement."""
 ERROR_CODE = re.compile(r"Code: (\d+)")
 # Parsing, conversion, bounds, nulls and decimals: what is wrong with a row, not with the store.
 ERRORS_OF_ROWS = frozenset({6, 27, 33, 41, 53, 69, 70, 72, 117, 131, 321, 349, 407})
@@ -227,8 +228,8 @@ def _client(url: str, **options: Any) -> Client:
         raise StoreError(f"the store's address has an option that is unknown: {error}") from error
     except OperationalError as error:
         parts = urlsplit(url)
-        found = REASON.search(str(error))
-        reason = f" ({found[1]})" if found else ""
+        found = NO_ANSWER.search(str(error))
+        reason = f" ({found[0]})" if found else ""
         raise StoreUnavailable(
             f"the store at {parts.hostname}:{parts.port or 8123} does not answer{reason}: "
             "start it, or give another TAXIMETER_SERVER_STORE"
@@ -260,7 +261,9 @@ def store_errors() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise StoreUnavailable(_first_line(error)) from error
+        found = NO_ANSWER.search(str(error))
+        reason = f"the store does not answer ({found[0]})" if found else _first_line(error)
+        raise StoreUnavailable(reason) from error
     except DataError as error:
         raise RowsRefused(_first_line(error)) from error
     except ClickHouseError as error:
