@@ -47,6 +47,7 @@ class Report:
 
     title: str
     by: str
+    """What a row is of, as a head."""
     rows: Sequence[tuple[str, ...]]
     """The name, then what `COLUMNS` says."""
     notes: Sequence[str]
@@ -55,7 +56,7 @@ class Report:
 
 def report_of(
     month: Month,
-    by: str,
+    by: Sequence[str],
     told: Mapping[str, Any],
     daily: Sequence[Mapping[str, Any]],
     quality: Mapping[str, Any],
@@ -63,14 +64,18 @@ def report_of(
     """Put the answers of the API about a month, its days and its quality into words."""
     total = told["total"]
     spent = fmt.at_least(Decimal(total["cost"]), total["unpriced_calls"], fmt.ledger)
-    days: dict[str, dict[str, Decimal]] = defaultdict(dict)
+    days: dict[tuple[str, ...], dict[str, Decimal]] = defaultdict(dict)
     for row in daily:
-        days[row[by]][row["day"][:10]] = Decimal(row["cost"])
+        days[_key(row, by)][row["day"][:10]] = Decimal(row["cost"])
     return Report(
         title=f"{month}: {spent}, {total['calls']:,} calls",
-        by=by,
+        by=", ".join(by).replace("_", " ").capitalize(),
         rows=[
-            (_name(row[by]), *_figures(row, Decimal(total["cost"])), sparks(days[row[by]], month))
+            (
+                ", ".join(map(_name, _key(row, by))),
+                *_figures(row, Decimal(total["cost"])),
+                sparks(days[_key(row, by)], month),
+            )
             for row in told["rows"]
         ],
         notes=list(_notes(total, quality)),
@@ -98,6 +103,10 @@ def _figures(row: Mapping[str, Any], spent: Decimal) -> tuple[str, ...]:
         fmt.ledger(cost * 1000 / priced) if priced else "",
         fmt.percent(row["errors"] / row["calls"], 1),
     )
+
+
+def _key(row: Mapping[str, Any], by: Sequence[str]) -> tuple[str, ...]:
+    return tuple([row[name] for name in by])
 
 
 def _name(text: str) -> str:

@@ -115,10 +115,27 @@ def test_every_digit_is_in_json_and_csv(port: str) -> None:
     }
 
 
+def test_versions_are_of_their_prompts(port: str, store: Store) -> None:
+    now = datetime.now(UTC)
+    prompts = {"answer": "3", "summary": "4"}
+    rows = [
+        costing(cost, ts=now, prompt_name=prompt, prompt_version="v1")
+        for prompt, cost in prompts.items()
+    ]
+    store.add(rows, token=f"prompts-{now}", book_version="b", now=now)
+    for by in ("prompt_version", "prompt_name,prompt_version"):
+        shown = taximeter("report", "--by", by, PORT=port)
+        assert shown.returncode == 0, shown.stderr
+        told = shown.stdout
+        assert "Prompt name, prompt version" in told
+        assert ["$3.00" in line for line in told.splitlines() if "answer, v1" in line] == [True]
+        assert ["$4.00" in line for line in told.splitlines() if "summary, v1" in line] == [True]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--by", "colour"), "--by=colour: give one of api_key"),
+        (("--by", "colour"), "--by=colour: give some of api_key"),
         (("--json", "--csv"), "--json and --csv: give one of them"),
         (("--bogus",), "No such option: --bogus: see taximeter report --help"),
         (("--month", "soon"), "month='soon': give a month like 2026-11"),

@@ -41,7 +41,7 @@ def report(
     by: Annotated[
         str,
         typer.Option(
-            help=f"One of {', '.join(sorted(DIMENSIONS))}.",
+            help=f"Some of {', '.join(sorted(DIMENSIONS))}, by commas.",
             autocompletion=lambda: sorted(DIMENSIONS),
         ),
     ] = "feature",
@@ -53,8 +53,8 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Every digit, as CSV.")] = False,
 ) -> None:
     """Show what a month cost, by feature or any other dimension, the dearest first."""
-    if by not in DIMENSIONS:
-        raise BadQuestion(f"--by={by}: give one of {', '.join(sorted(DIMENSIONS))}")
+    names = _dimensions(by)
+    groups = ",".join(names)
     if email and (as_json or as_csv):
         raise BadQuestion("--email sends a table: leave out --json and --csv")
     if as_json and as_csv:
@@ -65,29 +65,39 @@ def report(
     sender = _mail_channel(settings, email) if email else None
     words = [("from", asked.first.isoformat()), ("to", asked.following.isoformat())]
     with working("asking the service"):
-        told = ask(settings, "GET", "/api/spend", [*words, ("group_by", by)])
+        told = ask(settings, "GET", "/api/spend", [*words, ("group_by", groups)])
         if as_json or as_csv:
             daily, quality = {}, {}
         else:
-            daily = ask(settings, "GET", "/api/spend", [*words, ("group_by", f"day,{by}")])
+            daily = ask(settings, "GET", "/api/spend", [*words, ("group_by", f"day,{groups}")])
             quality = ask(settings, "GET", "/api/quality", words)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     elif as_csv:
-        sys.stdout.write(csv_text(*spend_table([by], told["rows"])))
+        sys.stdout.write(csv_text(*spend_table(names, told["rows"])))
     else:
-        one = report_of(asked, by, told, daily["rows"], quality)
+        one = report_of(asked, names, told, daily["rows"], quality)
         if sender:
             _send(sender, _letter(one, email, settings.page_url))
         else:
             console().print(_table(one))
 
 
+def _dimensions(by: str) -> list[str]:
+    names = list(dict.fromkeys(by.split(",")))
+    if not DIMENSIONS.keys() >= set(names):
+        raise BadQuestion(f"--by={by}: give some of {', '.join(sorted(DIMENSIONS))}")
+    if "prompt_version" in names and "prompt_name" not in names:
+        # Every prompt has a first version.
+        return ["prompt_name", *names]
+    return names
+
+
 def _table(one: Report) -> Table:
     figures = (Column(name, Kind.FIGURE, LEAVES.get(name, 0)) for name in COLUMNS[:-1])
     return Table(
         title=one.title,
-        columns=[Column(one.by.capitalize()), *figures, Column(COLUMNS[-1], leaves=1)],
+        columns=[Column(one.by), *figures, Column(COLUMNS[-1], leaves=1)],
         sections=[one.rows],
         notes=one.notes,
     )
