@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, QueryVariable
+from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, QueryVariable, Row
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
 from taximeter_dashboards import questions
@@ -22,9 +23,14 @@ FROM_CALLS: Final = (
 
 
 def board_of(
-    uid: str, title: str, description: str, variables: Sequence[str] = (), *, charts: bool = True
+    uid: str,
+    title: str,
+    description: str,
+    *panels: Row | Builder[model.Panel],
+    variables: Sequence[str] = (),
+    charts: bool = True,
 ) -> Dashboard:
-    """Begin a dashboard; the uid is for ever. One without charts has nothing to draw over."""
+    """Build a dashboard; the uid is for ever. One without charts has nothing to draw over."""
     others = (
         DashboardLink("Taximeter")
         .type(model.DashboardLinkType.DASHBOARDS)
@@ -46,7 +52,9 @@ def board_of(
         .annotations(list(drawn_over(variables)) if charts else [])
     )
     for name in variables:
-        board = board.with_variable(_variable(name))
+        board.with_variable(_variable(name))
+    for panel in panels:
+        board.with_row(panel) if isinstance(panel, Row) else board.with_panel(panel)
     return board
 
 

@@ -12,8 +12,14 @@ from typing import Final
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from taximeter_dashboards import overview
-from taximeter_dashboards.boards import DETAILS
+from taximeter_dashboards.boards.budgets import budgets
+from taximeter_dashboards.boards.feature import feature
+from taximeter_dashboards.boards.models import models
+from taximeter_dashboards.boards.overview import spend_overview
+from taximeter_dashboards.boards.reliability import reliability
+from taximeter_dashboards.boards.savings import savings
+from taximeter_dashboards.boards.trust import trust
+from taximeter_dashboards.boards.users import users
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "dashboards.md"
 INTRODUCTION: Final = """\
@@ -29,8 +35,17 @@ FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 def dashboards() -> Mapping[str, Dashboard]:
     """Return each dashboard by the name of its file."""
-    details = {name: board() for name, board in DETAILS.items()}
-    return {"spend-overview.json": overview.dashboard(), **details}
+    boards = {
+        "spend-overview.json": spend_overview(),
+        "budgets.json": budgets(),
+        "feature.json": feature(),
+        "models.json": models(),
+        "users.json": users(),
+        "reliability.json": reliability(),
+        "savings.json": savings(),
+        "trust.json": trust(),
+    }
+    return {name: board.build() for name, board in boards.items()}
 
 
 def text_of(dashboard: Dashboard) -> str:

@@ -69,60 +69,46 @@ CACHED_SHARE: Final = "sum(cached_input_tokens) / nullIf(sum(input_tokens), 0)"
 PARTS: Final = ("cost_input", "cost_cached_input", "cost_cache_write", "cost_output")
 OTHER_COST: Final = " - ".join(f"sum({name})" for name in ("cost", *PARTS))
 
-# One value of the whole range: Grafana's sum of days of which none has a price would be $0.
-SPEND_IN_RANGE: Final = f"""\
-select {SPEND} as "Spend"
-from {spend_of()}
+
+def of_days(column: str, days: str = IN_DAYS) -> str:
+    """Ask for one value of the chosen calls.
+
+    Of the whole range: Grafana's sum of days of which none has a price would be $0.
+    """
+    return f"""\
+select {column}
+from {spend_of(days)}
 where {CHOSEN}
 """
 
-COST_PER_1000_CALLS: Final = f"""\
-select {PER_1000_CALLS} as "Cost per 1,000 calls"
-from {spend_of()}
-where {CHOSEN}
-"""
 
-CALLS_PER_DAY: Final = f"""\
+def per_day(columns: str, having: str = "") -> str:
+    """Ask for series of the chosen calls, a point a day."""
+    return f"""\
 select
     toDateTime(day, 'UTC') as time,
-    sum(calls) as "Calls"
+    {columns}
 from {spend_of()}
 where {CHOSEN}
 group by time
-order by time
+{having}order by time
 """
 
-ERRORS: Final = f"""\
-select {ERROR_RATE} as "Error rate"
-from {spend_of()}
-where {CHOSEN}
+
+def of_outcomes(column: str) -> str:
+    """Ask for one value of how the chosen calls ended."""
+    return f"""\
+select {column}
+from taximeter.outcomes_by_hour
+where {IN_HOURS}
+    and {CHOSEN}
 """
 
-UNPRICED_CALLS: Final = f"""\
-select sum(unpriced_calls) as "Unpriced calls"
-from {spend_of()}
-where {CHOSEN}
-"""
 
-CACHED_INPUT: Final = f"""\
-select {CACHED_SHARE} as "Cached input"
-from {spend_of()}
-where {CHOSEN}
-"""
-
-TOKENS_PER_DAY: Final = f"""\
-select
-    toDateTime(day, 'UTC') as time,
-    sum(input_tokens) - sum(cached_input_tokens) - sum(cache_write_tokens) as "Input",
-    sum(cached_input_tokens) as "Cached input",
-    sum(cache_write_tokens) as "Cache write",
-    sum(output_tokens) - sum(reasoning_tokens) as "Output",
-    sum(reasoning_tokens) as "Reasoning"
-from {spend_of()}
-where {CHOSEN}
-group by time
-order by time
-"""
+SPEND_IN_RANGE: Final = of_days(f'{SPEND} as "Spend"')
+COST_PER_1000_CALLS: Final = of_days(f'{PER_1000_CALLS} as "Cost per 1,000 calls"')
+CALLS_PER_DAY: Final = per_day('sum(calls) as "Calls"')
+UNPRICED_CALLS: Final = of_days('sum(unpriced_calls) as "Unpriced calls"')
 
 NEWEST_FINDINGS: Final = "taken_at = (select max(taken_at) from taximeter.finding_lines)"
 
@@ -142,13 +128,19 @@ order by "A month" desc, "What to do", "Feature"
 limit 100
 """
 
-SAVINGS: Final = f"""\
-select sum(usd_a_month) as "Could be saved a month"
+
+def of_findings(column: str) -> str:
+    """Ask for one value of the chosen findings; nothing before they were looked for."""
+    return f"""\
+select {column}
 from taximeter.finding_lines
 where {NEWEST_FINDINGS}
     and {FINDINGS_CHOSEN}
 having count() > 0
 """
+
+
+SAVINGS: Final = of_findings('sum(usd_a_month) as "Could be saved a month"')
 
 
 def unless_unpriced(name: str) -> str:

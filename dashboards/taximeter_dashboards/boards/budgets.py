@@ -5,26 +5,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
+from taximeter_dashboards import columns
 from taximeter_dashboards.annotations import drawn_over
 from taximeter_dashboards.board import AT_LEAST, board_of, several, variable
 from taximeter_dashboards.clickhouse import BUDGET, END, START, values_of
-from taximeter_dashboards.columns import (
-    GOOD_AT_NONE,
-    OF_A_LIMIT,
-    SPENT,
-    UNPRICED,
-    counts,
-    dollars,
-    large,
-    linked,
-    small,
-    text,
-)
-from taximeter_dashboards.looks import Column, Style
-from taximeter_dashboards.panels import figure, lines, row, rows
+from taximeter_dashboards.columns import Column, counts, dollars, linked, text
+from taximeter_dashboards.panels import Panel, Style, row
 
 SPEND_IS_UNKNOWN: Final = "unpriced_calls > 0 and spent = 0"
 KNOWN_SPEND: Final = f"if({SPEND_IS_UNKNOWN}, null, spent)"
@@ -163,81 +152,68 @@ LINES: Final = (
 )
 
 
-def budgets() -> model.Dashboard:
+def budgets() -> Dashboard:
+    about = "Whose burn-up is drawn. Offered are the twelve fullest of the current periods."
     board = board_of(
         "taximeter-budgets",
         "budgets",
         "Which budgets are in danger? A budget has a scope of its own, so this dashboard does not "
         "narrow it to environments, teams, features, models or users.",
-    )
-    board.time("now/M", "now/M").annotations(list(drawn_over(["budget"])))
-    about = "Whose burn-up is drawn. Offered are the twelve fullest of the current periods."
-    board.with_variable(several(variable("budget", "Burn-up of", about, OFFERED)))
-    board.with_row(row(100, "Which are in danger?"))
-    for frame, sql in (
-        (small(101, "Over their limit", f"How many are used up? {NOT_COUNTED}", 8), OVER),
-        (small(102, "On course to pass it", f"How many will be? {NOT_COUNTED}", 8), ON_COURSE),
-        (small(103, "Not delivered", "Which alerts reached nobody?", 8), NOT_DELIVERED),
-    ):
-        board.with_panel(figure(frame, sql, unit=Short, levels=GOOD_AT_NONE))
-    board.with_panel(
-        rows(
-            large(
-                104,
-                "Budgets",
-                "How much is used, where will it end, and how much a day is safe until then? "
-                f"{AT_LEAST}",
-                24,
-                8,
-            ),
+        row(100, "Which are in danger?"),
+        Panel(101, "Over their limit", f"How many are used up? {NOT_COUNTED}").figure(
+            OVER, Short, width=8, levels=columns.GOOD_AT_NONE
+        ),
+        Panel(102, "On course to pass it", f"How many will be? {NOT_COUNTED}").figure(
+            ON_COURSE, Short, width=8, levels=columns.GOOD_AT_NONE
+        ),
+        Panel(103, "Not delivered", "Which alerts reached nobody?").figure(
+            NOT_DELIVERED, Short, width=8, levels=columns.GOOD_AT_NONE
+        ),
+        Panel(
+            104,
+            "Budgets",
+            "How much is used, where will it end, and how much a day is safe until then? "
+            f"{AT_LEAST}",
+        ).rows(
             BUDGETS,
             [
                 linked("Budget", "budget", "taximeter-budgets", "Only ${__value.text}", kept=()),
-                Column(name="Used", unit=PercentUnit, decimals=1, bar=OF_A_LIMIT),
-                *(SPENT, *dollars("Budgeted")),
-                Column(name="Forecast", unit=Dollars, decimals=2, missing="none"),
+                Column("Used", PercentUnit, decimals=1, bar=columns.OF_A_LIMIT),
+                *(columns.SPENT, *dollars("Budgeted")),
+                Column("Forecast", Dollars, decimals=2, missing="none"),
                 *dollars("Left"),
-                Column(name="Days left", unit=Short, decimals=1),
-                *(*dollars("Safe a day"), UNPRICED),
+                Column("Days left", Short, decimals=1),
+                *(*dollars("Safe a day"), columns.UNPRICED),
             ],
             sorted_by="Used",
+            height=8,
+        ),
+        row(300, "How do they burn?"),
+        Panel(
+            301,
+            "Burn-up of $budget",
+            "Is it on its way past a threshold, and when? Spend of the period so far with the "
+            "alerts that were told, its forecast, and the thresholds. An early warning is of a "
+            f"forecast or an unusual pace, and may come with next to nothing spent. {AT_LEAST}",
         )
-    )
-    board.with_row(row(300, "How do they burn?"))
-    board.with_panel(
-        lines(
-            large(
-                301,
-                "Burn-up of $budget",
-                "Is it on its way past a threshold, and when? Spend of the period so far with the "
-                "alerts that were told, its forecast, and the thresholds. An early warning is of a "
-                f"forecast or an unusual pace, and may come with next to nothing spent. {AT_LEAST}",
-                8,
-                10,
-            ),
-            BURN_UP,
-            unit=Dollars,
-            calculations=["lastNotNull"],
-            styles=LINES,
-        )
+        .lines(BURN_UP, Dollars, width=8, height=10, calculations=["lastNotNull"], styles=LINES)
         .decimals(0)
         .repeat("budget")
         .repeat_direction("h")
-        .max_per_row(3)
-    )
-    board.with_row(row(200, "What was told?"))
-    board.with_panel(
-        rows(
-            large(201, "Alert log", f"Who was told what, and did it arrive? {AT_LEAST}", 24, 12),
+        .max_per_row(3),
+        row(200, "What was told?"),
+        Panel(201, "Alert log", f"Who was told what, and did it arrive? {AT_LEAST}").rows(
             ALERT_LOG,
             [
                 *(text("When", 170), text("Budget"), text("Kind", 110)),
-                *(Column(name="Percent", unit="percent"), SPENT, *dollars("Budgeted")),
+                *(Column("Percent", "percent"), columns.SPENT, *dollars("Budgeted")),
                 text("Channel", 110),
-                Column(name="Delivery", unit="string", states=DELIVERIES, width=110),
+                Column("Delivery", "string", states=DELIVERIES, width=110),
                 *(*counts("Attempts"), text("Error")),
             ],
             sorted_by="When",
-        )
+            height=12,
+        ),
     )
-    return board.build()
+    board.time("now/M", "now/M").annotations(list(drawn_over(["budget"])))
+    return board.with_variable(several(variable("budget", "Burn-up of", about, OFFERED)))

@@ -5,29 +5,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
-from taximeter_dashboards import questions
+from taximeter_dashboards import columns, questions
 from taximeter_dashboards.board import AT_LEAST, WHOLE_DAYS, board_of, variable
 from taximeter_dashboards.clickhouse import IN_DAYS, named, values_of
-from taximeter_dashboards.columns import (
-    CALLS,
-    ERRORS,
-    INPUT_A_CALL,
-    OUTPUT_A_CALL,
-    PER_1000,
-    SHARE,
-    SPENT,
-    UNPRICED,
-    dollars,
-    large,
-    linked,
-)
-from taximeter_dashboards.looks import Column
-from taximeter_dashboards.panels import bars, lines, row, rows
+from taximeter_dashboards.columns import Column, dollars, linked
+from taximeter_dashboards.panels import Panel, row
 from taximeter_dashboards.questions import (
     CHOSEN,
     ERROR_RATE,
@@ -38,6 +24,14 @@ from taximeter_dashboards.questions import (
     known,
     unless_unpriced,
 )
+
+TOKENS_PER_DAY: Final = questions.per_day("""\
+sum(input_tokens) - sum(cached_input_tokens) - sum(cache_write_tokens) as "Input",
+    sum(cached_input_tokens) as "Cached input",
+    sum(cache_write_tokens) as "Cache write",
+    sum(output_tokens) - sum(reasoning_tokens) as "Output",
+    sum(reasoning_tokens) as "Reasoning"\
+""")
 
 CACHED_SHARE: Final = f"""\
 select
@@ -141,118 +135,91 @@ WRAPPED_HEADING: Final = [
 ]
 
 
-def models() -> model.Dashboard:
-    board = board_of("taximeter-models", "models", "Is each feature on the right model?", WITH_USER)
-    about = (
-        "The model that spend is compared with: one that was in use in the range. The cheapest "
-        "output comes first."
-    )
-    board.with_variable(variable("what_if", "What if on", about, OFFERED))
-    board.with_row(row(100, "Which model costs what?"))
-    board.with_panel(
-        bars(
-            large(101, "Spend per day by model", f"Which model costs how much? {AT_LEAST}", 8, 10),
-            questions.spend_per_day_of("model"),
-            unit=Dollars,
-        )
-    )
-    board.with_panel(
-        bars(
-            large(
-                105,
-                "Tokens per day by class",
-                "What is paid for: new input, cached input, output or reasoning? The classes add "
-                "up; none is part of another.",
-                8,
-                10,
-            ),
-            questions.TOKENS_PER_DAY,
-            unit=Short,
-            named_by=None,
-        )
-    )
-    board.with_panel(
-        lines(
-            large(
-                102, "Cached share of input", "Does the prompt cache work, and since when?", 8, 10
-            ),
-            CACHED_SHARE,
-            unit=PercentUnit,
-        )
-    )
-    board.with_panel(
-        rows(
-            large(
-                103,
-                "Models",
-                "What is paid for in each model? Input, cache, output and other units add up to "
-                f"its spend. {AT_LEAST} {WHOLE_DAYS}",
-                24,
-                10,
-            ),
+TO_MATRIX: Final = model.DataTransformerConfig(
+    id_val="groupingToMatrix",
+    options={
+        "rowField": "Feature",
+        "columnField": "Model",
+        "valueField": "Spend",
+        "emptyValue": "null",
+    },
+)
+"""Features down and models across."""
+
+
+def models() -> Dashboard:
+    board = board_of(
+        "taximeter-models",
+        "models",
+        "Is each feature on the right model?",
+        row(100, "Which model costs what?"),
+        Panel(101, "Spend per day by model", f"Which model costs how much? {AT_LEAST}").bars(
+            questions.spend_per_day_of("model"), Dollars, width=8, height=10
+        ),
+        Panel(
+            105,
+            "Tokens per day by class",
+            "What is paid for: new input, cached input, output or reasoning? The classes add "
+            "up; none is part of another.",
+        ).bars(TOKENS_PER_DAY, Short, width=8, height=10, named_by=None),
+        Panel(102, "Cached share of input", "Does the prompt cache work, and since when?").lines(
+            CACHED_SHARE, PercentUnit, width=8, height=10
+        ),
+        Panel(
+            103,
+            "Models",
+            "What is paid for in each model? Input, cache, output and other units add up to "
+            f"its spend. {AT_LEAST} {WHOLE_DAYS}",
+        ).rows(
             MODELS,
             [
                 linked("Model", "model", "taximeter-feature", "What it is used for", width=190),
-                *(SPENT, SHARE, CALLS, PER_1000),
+                *(columns.SPENT, columns.SHARE, columns.CALLS, columns.PER_1000),
                 *dollars("Input", "Cached input", "Cache write", "Output", "Of it reasoning"),
-                *(*dollars("Other units"), ERRORS, UNPRICED),
+                *(*dollars("Other units"), columns.ERRORS, columns.UNPRICED),
             ],
             sorted_by="Spend",
+            height=10,
+        ),
+        row(200, "Is it the right one?"),
+        Panel(
+            104,
+            "Spend by feature and model",
+            "Which feature could use a smaller one? Blank is what "
+            f"has no calls, or none with a known price. {AT_LEAST}",
         )
-    )
-    _right_model(board)
-    return board.build()
-
-
-def _right_model(board: Dashboard) -> None:
-    board.with_row(row(200, "Is it the right one?"))
-    board.with_panel(_matrix())
-    board.with_panel(
-        rows(
-            large(
-                201,
-                "What if on $what_if",
-                "What would the same tokens have cost on the other model, at the rates that it was "
-                "billed at in the range? Whether its answers would do, and whether it would think "
-                "as long, nobody can compute. Without what has calls of no known price.",
-                24,
-            ),
+        .rows(MATRIX, [], height=12, unit=Dollars)
+        .decimals(2)
+        .no_value("")
+        .override_by_regexp(".*", WRAPPED_HEADING)
+        .with_transformation(TO_MATRIX),
+        Panel(
+            201,
+            "What if on $what_if",
+            "What would the same tokens have cost on the other model, at the rates that it was "
+            "billed at in the range? Whether its answers would do, and whether it would think "
+            "as long, nobody can compute. Without what has calls of no known price.",
+        ).rows(
             WHAT_IF,
             [
                 linked("Feature", "feature", "taximeter-feature", "See ${__value.text}"),
                 linked("Model", "model", "taximeter-models", "Only ${__value.text}"),
-                *(CALLS, INPUT_A_CALL, OUTPUT_A_CALL, SPENT, *dollars("What if")),
-                Column(name="Saves", unit=Dollars, decimals=2, color="green"),
-                Column(name="Share saved", unit=PercentUnit, decimals=0, bar=[(None, "green")]),
+                *(
+                    columns.CALLS,
+                    columns.INPUT_A_CALL,
+                    columns.OUTPUT_A_CALL,
+                    columns.SPENT,
+                    *dollars("What if"),
+                ),
+                Column("Saves", Dollars, decimals=2, color="green"),
+                Column("Share saved", PercentUnit, decimals=0, bar=columns.GREEN),
             ],
             sorted_by="Saves",
-        )
+        ),
+        variables=WITH_USER,
     )
-
-
-def _matrix() -> table.Panel:
-    """Show features down and models across."""
-    frame = large(
-        104,
-        "Spend by feature and model",
-        "Which feature could use a smaller one? Blank is what "
-        f"has no calls, or none with a known price. {AT_LEAST}",
-        24,
-        12,
+    about = (
+        "The model that spend is compared with: one that was in use in the range. The cheapest "
+        "output comes first."
     )
-    to_matrix = model.DataTransformerConfig(
-        id_val="groupingToMatrix",
-        options={
-            "rowField": "Feature",
-            "columnField": "Model",
-            "valueField": "Spend",
-            "emptyValue": "null",
-        },
-    )
-    return (
-        rows(frame, MATRIX, [], sorted_by="", unit=Dollars)
-        .decimals(2)
-        .no_value("")
-        .override_by_regexp(".*", WRAPPED_HEADING)
-        .with_transformation(to_matrix)
-    )
+    return board.with_variable(variable("what_if", "What if on", about, OFFERED))

@@ -6,43 +6,22 @@ from __future__ import annotations
 from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
-from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUnit, Short
 
 from taximeter_dashboards import questions
 from taximeter_dashboards.board import board_of
-from taximeter_dashboards.clickhouse import (
-    IN_DAYS,
-    IN_HOURS,
-    MOMENT,
-    named,
+from taximeter_dashboards.clickhouse import IN_DAYS, IN_HOURS, MOMENT, named
+from taximeter_dashboards.columns import CALLS, GOOD_UNTIL, Column, linked, text
+from taximeter_dashboards.panels import Panel, row
+from taximeter_dashboards.questions import CHOSEN, LABELS, of_outcomes
+
+ERRORS: Final = of_outcomes("sumIf(calls, error_type != '') / nullIf(sum(calls), 0) as \"Errors\"")
+RATE_LIMITED: Final = of_outcomes(
+    'sumIf(calls, http_status = 429) / nullIf(sum(calls), 0) as "Rate limited"'
 )
-from taximeter_dashboards.columns import CALLS, GOOD_UNTIL, large, linked, small, text
-from taximeter_dashboards.looks import Column
-from taximeter_dashboards.panels import bars, figure, lines, row, rows
-from taximeter_dashboards.questions import CHOSEN, LABELS
-
-ERRORS: Final = f"""\
-select sumIf(calls, error_type != '') / nullIf(sum(calls), 0) as "Errors"
-from taximeter.outcomes_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
-"""
-
-RATE_LIMITED: Final = f"""\
-select sumIf(calls, http_status = 429) / nullIf(sum(calls), 0) as "Rate limited"
-from taximeter.outcomes_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
-"""
-
-EXTRA_ATTEMPTS: Final = f"""\
-select sum(extra_attempts) / nullIf(sum(calls), 0) as "Extra attempts a call"
-from taximeter.outcomes_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
-"""
-
+EXTRA_ATTEMPTS: Final = of_outcomes(
+    'sum(extra_attempts) / nullIf(sum(calls), 0) as "Extra attempts a call"'
+)
 # Of hours that a program before migration 17 summed and whose calls are gone, it is not known.
 WASTED: Final = f"""\
 select if(
@@ -56,13 +35,10 @@ where {IN_HOURS}
     and {CHOSEN}
 """
 
-NO_TIMEOUT: Final = f"""\
-select sum(calls_without_timeout) / nullIf(sumIf(calls, calls_without_timeout is not null), 0)
-    as "Without a timeout"
-from taximeter.outcomes_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
-"""
+NO_TIMEOUT: Final = of_outcomes("""\
+sum(calls_without_timeout) / nullIf(sumIf(calls, calls_without_timeout is not null), 0)
+    as "Without a timeout"\
+""")
 
 FAILED: Final = f"""\
 select
@@ -151,102 +127,74 @@ order by time, series
 """
 
 
-def reliability() -> model.Dashboard:
-    board = board_of(
+def reliability() -> Dashboard:
+    return board_of(
         "taximeter-reliability",
         "reliability",
         "How well do the calls go? How calls end is not kept by user.",
-        LABELS,
-    )
-    _failures(board)
-    _latency(board)
-    _limits(board)
-    return board.build()
-
-
-def _failures(board: Dashboard) -> None:
-    board.with_row(row(100, "How often does it fail?"))
-    for frame, sql, unit, decimals, levels in (
-        (small(101, "Errors", "How many calls fail after all retries?", 5),
-         ERRORS, PercentUnit, 1, GOOD_UNTIL),
-        (small(102, "Rate limited", "How many calls end with a 429?", 5),
-         RATE_LIMITED, PercentUnit, 1, GOOD_UNTIL),
-        (small(103, "Extra attempts a call", "How much is retried?", 5),
-         EXTRA_ATTEMPTS, Short, 2, [(None, "green"), (0.1, "yellow"), (0.5, "red")]),
-        (small(104, "Without a timeout", "How many calls may hang for ten minutes?", 5),
-         NO_TIMEOUT, PercentUnit, 0, [(None, "green"), (0.01, "yellow")]),
-        (small(105, "Spend on failed calls", "What was paid for nothing? Known prices only.", 4),
-         WASTED, Dollars, 2, [(None, "green"), (1, "yellow")]),
-    ):  # fmt: skip
-        board.with_panel(figure(frame, sql, unit=unit, decimals=decimals, levels=levels))
-    board.with_panel(
-        bars(large(106, "Failed calls", "Which errors, and when?", 14), FAILED, unit=Short)
-    )
-    board.with_panel(
-        rows(
-            large(108, "Outcomes", "How do calls end, and how often are they tried again?", 10),
+        row(100, "How often does it fail?"),
+        Panel(101, "Errors", "How many calls fail after all retries?").figure(
+            ERRORS, PercentUnit, width=5, decimals=1, levels=GOOD_UNTIL
+        ),
+        Panel(102, "Rate limited", "How many calls end with a 429?").figure(
+            RATE_LIMITED, PercentUnit, width=5, decimals=1, levels=GOOD_UNTIL
+        ),
+        Panel(103, "Extra attempts a call", "How much is retried?").figure(
+            EXTRA_ATTEMPTS,
+            Short,
+            width=5,
+            decimals=2,
+            levels=[(None, "green"), (0.1, "yellow"), (0.5, "red")],
+        ),
+        Panel(104, "Without a timeout", "How many calls may hang for ten minutes?").figure(
+            NO_TIMEOUT,
+            PercentUnit,
+            width=5,
+            decimals=0,
+            levels=[(None, "green"), (0.01, "yellow")],
+        ),
+        Panel(105, "Spend on failed calls", "What was paid for nothing? Known prices only.").figure(
+            WASTED, Dollars, decimals=2, levels=[(None, "green"), (1, "yellow")]
+        ),
+        Panel(106, "Failed calls", "Which errors, and when?").bars(FAILED, Short, width=14),
+        Panel(108, "Outcomes", "How do calls end, and how often are they tried again?").rows(
             BY_STATUS,
             [
                 *(text("Status", 70), text("Outcome", 170), CALLS),
-                Column(name="Share", unit=PercentUnit, decimals=1),
-                *(Column(name=one, unit=Short) for one in ("Retried", "Extra tries")),
+                Column("Share", PercentUnit, decimals=1),
+                *(Column("Retried", Short), Column("Extra tries", Short)),
             ],
             sorted_by="Calls",
-        )
-    )
-
-
-def _latency(board: Dashboard) -> None:
-    board.with_row(row(200, "How long does it take?"))
-    for panel_id, title, question, sql, named_by in (
-        (203, "Latency", "How long do calls take, the usual and the slow ones?", PERCENTILES, None),
-        (204, "p95 latency by model", "Which model is slow?", p95_by_model("duration"), "series"),
-        (202, "p95 time to first chunk by model", "How long until the first word?",
-         p95_by_model("ttft"), "series"),
-    ):  # fmt: skip
-        board.with_panel(
-            lines(
-                large(panel_id, title, question, 8),
-                sql,
-                unit=Milliseconds,
-                named_by=named_by,
-                calculations=["max"],
-            )
-        )
-    board.with_panel(
-        rows(
-            large(201, "Latency by feature", "Which feature is slow, on which model?", 14),
+            width=10,
+        ),
+        row(200, "How long does it take?"),
+        Panel(203, "Latency", "How long do calls take, the usual and the slow ones?").lines(
+            PERCENTILES, Milliseconds, width=8, named_by=None, calculations=["max"]
+        ),
+        Panel(204, "p95 latency by model", "Which model is slow?").lines(
+            p95_by_model("duration"), Milliseconds, width=8, calculations=["max"]
+        ),
+        Panel(202, "p95 time to first chunk by model", "How long until the first word?").lines(
+            p95_by_model("ttft"), Milliseconds, width=8, calculations=["max"]
+        ),
+        Panel(201, "Latency by feature", "Which feature is slow, on which model?").rows(
             LATENCY,
             [
                 linked(
                     "Feature", "feature", "taximeter-feature", "See ${__value.text}", kept=LABELS
                 ),
                 text("Model"),
-                *(Column(name=one, unit=Milliseconds, decimals=1) for one in ("p50", "p95", "p99")),
-                Column(
-                    name="p95 to first chunk",
-                    unit=Milliseconds,
-                    decimals=1,
-                    missing="not streamed",
-                ),
+                *(Column(one, Milliseconds, decimals=1) for one in ("p50", "p95", "p99")),
+                Column("p95 to first chunk", Milliseconds, decimals=1, missing="not streamed"),
             ],
             sorted_by="p95",
-        )
-    )
-
-
-def _limits(board: Dashboard) -> None:
-    board.with_panel(
-        lines(
-            large(
-                107,
-                "Rate-limit headroom",
-                "How many requests were left before the limit? The least in each hour or day. How "
-                "high the limit is no call says; of tokens, remaining_tokens of the calls does.",
-                10,
-            ),
-            HEADROOM,
-            unit=Short,
-            calculations=["min"],
-        )
+            width=14,
+        ),
+        Panel(
+            107,
+            "Rate-limit headroom",
+            "How many requests were left before the limit? The least in each hour or day. How "
+            "high the limit is no call says; of tokens, remaining_tokens of the calls does.",
+        ).lines(HEADROOM, Short, width=10, calculations=["min"]),
+        variables=LABELS,
     )

@@ -6,36 +6,19 @@ from __future__ import annotations
 from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
-from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.units import PercentUnit, Seconds, Short
 
+from taximeter_dashboards import columns
 from taximeter_dashboards.board import WHATEVER_IS_CHOSEN, board_of
 from taximeter_dashboards.clickhouse import END, IN_HOURS, MOMENT, START, chosen, named
-from taximeter_dashboards.columns import (
-    CALLS,
-    GOOD_AT_NONE,
-    GOOD_UNTIL,
-    RED_FROM_ONE,
-    UNPRICED,
-    dollars,
-    large,
-    linked,
-    small,
-    text,
-)
-from taximeter_dashboards.looks import Column, Style
-from taximeter_dashboards.panels import bars, figure, lines, row, rows
-from taximeter_dashboards.questions import CHOSEN, LABELS
+from taximeter_dashboards.columns import Column, dollars, linked, text
+from taximeter_dashboards.panels import Panel, Style, row
+from taximeter_dashboards.questions import CHOSEN, LABELS, of_outcomes
 
 OF_THE_METER: Final = "Of all spans, whatever is chosen above."
 SET_ASIDE: Final = "A file of the journal that is set aside counts as one."
 
-UNPRICED_CALLS: Final = f"""\
-select sumIf(calls, cost_status = 'unpriced') as "Unpriced calls"
-from taximeter.outcomes_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
-"""
+UNPRICED_CALLS: Final = of_outcomes("sumIf(calls, cost_status = 'unpriced') as \"Unpriced calls\"")
 
 WITHOUT_PRICE: Final = f"""\
 select
@@ -63,19 +46,10 @@ group by time, series
 order by time, series
 """
 
-ESTIMATED: Final = f"""\
-select sumIf(calls, cost_status = 'estimated') / nullIf(sum(calls), 0) as "Estimated"
-from taximeter.outcomes_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
-"""
-
-ALTERED: Final = f"""\
-select sum(altered_calls) as "Calls"
-from taximeter.outcomes_by_hour
-where {IN_HOURS}
-    and {CHOSEN}
-"""
+ESTIMATED: Final = of_outcomes(
+    "sumIf(calls, cost_status = 'estimated') / nullIf(sum(calls), 0) as \"Estimated\""
+)
+ALTERED: Final = of_outcomes('sum(altered_calls) as "Calls"')
 
 LOST: Final = f"""\
 select
@@ -161,126 +135,97 @@ select toFloat64(argMax(billed - metered, taken_at))
 """
 
 
-def trust() -> model.Dashboard:
-    board = board_of(
+def trust() -> Dashboard:
+    return board_of(
         "taximeter-trust",
         "trust",
         "Can the dollars be trusted? How costs are known is not kept by user.",
-        LABELS,
-    )
-    _not_exact(board)
-    _missing(board)
-    board.with_row(row(300, "Does OpenAI agree?"))
-    board.with_panel(
-        rows(
-            large(
-                202,
-                "OpenAI's bill",
-                "Does the bill agree, and if not, why? By the newest reconciliation of each "
-                f"month. {WHATEVER_IS_CHOSEN} Calls without a price explain a part.",
-                24,
-                6,
-            ),
-            BILL,
-            [
-                Column(name="Month", unit="time:YYYY-MM", width=100),
-                *dollars("Billed", "Metered", "Difference"),
-                Column(name="Share", unit=PercentUnit, decimals=1),
-                UNPRICED,
-                text("Why", 620),
-            ],
-            sorted_by="Month",
-        )
-    )
-    return board.build()
-
-
-def _not_exact(board: Dashboard) -> None:
-    board.with_row(row(100, "What is not exact?"))
-    slow = [(None, "green"), (60, "yellow"), (300, "red")]
-    some = [(None, "green"), (1, "yellow")]
-    for frame, sql, unit, decimals, levels in (
-        (small(101, "Unpriced calls", "How many calls have no known price?", 4),
-         UNPRICED_CALLS, Short, 0, GOOD_AT_NONE),
-        (small(102, "Estimated calls", "How much usage was lost and estimated?", 4),
-         ESTIMATED, PercentUnit, 1, GOOD_UNTIL),
-        (small(103, "Altered tags", "How many calls have tags that could not stay as given?", 4),
-         ALTERED, Short, 0, some),
-        (small(106, "Ingest lag", "For how long have the oldest calls waited for the store? "
-               f"{OF_THE_METER}", 4),
-         LAG_NOW, Seconds, 0, slow),
-        (small(107, "Rejected spans", f"How many spans were not taken? {SET_ASIDE} "
-               f"{OF_THE_METER}", 4),
-         REJECTED, Short, 0, GOOD_AT_NONE),
-        (small(108, "Difference to OpenAI's bill", "How far is the newest bill above what was "
-               f"metered? {WHATEVER_IS_CHOSEN} Those without a price explain a part.", 4),
-         DIFFERENCE, PercentUnit, 1, GOOD_UNTIL),
-    ):  # fmt: skip
-        board.with_panel(figure(frame, sql, unit=unit, decimals=decimals, levels=levels))
-    board.with_panel(
-        bars(
-            large(
-                104, "Calls by trust", "How are the costs known: exact, estimated, free, not?", 12
-            ),
+        row(100, "What is not exact?"),
+        Panel(101, "Unpriced calls", "How many calls have no known price?").figure(
+            UNPRICED_CALLS, Short, decimals=0, levels=columns.GOOD_AT_NONE
+        ),
+        Panel(102, "Estimated calls", "How much usage was lost and estimated?").figure(
+            ESTIMATED, PercentUnit, decimals=1, levels=columns.GOOD_UNTIL
+        ),
+        Panel(103, "Altered tags", "How many calls have tags that could not stay as given?").figure(
+            ALTERED, Short, decimals=0, levels=[(None, "green"), (1, "yellow")]
+        ),
+        Panel(
+            106,
+            "Ingest lag",
+            f"For how long have the oldest calls waited for the store? {OF_THE_METER}",
+        ).figure(
+            LAG_NOW, Seconds, decimals=0, levels=[(None, "green"), (60, "yellow"), (300, "red")]
+        ),
+        Panel(
+            107, "Rejected spans", f"How many spans were not taken? {SET_ASIDE} {OF_THE_METER}"
+        ).figure(REJECTED, Short, decimals=0, levels=columns.GOOD_AT_NONE),
+        Panel(
+            108,
+            "Difference to OpenAI's bill",
+            "How far is the newest bill above what was metered? "
+            f"{WHATEVER_IS_CHOSEN} Those without a price explain a part.",
+        ).figure(DIFFERENCE, PercentUnit, decimals=1, levels=columns.GOOD_UNTIL),
+        Panel(104, "Calls by trust", "How are the costs known: exact, estimated, free, not?").bars(
             BY_TRUST,
-            unit=Short,
+            Short,
             styles=[
                 Style(names="^exact$", color="green"),
                 Style(names="^free$", color="blue"),
                 Style(names="^estimated$", color="yellow"),
                 Style(names="^unpriced$", color="red"),
             ],
-        )
-    )
-    board.with_panel(
-        rows(
-            large(105, "Without a price", "Which models need a rate, and why?"),
+        ),
+        Panel(105, "Without a price", "Which models need a rate, and why?").rows(
             WITHOUT_PRICE,
             [
                 linked("Model", "model", "taximeter-feature", "What calls it", kept=LABELS),
-                *(text("Reason"), CALLS),
+                *(text("Reason"), columns.CALLS),
             ],
             sorted_by="Calls",
-        )
-    )
-
-
-def _missing(board: Dashboard) -> None:
-    board.with_row(row(200, "What is missing?"))
-    board.with_panel(
-        rows(
-            large(
-                201,
-                "Lost on the way",
-                "Which service could not deliver its spans? Of the chosen environments.",
-                8,
-                7,
-            ),
+            width=12,
+        ),
+        row(200, "What is missing?"),
+        Panel(
+            201,
+            "Lost on the way",
+            "Which service could not deliver its spans? Of the chosen environments.",
+        ).rows(
             LOST,
-            [text("Service"), Column(name="Lost", unit=Short, levels=RED_FROM_ONE)],
+            [text("Service"), Column("Lost", Short, levels=columns.RED_FROM_ONE)],
             sorted_by="Lost",
-        )
-    )
-    board.with_panel(
-        rows(
-            large(
-                203,
-                "Rejected, by reason",
-                f"Why were spans not taken? {SET_ASIDE} {OF_THE_METER}",
-                8,
-                7,
-            ),
+            width=8,
+            height=7,
+        ),
+        Panel(
+            203, "Rejected, by reason", f"Why were spans not taken? {SET_ASIDE} {OF_THE_METER}"
+        ).rows(
             REJECTED_WHY,
-            [text("Reason"), Column(name="Spans", unit=Short, levels=RED_FROM_ONE, width=90)],
+            [text("Reason"), Column("Spans", Short, levels=columns.RED_FROM_ONE, width=90)],
             sorted_by="Spans",
-        )
-    )
-    board.with_panel(
-        lines(
-            large(204, "Lag", f"When did calls come late, and how late? {OF_THE_METER}", 8, 7),
-            LAG,
-            unit=Seconds,
-            named_by=None,
-            calculations=["max"],
-        )
+            width=8,
+            height=7,
+        ),
+        Panel(204, "Lag", f"When did calls come late, and how late? {OF_THE_METER}").lines(
+            LAG, Seconds, width=8, height=7, named_by=None, calculations=["max"]
+        ),
+        row(300, "Does OpenAI agree?"),
+        Panel(
+            202,
+            "OpenAI's bill",
+            "Does the bill agree, and if not, why? By the newest reconciliation of each "
+            f"month. {WHATEVER_IS_CHOSEN} Calls without a price explain a part.",
+        ).rows(
+            BILL,
+            [
+                Column("Month", "time:YYYY-MM", width=100),
+                *dollars("Billed", "Metered", "Difference"),
+                Column("Share", PercentUnit, decimals=1),
+                columns.UNPRICED,
+                text("Why", 620),
+            ],
+            sorted_by="Month",
+            height=6,
+        ),
+        variables=LABELS,
     )

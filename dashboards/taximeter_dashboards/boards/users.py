@@ -5,34 +5,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
+from taximeter_dashboards import columns, questions
 from taximeter_dashboards.board import AT_LEAST, WHOLE_DAYS, board_of
 from taximeter_dashboards.clickhouse import IN_DAYS, chosen, named
-from taximeter_dashboards.columns import (
-    CALLS,
-    ERRORS,
-    PER_1000,
-    SHARE,
-    SPENT,
-    UNPRICED,
-    dollars,
-    large,
-    linked,
-    small,
-)
-from taximeter_dashboards.looks import Column
-from taximeter_dashboards.panels import bars, figure, gauges, row, rows
-from taximeter_dashboards.questions import (
-    DEAREST,
-    ERROR_RATE,
-    PER_1000_CALLS,
-    SPEND,
-    WITH_USER,
-    known,
-    spend_per_day_by,
-)
+from taximeter_dashboards.columns import Column, dollars, linked
+from taximeter_dashboards.panels import Panel, row
+from taximeter_dashboards.questions import SPEND, WITH_USER, known
 
 CHOSEN: Final = chosen(*WITH_USER)
 
@@ -88,7 +69,7 @@ order by share
 # The dearest of the range, and all others together.
 BY_DEAREST: Final = f"""(
     select day, calls, unpriced_calls, cost, if(user_id in (
-        select user_id from ({OF_EACH_USER}) order by usd desc, user_id limit {DEAREST}
+        select user_id from ({OF_EACH_USER}) order by usd desc, user_id limit {questions.DEAREST}
     ), user_id, if(user_id = '', '(none)', '(others)')) as name
     from taximeter.users_by_day
     where {IN_DAYS}
@@ -106,8 +87,8 @@ select
     ) as "Usual day",
     toFloat64("Last day") / nullIf(toFloat64("Usual day"), 0) as "Against usual",
     sum(calls) as "Calls",
-    {PER_1000_CALLS} as "Per 1k calls",
-    {ERROR_RATE} as "Errors",
+    {questions.PER_1000_CALLS} as "Per 1k calls",
+    {questions.ERROR_RATE} as "Errors",
     sum(unpriced_calls) as "Unpriced"
 from taximeter.users_by_day
 where {IN_DAYS}
@@ -118,79 +99,51 @@ limit 50
 """
 
 
-def users() -> model.Dashboard:
-    board = board_of(
+def users() -> Dashboard:
+    priced = "Of the spend with a known price, and of calls that name a user."
+    unusual = [(None, "transparent"), (2, "orange"), (4, "red")]
+    return board_of(
         "taximeter-users",
         "users",
         "Who causes the spend? Read from the sums of users a day, which grow with the users; no "
         "smaller rollup knows them.",
-        WITH_USER,
-    )
-    board.with_row(row(100, "Who?"))
-    board.with_panel(
-        figure(
-            small(101, "Users a day", "How many users call on a usual day? To about 1 %.", 8),
-            USERS_PER_DAY,
-            unit=Short,
-            decimals=0,
-            per_day=True,
-            total="mean",
-        )
-    )
-    priced = "Of the spend with a known price, and of calls that name a user."
-    board.with_panel(
-        figure(
-            small(102, "Ten dearest users", f"How much of the spend is theirs? {priced}", 8),
-            TEN_DEAREST,
-            unit=PercentUnit,
-            decimals=0,
-        )
-    )
-    board.with_panel(
-        figure(
-            small(104, "Median user", f"What does a usual user cost in the range? {priced}", 8),
-            MEDIAN_USER,
-            unit=Dollars,
-            decimals=2,
-        )
-    )
-    board.with_panel(
-        bars(
-            large(
-                105, "Spend per day by user", f"Is it one of them, and since when? {AT_LEAST}", 16
-            ),
-            spend_per_day_by("name", BY_DEAREST),
-            unit=Dollars,
-        )
-    )
-    board.with_panel(
-        gauges(
-            large(106, "Concentration", f"How few users cause how much of it? {priced}", 8),
+        row(100, "Who?"),
+        Panel(101, "Users a day", "How many users call on a usual day? To about 1 %.").figure(
+            USERS_PER_DAY, Short, width=8, decimals=0, total="mean"
+        ),
+        Panel(102, "Ten dearest users", f"How much of the spend is theirs? {priced}").figure(
+            TEN_DEAREST, PercentUnit, width=8, decimals=0
+        ),
+        Panel(104, "Median user", f"What does a usual user cost in the range? {priced}").figure(
+            MEDIAN_USER, Dollars, width=8, decimals=2
+        ),
+        Panel(105, "Spend per day by user", f"Is it one of them, and since when? {AT_LEAST}").bars(
+            questions.spend_per_day_by("name", BY_DEAREST), Dollars, width=16
+        ),
+        Panel(106, "Concentration", f"How few users cause how much of it? {priced}")
+        .gauges(
             CONCENTRATION,
-            unit=PercentUnit,
+            PercentUnit,
             levels=[(None, "blue"), (0.5, "yellow"), (0.8, "orange")],
-            most=1,
+            width=8,
         )
-    )
-    unusual = [(None, "transparent"), (2, "orange"), (4, "red")]
-    board.with_panel(
-        rows(
-            large(
-                103,
-                "Dearest users",
-                "Who is dear, and is the last day of the range, which may not be over, like the "
-                f"days before? {WHOLE_DAYS} {AT_LEAST}",
-                24,
-                12,
-            ),
+        .max(1)
+        .decimals(0),
+        Panel(
+            103,
+            "Dearest users",
+            "Who is dear, and is the last day of the range, which may not be over, like the "
+            f"days before? {WHOLE_DAYS} {AT_LEAST}",
+        ).rows(
             USERS,
             [
                 linked("User", "user", "taximeter-users", "Only ${__value.text}"),
-                *(SPENT, SHARE, *dollars("Last day", "Usual day")),
-                Column(name="Against usual", unit="suffix:x", decimals=1, levels=unusual),
-                *(CALLS, PER_1000, ERRORS, UNPRICED),
+                *(columns.SPENT, columns.SHARE, *dollars("Last day", "Usual day")),
+                Column("Against usual", "suffix:x", decimals=1, levels=unusual),
+                *(columns.CALLS, columns.PER_1000, columns.ERRORS, columns.UNPRICED),
             ],
             sorted_by="Spend",
-        )
+            height=12,
+        ),
+        variables=WITH_USER,
     )
-    return board.build()
