@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from taximeter_alerts.alert import Alert, Told
+from taximeter_alerts.alert import Alert, Kind, Notice, Told
 from taximeter_alerts.answering import Signer, acknowledged
 from taximeter_alerts.channels import Channels
-from taximeter_alerts.state import Silence, State
+from taximeter_alerts.message import mark_of, subject
+from taximeter_alerts.state import Delivery, DeliveryState, Silence, State
+from taximeter_alerts.story_words import usd
 from taximeter_api.alerting import LOGGED, test_channel
 from taximeter_api.checks import Finding
 from taximeter_api.checks.channels import of_channels
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
-from taximeter_api.page.alerts import COLUMNS, cells_of, render_alerts, render_answer
+from taximeter_api.page.environment import template
+from taximeter_api.page.format import at_least
 from taximeter_api.questions import BadQuestion
 from taximeter_api.security import who
 
@@ -29,6 +32,18 @@ LONGEST_FORM: Final = 10_000
 LONGEST_NAME: Final = 80
 MOST_DIGITS: Final = 18
 HOUR: Final = timedelta(hours=1)
+STATES: Final = {
+    DeliveryState.PENDING: "waits",
+    DeliveryState.SENDING: "is being sent",
+    DeliveryState.SENT: "sent",
+    DeliveryState.AMBIGUOUS: "perhaps sent",
+    DeliveryState.DEAD: "not sent",
+    DeliveryState.INHIBITED: "covered by another budget's",
+    DeliveryState.SILENCED: "silenced",
+}
+UNANSWERED: Final = (Kind.ACKNOWLEDGED, Kind.TEST)
+"""Kinds of what nobody needs to take care of."""
+COLUMNS: Final = ("alert", "at", "budget", "channel", "state", "error", "attempts", "taken_by")
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -56,21 +71,23 @@ def alerts_page(
         if format == "csv":
             taken = state.acknowledgements.all()
             newest = state.deliveries.newest(LOGGED)
-            cells = ([*cells_of(one), taken.get(one.number, "")] for one in newest)
+            cells = ([*_cells(one), taken.get(one.number, "")] for one in newest)
             return csv_file("alerts", COLUMNS, cells)
         return answered(request, drawn((tested, "") if tested in channels else None))
 
     def drawn(tested: tuple[str, str] | None) -> str:
-        now = datetime.now(UTC)
-        return render_alerts(
-            state.deliveries.newest(LOGGED),
+        return template("alerts.html").render(
+            deliveries=state.deliveries.newest(LOGGED),
             taken=state.acknowledgements.all(),
-            silences=state.silences.at(now),
+            silences=state.silences.at(datetime.now(UTC)),
             channels=of_channels(state, channels),
             trouble=wrong(),
             tested=tested,
             limit=LOGGED,
-            now=now,
+            words=in_words,
+            states=STATES,
+            unanswered=UNANSWERED,
+            path="/alerts",
         )
 
     @router.post("/alerts/test")
@@ -114,10 +131,7 @@ def answers_page(state: State, channels: Channels) -> APIRouter:
         number, told = found(token)
         taken = state.acknowledgements.all().get(number, "")
         snoozes = _snoozes(told, datetime.now(UTC))
-        html = render_answer(
-            told, taken=taken, snoozes={name: words for name, (words, _) in snoozes.items()}
-        )
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+        return drawn(told, taken=taken, snoozes=snoozes)
 
     @router.post("/a/{token}")
     def answer(request: Request, token: str, form: FormData) -> HTMLResponse:
@@ -125,7 +139,14 @@ def answers_page(state: State, channels: Channels) -> APIRouter:
         number, told = found(token)
         name = form.get("by", "").strip()[:LONGEST_NAME] or who(request.headers)
         done = _do(form.get("do", ""), number, told, name, now)
-        return HTMLResponse(render_answer(told, done=done), headers=PAGE_HEADERS)
+        return drawn(told, done=done)
+
+    def drawn(told: Told, *, done: str = "", **values: Any) -> HTMLResponse:
+        """Draw a question, or what was `done`."""
+        html = template("answer.html").render(
+            told=told, words=in_words(told), done=done, path="", **values
+        )
+        return HTMLResponse(html, headers=PAGE_HEADERS)
 
     def _do(what: str, number: int, told: Told, name: str, now: datetime) -> str:
         if what == ACKNOWLEDGE:
@@ -167,3 +188,18 @@ def _snoozes(told: Told, now: datetime) -> dict[str, tuple[str, datetime]]:
     if isinstance(told, Alert) and told.period.end > now:
         snoozes["end"] = ("until its period ends", told.period.end)
     return snoozes
+
+
+def _cells(one: Delivery) -> tuple[object, ...]:
+    """Return what a file says of a delivery, but for who has taken the alert."""
+    told = one.alert
+    about = (in_words(told), told.at.isoformat(), told.key.budget)
+    return (*about, one.channel, one.state, one.error, one.attempts)
+
+
+def in_words(told: Told) -> str:
+    if isinstance(told, Notice):
+        return told.title
+    spent = at_least(told.spent, told.unpriced_calls, usd)
+    mark = f"{mark_of(told)} of" if told.key.kind == Kind.THRESHOLD else f"{mark_of(told)}:"
+    return f"{mark} {subject(told)}: {spent} of {usd(told.limit)}"

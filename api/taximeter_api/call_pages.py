@@ -8,10 +8,10 @@ from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from taximeter_api.asked import asked
+from taximeter_api.asked import SPAN_NAMES, asked
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
-from taximeter_api.page.explore import render_call, render_calls
+from taximeter_api.page.environment import template
 from taximeter_api.questions import moment_of
 from taximeter_collector.store import Clue, FoundCall, Store
 
@@ -31,8 +31,7 @@ def call_pages(store: Store) -> APIRouter:
         older: str = "",
         format: str = "",  # noqa: A002 the address's word
     ) -> Response:
-        now = datetime.now(UTC)
-        wanted = asked(request, now)
+        wanted = asked(request, datetime.now(UTC))
         searched = q.strip()
         # One more than is shown says that there are more.
         limit = ROWS_OF_A_FILE if format == "csv" else ROWS + 1
@@ -44,8 +43,15 @@ def call_pages(store: Store) -> APIRouter:
         if format == "csv":
             rows = ([getattr(call, column) for column in COLUMNS] for call in found)
             return csv_file("calls", COLUMNS, rows)
-        html = render_calls(
-            wanted, found, searched, limit=ROWS, limit_of_a_file=ROWS_OF_A_FILE, now=now
+        html = template("calls.html").render(
+            asked=wanted,
+            calls=found[:ROWS],
+            has_more=len(found) > ROWS,
+            searched=searched,
+            limit=ROWS,
+            limit_of_a_file=ROWS_OF_A_FILE,
+            spans=SPAN_NAMES,
+            path="/calls",
         )
         return answered(request, html)
 
@@ -54,7 +60,10 @@ def call_pages(store: Store) -> APIRouter:
         detail = store.call(call_id)
         if detail is None:
             raise HTTPException(404, f"no call has the response id {call_id!r}")
-        return answered(request, render_call(detail, now=datetime.now(UTC)))
+        html = template("call.html").render(
+            call=detail.call, more=detail.more, other_cost=detail.other_cost, path="/calls"
+        )
+        return answered(request, html)
 
     return router
 

@@ -11,10 +11,10 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from taximeter_api.asked import Asked, asked
+from taximeter_api.asked import SPAN_NAMES, Asked, asked
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
-from taximeter_api.page.explore import render_spend
+from taximeter_api.page.environment import template
 from taximeter_api.questions import BadQuestion
 from taximeter_api.spend_rows import spend_table, told
 from taximeter_api.together import together
@@ -93,16 +93,24 @@ def explore_pages(store: Store) -> APIRouter:
     def page_of(view: View) -> None:
         @router.get(view.path)
         def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
-            now = datetime.now(UTC)
             if only := request.query_params.get("only"):
                 raise BadQuestion(f"only={only!r}: it is for single calls, as /calls?only=errors")
-            wanted = asked(request, now)
+            wanted = asked(request, datetime.now(UTC))
             if format == "csv":
                 rows = store.spend(wanted.period, view.by, wanted.scope)
                 table = spend_table(view.names, (told(row, view.by) for row in rows))
                 return csv_file(view.path.strip("/"), *table)
             lines, total = lines_of(store, view, wanted)
-            html = render_spend(view, VIEWS, wanted, lines, total, limit=ROWS, now=now)
+            html = template("explore.html").render(
+                view=view,
+                views=VIEWS,
+                asked=wanted,
+                lines=lines,
+                total=total,
+                limit=ROWS,
+                spans=SPAN_NAMES,
+                path=view.path,
+            )
             return answered(request, html)
 
     for view in VIEWS:

@@ -6,17 +6,18 @@ import platform
 import shutil
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.metadata import version
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from taximeter_alerts.savings import Savings
+from taximeter_alerts.savings import HABITS, Savings
 from taximeter_analysis.findings import Finding
 from taximeter_api.checks.running import Running
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
-from taximeter_api.page.insights import HealthFacts, render_findings, render_health
+from taximeter_api.page.environment import template
 from taximeter_collector.journal import Journal
 from taximeter_collector.store import Condition
 
@@ -35,7 +36,15 @@ def findings_pages(found: Savings) -> APIRouter:
             return csv_file(
                 "findings", FIELDS, ([getattr(one, name) for name in FIELDS] for one in some)
             )
-        return answered(request, render_findings(some, looked_at, now=now))
+        html = template("findings.html").render(
+            found=some,
+            total=sum((one.usd_a_month for one in some), Decimal(0)),
+            looked_at=looked_at,
+            habits=HABITS,
+            now=now,
+            path="/findings",
+        )
+        return answered(request, html)
 
     @router.get("/api/findings", tags=["findings"])
     def told() -> dict[str, object]:
@@ -64,21 +73,19 @@ def health_page(running: Running, journal: Journal) -> APIRouter:
 
     @router.get("/health", include_in_schema=False)
     def page(request: Request) -> Response:
-        now = datetime.now(UTC)
         look = running.look()
-        facts = HealthFacts(
-            wrong=look.wrong,
+        html = template("health.html").render(
+            look=look,
             last_call_at=running.store.last_call_at(),
             journal_bytes=journal.size,
             journal_age_s=journal.oldest_s,
             store_bytes=running.store.size(),
             free_bytes=shutil.disk_usage(running.settings.data_dir).free,
-            quality=look.quality,
-            since=look.day.start,
-            until=look.day.end,
             versions={"ClickHouse": look.condition.version, "Python": platform.python_version()}
             | {name: version(name) for name in PARTS},
+            now=datetime.now(UTC),
+            path="/health",
         )
-        return answered(request, render_health(facts, now=now))
+        return answered(request, html)
 
     return router

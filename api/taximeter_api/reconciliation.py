@@ -17,7 +17,8 @@ from taximeter_analysis.reconcile import Revision, reconcile, revisions
 from taximeter_api.csv_file import csv_file, known
 from taximeter_api.live import answered
 from taximeter_api.openai_account import AccountUnreadable, read_account
-from taximeter_api.page import render_reconciliation
+from taximeter_api.page.environment import template
+from taximeter_api.page.sentences import CAUSES
 from taximeter_api.questions import BadQuestion, month_of
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import (
@@ -30,6 +31,8 @@ from taximeter_collector.store import (
     Store,
 )
 
+BILL_ROWS = 24
+CENT = Decimal("0.01")
 Month = Annotated[str, Query(description="Like 2026-11; empty: the newest", examples=["2026-11"])]
 
 
@@ -96,10 +99,22 @@ def reconciliation_page(store: Store) -> APIRouter:
         if csv and runs:
             return _csv(csv, runs[0])
         now = datetime.now(UTC)
-        html = render_reconciliation(runs[0] if runs else None, revisions(runs), now=now)
-        return answered(request, html)
+        return answered(request, drawn(runs[0] if runs else None, revisions(runs), now))
 
     return router
+
+
+def drawn(one: Reconciliation | None, revised: Sequence[Revision], now: datetime) -> str:
+    """Return the HTML of the page that puts OpenAI's bill beside our meter."""
+    return template("reconciliation.html").render(
+        one=one,
+        revised=revised,
+        now=now,
+        words=CAUSES,
+        rows=BILL_ROWS,
+        cent=CENT,
+        path="/reconciliation",
+    )
 
 
 def _csv(name: str, one: Reconciliation) -> Response:

@@ -15,8 +15,7 @@ from bills import NOW, charge, compared, own, used
 from taximeter_analysis.bill import Charge
 from taximeter_analysis.reconcile import Revision, revisions
 from taximeter_api.page import format as fmt
-from taximeter_api.page import render_reconciliation
-from taximeter_api.reconciliation import reconciliation_page
+from taximeter_api.reconciliation import drawn, reconciliation_page
 from taximeter_api.refusals import refusals
 from taximeter_collector.store import Reconciliation, Store
 
@@ -24,7 +23,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def text(one: Reconciliation | None, revised: list[Revision] | None = None) -> str:
-    html = render_reconciliation(one, revised or [], now=NOW + timedelta(seconds=8))
+    html = drawn(one, revised or [], NOW + timedelta(seconds=8))
     assert "<script" not in html
     body = html.partition("<main")[2]
     return " ".join(unescape(re.sub(r"<[^>]+>", "", body)).split())
@@ -56,7 +55,7 @@ def test_the_page_says_how_much_why_where_and_when() -> None:
 
 
 def test_our_calls_of_an_hour_and_key_have_no_link_as_no_address_can_say_them() -> None:
-    html = render_reconciliation(sample(), [], now=NOW)
+    html = drawn(sample(), [], NOW)
 
     assert re.findall('href="(/calls[^"]+)"', html) == [
         "/calls?provider=openai&amp;from=2026-11-03&amp;to=2026-11-04"

@@ -25,7 +25,7 @@ from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
 from taximeter_api.csv_file import csv_text
 from taximeter_api.monthly import COLUMNS, Month, Report, report_of
-from taximeter_api.page.report import render_report
+from taximeter_api.page.environment import template
 from taximeter_api.questions import BadQuestion, month_of
 from taximeter_api.spend_rows import spend_table
 from taximeter_collector.settings import PREFIX, Settings, SettingsError, read_settings
@@ -131,7 +131,7 @@ def _letter(one: Report, to: Sequence[str], page_url: str) -> Letter:
         to=to,
         subject=f"Taximeter: {one.title}",
         plain=f"{text.getvalue()}\n{page_url}\n",
-        html=render_report(one, page_url),
+        html=template("report.html").render(report=one, columns=COLUMNS, page_url=page_url),
     )
 
 

@@ -1,24 +1,19 @@
-"""The overview page: one complete HTML document, drawn here, that needs no script."""
+"""Pages: complete HTML documents, drawn here, that need no script; the overview first."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from taximeter_alerts.savings import HABITS
-from taximeter_analysis.reconcile import Revision
 from taximeter_api.overview import Overview
 from taximeter_api.page import charts, sentences
 from taximeter_api.page import format as fmt
 from taximeter_api.page.environment import CSS, template
-from taximeter_collector.store import Reconciliation
-
-__all__ = ["CSP", "PAGE_HEADERS", "render", "render_reconciliation"]
 
 CSP = (
     "default-src 'none';"
@@ -39,8 +34,6 @@ COLOURS = 8
 ROWS = 12
 LINES = 6
 SAVINGS = 4
-BILL_ROWS = 24
-CENT = Decimal("0.01")
 
 
 def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0.1:4318") -> str:
@@ -70,24 +63,7 @@ def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0
         lines=LINES,
         savings=SAVINGS,
         habits=HABITS,
-        one_day=timedelta(days=1),
         path="/",
-    )
-
-
-def render_reconciliation(
-    one: Reconciliation | None, revised: Sequence[Revision], *, now: datetime
-) -> str:
-    """Return the HTML of the page that puts OpenAI's bill beside our meter."""
-    return _reconciliation.render(
-        one=one,
-        revised=revised,
-        now=now,
-        words=sentences.CAUSES,
-        rows=BILL_ROWS,
-        one_day=timedelta(days=1),
-        cent=CENT,
-        path="/reconciliation",
     )
 
 
@@ -117,4 +93,3 @@ def _legend(overview: Overview, colours: dict[str, str]) -> list[tuple[str, str]
 
 _overview = template("overview.html")
 _first_run = template("first_run.html")
-_reconciliation = template("reconciliation.html")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(fmt=fmt, bar=charts.bar, sparkline=charts.sparkline)
     environment.globals.update(lost=sentences.lost, no_known_price=sentences.no_known_price)
-    environment.globals.update(risen=sentences.risen)
+    environment.globals.update(risen=sentences.risen, one_day=timedelta(days=1))
     environment.globals.update(css=Markup(CSS), version=VERSION)  # noqa: S704
     return environment
 
