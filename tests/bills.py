@@ -10,7 +10,7 @@ from typing import Any
 
 from taximeter_analysis.bill import Account, BilledUse, Charge, Key
 from taximeter_analysis.reconcile import reconcile
-from taximeter_api.demo.fake_account import AccountKey, Entry
+from taximeter_api.demo.fake_account import Entry
 from taximeter_collector.store import ITEMS, CauseKind, OwnUse, Reconciliation
 
 NOW = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
@@ -88,7 +88,7 @@ def causes(one: Reconciliation) -> list[tuple[CauseKind, str, str]]:
 class WrittenBooks:
     """Books as somebody wrote them down; `use` by the endpoint's name."""
 
-    keys: Sequence[AccountKey] = ()
+    keys: Sequence[Key] = ()
     use: dict[str, list[Entry]] = field(default_factory=dict)
     bill: list[Entry] = field(default_factory=list)
 

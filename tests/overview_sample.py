@@ -12,12 +12,10 @@ from taximeter_api.overview import (
     BudgetLine,
     BurnUp,
     Feature,
-    Last24Hours,
-    ModelLine,
     Overview,
-    UserLine,
 )
-from taximeter_collector.store import Period
+from taximeter_collector.store import Period, SpendRow
+from taximeter_collector.store.traffic import Traffic
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 TAKEN_AT = datetime(2026, 11, 22, 10, 40, tzinfo=UTC)
@@ -42,13 +40,14 @@ def sample_overview(**fields: Any) -> Overview:
         budgets=budgets(),
         models=models(),
         users=users(),
-        last_24_hours=Last24Hours(
-            calls=3_612,
-            succeeded_share=0.98024,
-            rate_limited_share=0.01136,
+        last_24_hours=Traffic(
+            calls=50_000,
+            errors=988,
+            rate_limited=568,
             p95_ms=28_640,
             median_ttft_ms=423.4,
-            cached_input_share=0.0873,
+            input_tokens=10_000,
+            cached_input_tokens=873,
         ),
         book_version="a1b2c3d4e5f60718",
     )
@@ -126,14 +125,14 @@ def _first(points: tuple[tuple[datetime, Decimal], ...], amount: Decimal) -> dat
 
 
 SHARES = {
-    "support-chat": (1000, "241.5908", 0.3719, 0.142, 26_968, "8.9584", 0.191, 0.0209, 10_840.0),
-    "code-review-bot": (420, "138.9127", 0.2138, 1.591, 3_245, "42.8082", 0.031, 0.0231, 132_300.0),
-    "nightly-reports": (560, "89.9731", 0.1385, -0.0212, 2_416, "37.2405", 0.052, 0.0219, 47_210.0),
-    "contract-summary": (450, "75.4242", 0.1161, 0.031, 1_463, "51.5545", 0.0, 0.0212, 66_100.0),
-    "email-drafting": (310, "49.5217", 0.0762, -0.002, 9_120, "5.4300", 0.093, 0.0221, 13_390.0),
-    "ticket-triage": (220, "35.9026", 0.0553, -0.031, 35_550, "1.0099", 0.204, 0.0207, 499.6),
-    "invoice-extract": (110, "17.9366", 0.0276, 0.0388, 6_338, "2.8300", 0.021, 0.0213, 7_180.0),
-    "doc-search": (3, "0.4400", 0.0007, None, 53_610, "0.0082", None, 0.0211, 239.3),
+    "support-chat": (1000, "241.5908", 0.3719, 0.142, 26_968, 0.191, 0.0209, 10_840.0),
+    "code-review-bot": (420, "138.9127", 0.2138, 1.591, 3_245, 0.031, 0.0231, 132_300.0),
+    "nightly-reports": (560, "89.9731", 0.1385, -0.0212, 2_416, 0.052, 0.0219, 47_210.0),
+    "contract-summary": (450, "75.4242", 0.1161, 0.031, 1_463, 0.0, 0.0212, 66_100.0),
+    "email-drafting": (310, "49.5217", 0.0762, -0.002, 9_120, 0.093, 0.0221, 13_390.0),
+    "ticket-triage": (220, "35.9026", 0.0553, -0.031, 35_550, 0.204, 0.0207, 499.6),
+    "invoice-extract": (110, "17.9366", 0.0276, 0.0388, 6_338, 0.021, 0.0213, 7_180.0),
+    "doc-search": (3, "0.4400", 0.0007, None, 53_610, None, 0.0211, 239.3),
 }
 
 
@@ -155,23 +154,28 @@ def _spend(day: date) -> dict[str, Decimal]:
     return spend
 
 
+def sums(name: str, **measures: Any) -> SpendRow:
+    return replace(SpendRow.nothing(), key=(name,), **measures)
+
+
 def features() -> tuple[Feature, ...]:
     by_day = days()
     return tuple(
         Feature(
-            name=name,
-            cost=Decimal(cost),
+            sums=sums(
+                name,
+                cost=Decimal(cost),
+                calls=calls,
+                errors=round(calls * errors),
+                input_tokens=1000 if cached is not None else 0,
+                cached_input_tokens=round(1000 * (cached or 0)),
+            ),
             share=share,
             last_30_days=tuple(spend[name] for _, spend in by_day),
             week_on_week=change,
-            calls=calls,
-            unpriced_calls=0,
-            per_1000_calls=Decimal(per_1000),
-            cached_input_share=cached,
-            error_share=errors,
             p95_ms=p95,
         )
-        for name, (_, cost, share, change, calls, per_1000, cached, errors, p95) in SHARES.items()
+        for name, (_, cost, share, change, calls, cached, errors, p95) in SHARES.items()
     )
 
 
@@ -185,7 +189,7 @@ def budgets() -> tuple[BudgetLine, ...]:
     )
 
 
-def models() -> tuple[ModelLine, ...]:
+def models() -> tuple[SpendRow, ...]:
     table = (
         ("gpt-4o", "414.5431", "252.1012", "28.2210", "134.2209", 139_200_000),
         ("gpt-5", "135.5188", "48.4077", "0.9130", "86.1981", 46_980_000),
@@ -195,21 +199,19 @@ def models() -> tuple[ModelLine, ...]:
         ("text-embedding-3-small", "0.4360", "0.4360", "0", "0", 23_900_000),
     )
     return tuple(
-        ModelLine(
-            name=name,
+        sums(
+            name,
             cost=Decimal(cost),
-            input_cost=Decimal(fresh),
-            cached_input_cost=Decimal(cached),
-            output_cost=Decimal(output),
-            other_cost=Decimal(cost) - Decimal(fresh) - Decimal(cached) - Decimal(output),
-            tokens=tokens,
-            unpriced_calls=0,
+            cost_input=Decimal(fresh),
+            cost_cached_input=Decimal(cached),
+            cost_output=Decimal(output),
+            input_tokens=tokens,
         )
         for name, cost, fresh, cached, output, tokens in table
     )
 
 
-def users() -> tuple[UserLine, ...]:
+def users() -> tuple[tuple[SpendRow, str], ...]:
     table = (
         ("svc-batch", "nightly-reports", 38_100, "125.8711"),
         ("u0007", "support-chat", 14_010, "75.0388"),
@@ -219,6 +221,6 @@ def users() -> tuple[UserLine, ...]:
         ("u0011", "support-chat", 5_602, "29.8713"),
     )
     return tuple(
-        UserLine(name=name, feature=feature, calls=calls, cost=Decimal(cost), unpriced_calls=0)
+        (sums(name, calls=calls, cost=Decimal(cost)), feature)
         for name, feature, calls, cost in table
     )

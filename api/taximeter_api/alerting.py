@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from taximeter_alerts.alert import Alert, AlertKey, Kind, Links, Outgoing, Told
-from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError, Sender
+from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError
 from taximeter_alerts.periods import month_at
 from taximeter_alerts.state import Delivery, Silence, State
 from taximeter_api.checks.channels import of_channels
@@ -95,24 +95,19 @@ def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
 
 
 def test_channel(state: State, channels: Channels, name: str, page_url: str) -> str:
-    """Try a channel out; return why it did not take the message, "" when it did."""
+    """Send an alert of a made-up budget; return why it was not taken, "" when it was."""
     if name not in channels:
         known = ", ".join(channels) or "none is"
-        raise HTTPException(404, f"{name} is not set up; {known}")
+        raise BadQuestion(f"{name} is not set up; {known}", 404)
+    made_up = _made_up(datetime.now(UTC))
+    message = Outgoing(told=(made_up,), id=made_up.key.digest, links=Links(page=page_url))
     try:
-        try_out(channels[name].sender, page_url)
+        channels[name].sender.send(message)
     except (DeliveryError, ChannelGone) as error:
         return str(error)
     state.channels.is_back(name)
     state.deliveries.revive(datetime.now(UTC))
     return ""
-
-
-def try_out(sender: Sender, page_url: str) -> None:
-    """Send an alert of a made-up budget; raises DeliveryError or ChannelGone."""
-    made_up = _made_up(datetime.now(UTC))
-    links = Links(page=page_url)
-    sender.send(Outgoing(told=(made_up,), id=made_up.key.digest, links=links))
 
 
 def _made_up(now: datetime) -> Alert:

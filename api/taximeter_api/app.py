@@ -37,10 +37,8 @@ from taximeter_api.checks.running import Running
 from taximeter_api.clickhouse_http import clickhouse_http
 from taximeter_api.explore import explore_pages
 from taximeter_api.export import export_api
-from taximeter_api.forgetting import forgetting_api
 from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.live import script
-from taximeter_api.lookup import lookup_api
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.refusals import refusals
 from taximeter_api.repricing import Repricer, repricing_api
@@ -169,8 +167,6 @@ class Service:
         self.app.include_router(health_page(running, self._journal))
         self.app.include_router(export_api(self._store))
         self.app.include_router(backup_api(self._store, settings))
-        self.app.include_router(forgetting_api(self._store))
-        self.app.include_router(lookup_api(self._store))
         self.app.include_router(reconciliation_api(self._store, settings))
         self.app.include_router(repricing_api(self._store, self._repricer))
         self.app.include_router(reconciliation_page(self._store))

@@ -27,12 +27,8 @@ STATE: Final = "state.db"
 EVER: Final = Period(datetime(1971, 1, 1, tzinfo=UTC), datetime(2105, 1, 1, tzinfo=UTC))
 
 
-class CanNotBackUp(Exception):
-    """There is no backup of this here; the message says what to use."""
-
-
-class CanNotRestore(Exception):
-    """The file or the folder is not right; the message says why."""
+class BackupRefused(Exception):
+    """There is no backup of this here, or nothing to restore from it; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +46,7 @@ class Backup:
 def back_up(store: Store, settings: Settings, now: datetime) -> Backup:
     """Write a file into the folder `backups` of the data; calls that come meanwhile wait."""
     if not store.reads_files:
-        raise CanNotBackUp("a ClickHouse server is backed up by its own BACKUP command")
+        raise BackupRefused("a ClickHouse server is backed up by its own BACKUP command")
     folder = settings.data_dir / "backups"
     folder.mkdir(exist_ok=True)
     path = folder / f"taximeter-{now:%Y%m%dT%H%M%S}Z.tar"
@@ -72,9 +68,9 @@ def back_up(store: Store, settings: Settings, now: datetime) -> Backup:
 def restore(path: Path, settings: Settings) -> Backup:
     """Fill an empty data folder from a file, and check its sums."""
     if any(settings.data_dir.glob("*")):
-        raise CanNotRestore(f"{settings.data_dir} is not empty: restore into a new data folder")
+        raise BackupRefused(f"{settings.data_dir} is not empty: restore into a new data folder")
     if urlsplit(settings.store_url).scheme != "chdb":
-        raise CanNotRestore(
+        raise BackupRefused(
             "a backup is restored into an embedded store: unset the store's address"
         )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -85,7 +81,7 @@ def restore(path: Path, settings: Settings) -> Backup:
             total = store.spend(EVER)[0]
         found, told = (total.calls, total.cost), (manifest["calls"], Decimal(manifest["cost"]))
         if found != told:
-            raise CanNotRestore(f"{path}: {found} calls and dollars came back of {told}")
+            raise BackupRefused(f"{path}: {found} calls and dollars came back of {told}")
         shutil.copytree(Path(part) / "journal", settings.journal_dir, dirs_exist_ok=True)
         if (Path(part) / STATE).exists():
             shutil.copy(Path(part) / STATE, settings.data_dir / STATE)
@@ -103,7 +99,7 @@ def backup_api(store: Store, settings: Settings) -> APIRouter:
             raise HTTPException(409, "a backup is under way: wait for it")
         try:
             return back_up(store, settings, datetime.now(UTC)).told()
-        except CanNotBackUp as error:
+        except BackupRefused as error:
             raise HTTPException(501, str(error)) from None
         finally:
             writing.release()
@@ -143,9 +139,9 @@ def _unpacked(path: Path, folder: Path) -> dict[str, Any]:
             tar.extractall(folder, filter="data")
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
     except OSError as error:
-        raise CanNotRestore(f"{path}: {error.strerror or error}") from None
+        raise BackupRefused(f"{path}: {error.strerror or error}") from None
     except (tarfile.TarError, ValueError) as error:
-        raise CanNotRestore(f"{path} is not a backup: {error}") from None
+        raise BackupRefused(f"{path} is not a backup: {error}") from None
     if manifest.get("format") != 1:
-        raise CanNotRestore(f"{path} is of a newer version: upgrade first")
+        raise BackupRefused(f"{path} is of a newer version: upgrade first")
     return manifest

@@ -74,16 +74,10 @@ def features(
         week, before = course.now.cost, course.before.cost
         of_days = (course.days.get(days.start + count * DAY) for count in range(DAYS_SHOWN))
         yield Feature(
-            name=name,
-            cost=row.cost,
+            sums=row,
             share=float(row.cost / total) if total else 0.0,
             last_30_days=tuple(cost or Decimal(0) for cost in of_days),
             week_on_week=float(week / before - 1) if before else None,
-            calls=row.calls,
-            unpriced_calls=row.unpriced_calls,
-            per_1000_calls=row.per_1000_calls,
-            cached_input_share=share(row.cached_input_tokens, row.input_tokens),
-            error_share=row.errors / row.calls,
             p95_ms=p95_ms.get(name),
         )
 
@@ -109,10 +103,6 @@ def rise_of(by_feature: Mapping[str, Course]) -> Rise | None:
 def _week(rows: Mapping[datetime, SpendRow], end: datetime) -> SpendRow:
     """Return the sum of the seven days before `end`."""
     return total_of(row for at, row in rows.items() if end - WEEK <= at < end)
-
-
-def share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 NOTHING: Final = Course(days={}, now=SpendRow.nothing(), before=SpendRow.nothing())

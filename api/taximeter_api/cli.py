@@ -14,7 +14,7 @@ import typer
 
 from taximeter_alerts.budgets import BudgetsError
 from taximeter_alerts.state import StateUnavailable
-from taximeter_api.backup import CanNotBackUp, CanNotRestore
+from taximeter_api.backup import BackupRefused
 from taximeter_api.commands.alerts import alerts_app
 from taximeter_api.commands.backup import backup, restore
 from taximeter_api.commands.budgets import budgets_app
@@ -24,7 +24,7 @@ from taximeter_api.commands.export import export
 from taximeter_api.commands.forget import forget
 from taximeter_api.commands.import_file import import_file
 from taximeter_api.commands.migrate import migrate
-from taximeter_api.commands.prices import NoPrice, prices_app
+from taximeter_api.commands.prices import prices_app
 from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.commands.report import report
 from taximeter_api.commands.reprice import reprice
@@ -46,9 +46,7 @@ REFUSALS = (
     PortTaken,
     AccountUnreadable,
     BadQuestion,
-    NoPrice,
-    CanNotBackUp,
-    CanNotRestore,
+    BackupRefused,
     ImportRefused,
     ServiceAway,
     ServiceRefused,

@@ -9,25 +9,25 @@ from decimal import Decimal
 
 from taximeter_analysis.findings import Finding
 from taximeter_collector.store import Period, SpendRow
+from taximeter_collector.store.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """One line of the feature table; money in US dollars, this month unless said otherwise."""
+    """One line of the feature table."""
 
-    name: str
-    cost: Decimal
+    sums: SpendRow
+    """Of this month."""
     share: float
     """Of this month's spend, 0 to 1."""
     last_30_days: tuple[Decimal, ...]
     week_on_week: float | None
     """The last 7 days against the 7 before, 0.14 for +14 %; None without a week before."""
-    calls: int
-    unpriced_calls: int
-    per_1000_calls: Decimal | None
-    cached_input_share: float | None
-    error_share: float
     p95_ms: float | None
+
+    @property
+    def name(self) -> str:
+        return self.sums.key[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,28 +62,6 @@ class BudgetLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelLine:
-    name: str
-    cost: Decimal
-    input_cost: Decimal
-    cached_input_cost: Decimal
-    output_cost: Decimal
-    other_cost: Decimal
-    tokens: int
-    unpriced_calls: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserLine:
-    name: str
-    feature: str
-    """The feature that the user spent most on."""
-    calls: int
-    cost: Decimal
-    unpriced_calls: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertMark:
     """An alert that was raised, on the burn-up chart."""
 
@@ -106,16 +84,6 @@ class BurnUp:
     alerts: tuple[AlertMark, ...]
     limit_reached_at: datetime | None
     """When the forecast reaches the budget's limit, within the period."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Last24Hours:
-    calls: int
-    succeeded_share: float | None
-    rate_limited_share: float | None
-    p95_ms: float | None
-    median_ttft_ms: float | None
-    cached_input_share: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +113,8 @@ class Overview:
     savings: tuple[Finding, ...] = ()
     """What would save money, the largest first."""
     budgets: tuple[BudgetLine, ...]
-    models: tuple[ModelLine, ...]
-    users: tuple[UserLine, ...]
-    last_24_hours: Last24Hours
+    models: tuple[SpendRow, ...]
+    users: tuple[tuple[SpendRow, str], ...]
+    """Each with the feature that the user spent most on."""
+    last_24_hours: Traffic
     book_version: str

@@ -16,8 +16,8 @@ from taximeter_collector.store import Dimension, Period, Scope
 class BadQuestion(HTTPException):
     """Words that are not understood; the message names field, value and accepted form."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(422, message)
+    def __init__(self, message: str, status: int = 422) -> None:
+        super().__init__(status, message)
 
     def __str__(self) -> str:
         return self.detail

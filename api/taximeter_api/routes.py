@@ -10,14 +10,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from pydantic import BaseModel, Field
 
 from taximeter_api.live import answered, is_known, unchanged
 from taximeter_api.page import render
-from taximeter_api.questions import dimension_of, period_of, scope_of
+from taximeter_api.questions import BadQuestion, dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
 from taximeter_api.spend_rows import told
 from taximeter_collector.journal import Journal
-from taximeter_collector.store import Store
+from taximeter_collector.store import Clue, FoundCall, Store
 
 JOURNAL_BYTES = Gauge("taximeter_journal_bytes", "What waits for the store")
 JOURNAL_AGE = Gauge("taximeter_journal_age_seconds", "How long the oldest of it has waited")
@@ -53,7 +54,14 @@ def metrics(journal: Journal) -> APIRouter:
     return router
 
 
+class Forgotten(BaseModel):
+    """Who is to be forgotten; in the body, as addresses are written into logs."""
+
+    user: str = Field(min_length=1)
+
+
 def spend_api(store: Store) -> APIRouter:
+    """Return what is told of spend and of calls."""
     router = APIRouter(prefix="/api")
 
     @router.get("/spend")
@@ -90,6 +98,19 @@ def spend_api(store: Store) -> APIRouter:
         bounds = {"from": period.start.isoformat(), "to": period.end.isoformat()}
         return bounds | asdict(store.quality(period))
 
+    @router.get("/calls")
+    def calls(
+        request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    ) -> dict[str, Any]:
+        """Find calls by `response_id`, `request_id`, `trace_id` or `user`, the newest first."""
+        clue, value = _clue(request)
+        return {"calls": [_told(one) for one in store.find(clue, value, limit)]}
+
+    @router.post("/forget")
+    def forget(one: Forgotten) -> dict[str, int]:
+        """Take a user's name off all stored calls; their dollars stay, with nobody's name."""
+        return {"calls": store.forget(one.user)}
+
     return router
 
 
@@ -122,3 +143,21 @@ def filters_of(request: Request, others: Collection[str] = ()) -> list[tuple[str
     return [
         (name, value) for name, value in request.query_params.multi_items() if name not in known
     ]
+
+
+def _clue(request: Request) -> tuple[Clue, str]:
+    known = {clue.outside_name: clue for clue in Clue}
+    given = [pair for pair in request.query_params.multi_items() if pair[0] != "limit"]
+    if len(given) != 1 or given[0][0] not in known or not given[0][1]:
+        names = ", ".join(name for name, _ in given) or "nothing"
+        raise BadQuestion(f"{names}: give one of {', '.join(known)}")
+    name, value = given[0]
+    return known[name], value
+
+
+def _told(call: FoundCall) -> dict[str, Any]:
+    told = asdict(call)
+    return told | {
+        "ts": call.ts.isoformat(timespec="milliseconds"),
+        "cost": None if call.cost is None else f"{call.cost:f}",
+    }

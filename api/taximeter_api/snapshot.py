@@ -18,23 +18,8 @@ from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import State, StateUnavailable
 from taximeter_analysis.findings import Finding
 from taximeter_analysis.forecast import ahead, reached_at
-from taximeter_api.by_feature import (
-    DAYS_SHOWN,
-    courses,
-    features,
-    rise_of,
-    share,
-    spend_by_day,
-)
-from taximeter_api.overview import (
-    AlertMark,
-    BudgetLine,
-    BurnUp,
-    Last24Hours,
-    ModelLine,
-    Overview,
-    UserLine,
-)
+from taximeter_api.by_feature import DAYS_SHOWN, courses, features, rise_of, spend_by_day
+from taximeter_api.overview import AlertMark, BudgetLine, BurnUp, Overview
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import (
     Dimension,
@@ -142,9 +127,9 @@ def overview(
         features=tuple(features(store, by_feature, so_far, last_30_days, total.cost)),
         rise=rise_of(by_feature),
         budgets=tuple(sorted(lines.values(), key=lambda line: -line.percent)),
-        models=tuple(_models(store.spend(so_far, [Dimension.MODEL]))),
+        models=tuple(store.spend(so_far, [Dimension.MODEL])),
         users=tuple(_users(store, so_far)),
-        last_24_hours=_last_24_hours(store, now),
+        last_24_hours=store.traffic(Period(now - DAY, now)),
         book_version=book_version,
     )
 
@@ -229,46 +214,14 @@ def _marks(state: State, budget: Budget | None, month: Period) -> Iterable[Alert
             yield AlertMark(at=alert.at, percent=alert.key.percent, spent=alert.spent)
 
 
-def _models(rows: Sequence[SpendRow]) -> Iterable[ModelLine]:
-    for row in rows:
-        yield ModelLine(
-            name=row.key[0],
-            cost=row.cost,
-            input_cost=row.cost_input + row.cost_cache_write,
-            cached_input_cost=row.cost_cached_input,
-            output_cost=row.cost_output,
-            other_cost=row.cost_other,
-            tokens=row.input_tokens + row.output_tokens,
-            unpriced_calls=row.unpriced_calls,
-        )
-
-
-def _users(store: Store, period: Period) -> Iterable[UserLine]:
+def _users(store: Store, period: Period) -> Iterable[tuple[SpendRow, str]]:
     dearest = Scope().narrowed(Dimension.USER, *store.dearest_users(period, limit=USERS_SHOWN))
     by_feature = store.spend(period, [Dimension.USER, Dimension.FEATURE], dearest)
     features: dict[str, str] = {}
     for row in by_feature:
         features.setdefault(*row.key)
     for row in summed_by(by_feature):
-        yield UserLine(
-            name=row.key[0],
-            feature=features.get(row.key[0], ""),
-            calls=row.calls,
-            cost=row.cost,
-            unpriced_calls=row.unpriced_calls,
-        )
-
-
-def _last_24_hours(store: Store, now: datetime) -> Last24Hours:
-    traffic = store.traffic(Period(now - DAY, now))
-    return Last24Hours(
-        calls=traffic.calls,
-        succeeded_share=share(traffic.calls - traffic.errors, traffic.calls),
-        rate_limited_share=share(traffic.rate_limited, traffic.calls),
-        p95_ms=traffic.p95_ms,
-        median_ttft_ms=traffic.median_ttft_ms,
-        cached_input_share=share(traffic.cached_input_tokens, traffic.input_tokens),
-    )
+        yield row, features[row.key[0]]
 
 
 def _days_until(now: datetime, days: int) -> Period:

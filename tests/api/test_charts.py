@@ -12,9 +12,10 @@ import pytest
 
 from overview_sample import NOVEMBER, burn_up, days
 from taximeter_api.overview import AlertMark, BurnUp
+from taximeter_api.page import burn_up as burn_ups
 from taximeter_api.page import charts
+from taximeter_api.page.charts import round_up, ticks
 from taximeter_api.page.labels import overlap
-from taximeter_api.page.scale import round_up, ticks
 
 UTC_ZONE = ZoneInfo("UTC")
 FIRST_HOUR = NOVEMBER.start + timedelta(minutes=59)
@@ -51,7 +52,7 @@ SHAPES = {
 
 
 def drawn(view: BurnUp, unpriced_calls: int = 0) -> ElementTree.Element:
-    svg = charts.burn_up(
+    svg = burn_ups.drawn(
         view, zone=UTC_ZONE, description="a <b> & c", unpriced_calls=unpriced_calls
     )
     return ElementTree.fromstring(str(svg))
@@ -127,7 +128,7 @@ def test_the_dates_below_the_burn_up_are_those_of_the_zone() -> None:
     end = datetime(2026, 12, 1, tzinfo=zone).astimezone(UTC)
     view = burn_up(period=replace(NOVEMBER, start=start, end=end))
 
-    svg = ElementTree.fromstring(str(charts.burn_up(view, zone=zone, description="")))
+    svg = ElementTree.fromstring(str(burn_ups.drawn(view, zone=zone, description="")))
 
     dates = [text.text for text in svg.findall("text") if text.attrib["x"].endswith("%")]
     assert dates == ["1 Nov", "8 Nov", "15 Nov", "22 Nov", "30 Nov"]
@@ -147,7 +148,7 @@ def test_a_limit_far_above_the_spend_is_named_and_not_drawn() -> None:
 
 
 def test_a_month_of_hours_stays_small() -> None:
-    svg = charts.burn_up(burn_up(now=LAST_HOUR), zone=UTC_ZONE, description="")
+    svg = burn_ups.drawn(burn_up(now=LAST_HOUR), zone=UTC_ZONE, description="")
 
     assert len(svg) < 16_000
 

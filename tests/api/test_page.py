@@ -13,7 +13,7 @@ import pytest
 
 from overview_sample import TAKEN_AT, budget_line, burn_up, sample_overview
 from taximeter_analysis.findings import Confidence, Finding
-from taximeter_api.overview import Overview, Rise
+from taximeter_api.overview import Feature, Overview, Rise
 from taximeter_api.page import CSP, render
 from taximeter_api.page.environment import VERSION
 from taximeter_collector.store import SpendRow
@@ -86,7 +86,7 @@ def test_the_page_shows_features_budgets_models_users_and_the_last_day() -> None
         "Code review bot $150 of $160 93 %",
         "gpt-4o $414.54 139M tok",
         "svc-batch nightly-reports 38.1k calls $125.87",
-        "calls 3.6k succeeded 98.02 % rate limited (429) 1.14 % p95 latency 28.6 s",
+        "calls 50.0k succeeded 98.02 % rate limited (429) 1.14 % p95 latency 28.6 s",
         "median time to first token 423 ms input tokens cached by OpenAI 9 %",
         "Last call 4 s ago November 2026",
         "Prices: book a1b2c3d4e5f6 · All times UTC · "
@@ -203,10 +203,10 @@ def test_a_forecast_without_all_prices_does_not_promise_what_is_left() -> None:
 
 def test_an_unpriced_line_is_a_lower_bound_or_unknown_but_never_0() -> None:
     some, none, *rest = sample_overview().features
-    unknown: dict[str, Any] = {"cost": Decimal(0), "per_1000_calls": None, "share": 0.0}
+    unknown = replace(none.sums, unpriced_calls=none.sums.calls, cost=Decimal(0))
     features = (
-        replace(some, unpriced_calls=3),
-        replace(none, unpriced_calls=9, last_30_days=(Decimal(0),) * 30, **unknown),
+        replace(some, sums=replace(some.sums, unpriced_calls=3)),
+        replace(none, sums=unknown, last_30_days=(Decimal(0),) * 30, share=0.0),
         *rest,
     )
 
@@ -243,11 +243,12 @@ def test_what_is_not_known_is_a_dash_that_says_why() -> None:
     day = replace(
         sample_overview().last_24_hours,
         calls=0,
-        succeeded_share=None,
-        rate_limited_share=None,
+        errors=0,
+        rate_limited=0,
         p95_ms=None,
         median_ttft_ms=None,
-        cached_input_share=None,
+        input_tokens=0,
+        cached_input_tokens=0,
     )
 
     html = page(sample_overview(last_24_hours=day, per_1000_calls=None))
@@ -293,18 +294,26 @@ def test_names_from_users_data_stay_text(name: str) -> None:
     assert html.encode("utf-8")
 
 
+def of(name: str, row: SpendRow) -> SpendRow:
+    return replace(row, key=(name,))
+
+
+def called(feature: Feature, name: str, **measures: Any) -> Feature:
+    return replace(feature, sums=replace(of(name, feature.sums), **measures))
+
+
 def named(overview: Overview, name: str) -> Overview:
     first, *rest = overview.features
     return replace(
         overview,
-        features=(replace(first, name=name), *rest),
+        features=(called(first, name), *rest),
         days=tuple(
             (day, {name if key == first.name else key: usd for key, usd in spend.items()})
             for day, spend in overview.days
         ),
         budgets=(replace(overview.budgets[0], name=name), *overview.budgets[1:]),
-        models=(replace(overview.models[0], name=name), *overview.models[1:]),
-        users=(replace(overview.users[0], name=name, feature=name), *overview.users[1:]),
+        models=(of(name, overview.models[0]), *overview.models[1:]),
+        users=((of(name, overview.users[0][0]), name), *overview.users[1:]),
     )
 
 
@@ -360,7 +369,7 @@ def many_features(number: int) -> Overview:
     return replace(
         sample,
         features=tuple(
-            replace(sample.features[0], name=name, cost=cost)
+            called(sample.features[0], name, cost=cost)
             for name, cost in zip(names, costs, strict=True)
         ),
         days=tuple((day, dict(zip(names, costs, strict=True))) for day, _ in sample.days),
@@ -386,14 +395,14 @@ def test_long_names_of_wide_characters_do_not_make_the_page_heavy() -> None:
     html = page(
         replace(
             overview,
-            features=tuple(replace(one, name=names[one.name]) for one in overview.features),
+            features=tuple(called(one, names[one.name]) for one in overview.features),
             days=tuple(
                 (day, {names[name]: usd for name, usd in spend.items()})
                 for day, spend in overview.days
             ),
             budgets=tuple(replace(one, name=wide) for one in overview.budgets),
-            models=tuple(replace(one, name=wide) for one in overview.models),
-            users=tuple(replace(one, name=wide, feature=wide) for one in overview.users),
+            models=tuple(of(wide, one) for one in overview.models),
+            users=tuple((of(wide, one), wide) for one, _ in overview.users),
         )
     )
 

@@ -25,7 +25,8 @@ from starlette.testclient import TestClient
 
 from bills import WrittenBooks
 from builders import NOON, costing
-from taximeter_api.demo.fake_account import AccountKey, Entry, admin_routes
+from taximeter_analysis.bill import Key
+from taximeter_api.demo.fake_account import Entry, admin_routes
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.openai_account import AccountUnreadable, read_account
 from taximeter_api.questions import BadQuestion, month_of
@@ -41,8 +42,8 @@ NOVEMBER = date(2026, 11, 1)
 MONTH = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 THE_3RD = datetime(2026, 11, 3, 9, tzinfo=UTC)
 KEYS = (
-    AccountKey("key_web", "web", "proj_1", "sk-proj-****wxyz"),
-    AccountKey("key_old", "laptop", "proj_2", "sk-proj-****k7Qz"),
+    Key(id="key_web", name="web", project="proj_1", redacted="sk-proj-****wxyz"),
+    Key(id="key_old", name="laptop", project="proj_2", redacted="sk-proj-****k7Qz"),
 )
 
 

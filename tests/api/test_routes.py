@@ -9,8 +9,6 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from builders import NOON, Rows, call, costing, unpriced
-from taximeter_api.forgetting import forgetting_api
-from taximeter_api.lookup import lookup_api
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.store import Store
@@ -22,8 +20,6 @@ AROUND = {"from": "2026-11-01", "to": "2026-12-01"}
 def client(store: Store) -> TestClient:
     app = FastAPI()
     app.include_router(spend_api(store))
-    app.include_router(forgetting_api(store))
-    app.include_router(lookup_api(store))
     return TestClient(app)
 
 

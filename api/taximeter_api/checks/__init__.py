@@ -1,15 +1,13 @@
-"""What `taximeter doctor` looks at: each check says how it is, and how to mend what is wrong."""
+"""Checks: each says how something is, and how to mend what is wrong."""
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from __future__ import annotations
 
-from taximeter_api.checks import traffic
-from taximeter_api.checks.finding import Finding
-from taximeter_collector.settings import Settings
+from typing import NamedTuple
 
-__all__ = ["CHECKS", "Finding"]
 
-CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
-    traffic.service,
-    traffic.exporter,
-)
+class Finding(NamedTuple):
+    """What was looked at and how it is; `advice` where something is to be done."""
+
+    what: str
+    state: str
+    advice: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.state import State
-from taximeter_api.checks.finding import Finding
+from taximeter_api.checks import Finding
 from taximeter_collector.settings import Settings
 
 

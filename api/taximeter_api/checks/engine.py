@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from taximeter_alerts.state import StateUnavailable
 from taximeter_alerts.state import condition_of as condition_of_state
-from taximeter_api.checks.finding import Finding
+from taximeter_api.checks import Finding
 from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_collector.settings import PREFIX, Settings
 from taximeter_collector.store import (

@@ -13,7 +13,7 @@ from typing import Final
 from taximeter_alerts.budgets import BudgetsError, read_budgets
 from taximeter_alerts.state import IN_MEMORY, State
 from taximeter_api.channels import channels_of_settings
-from taximeter_api.checks.finding import Finding
+from taximeter_api.checks import Finding
 from taximeter_collector.journal import SUFFIX
 from taximeter_collector.prices import book_with
 from taximeter_collector.settings import PREFIX, Settings, SettingsError

@@ -11,8 +11,7 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import Register
 from taximeter_alerts.state import State
-from taximeter_api.checks import channels, engine, files
-from taximeter_api.checks.finding import Finding
+from taximeter_api.checks import Finding, channels, engine, files
 from taximeter_collector.intake import refused
 from taximeter_collector.settings import PREFIX, Settings
 from taximeter_collector.store import Condition, Period, Quality, Store, StoreUnavailable

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from taximeter_api.checks import engine, files
-from taximeter_api.checks.finding import Finding
+from taximeter_api.checks import Finding, engine, files
 from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_collector.settings import PREFIX, Settings
 

@@ -8,13 +8,11 @@ from typing import Annotated
 
 import typer
 
-from taximeter_alerts.channels import ChannelGone, DeliveryError
 from taximeter_alerts.state import IN_MEMORY, State
-from taximeter_api.alerting import NOT_DELIVERED, try_out
+from taximeter_api.alerting import NOT_DELIVERED, test_channel
 from taximeter_api.channels import channels_of_settings
 from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_api.commands.terminal import working
-from taximeter_api.questions import BadQuestion
 from taximeter_collector.settings import Settings, read_settings
 
 alerts_app = typer.Typer(help="Channels, tried out.", no_args_is_help=True)
@@ -48,11 +46,6 @@ def send_test(
 def _send_from_here(settings: Settings, name: str) -> None:
     with closing(State(IN_MEMORY)) as state:
         channels = channels_of_settings(settings, os.environ, state)
-        if name not in channels:
-            known = ", ".join(channels) or "none is"
-            raise BadQuestion(f"{name} is not set up; {known}")
-        try:
-            try_out(channels[name].sender, settings.page_url)
-        except (DeliveryError, ChannelGone) as error:
-            typer.echo(f"not delivered: {error}", err=True)
-            raise typer.Exit(1) from None
+        if problem := test_channel(state, channels, name, settings.page_url):
+            typer.echo(f"not delivered: {problem}", err=True)
+            raise typer.Exit(1)

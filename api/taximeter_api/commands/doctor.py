@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from taximeter_api.checks import CHECKS, Finding
+from taximeter_api.checks import Finding, traffic
 from taximeter_api.commands.terminal import working
 from taximeter_collector.settings import SettingsError, read_settings
 
@@ -37,5 +37,5 @@ def _findings() -> Iterator[Finding]:
         return
     where = f"{settings.host}, page on {settings.port}, OTLP on {settings.otlp_port}"
     yield Finding("settings", where)
-    for check in CHECKS:
-        yield from check(settings)
+    yield from traffic.service(settings)
+    yield from traffic.exporter(settings)

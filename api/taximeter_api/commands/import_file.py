@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from urllib3.exceptions import HTTPError
 
+from taximeter_api.backup import EVER
 from taximeter_api.commands.service import ServiceAway
 from taximeter_api.commands.terminal import working
 from taximeter_api.imports.mapping import fields_of
-from taximeter_api.imports.sending import Wanted, send
+from taximeter_api.imports.sending import send
 from taximeter_api.questions import moment_of
 from taximeter_collector.settings import read_settings
-
-FIRST = datetime(1971, 1, 1, tzinfo=UTC)
-LAST = datetime(2105, 1, 1, tzinfo=UTC)
+from taximeter_collector.store import Period
 
 
 def import_file(
@@ -32,8 +30,9 @@ def import_file(
 ) -> None:
     """Send a file of calls to the running service; repeated, it goes on where it stopped."""
     settings = read_settings(os.environ)
-    wanted = Wanted(
-        moment_of("--from", from_) if from_ else FIRST, moment_of("--to", to) if to else LAST
+    wanted = Period(
+        moment_of("--from", from_) if from_ else EVER.start,
+        moment_of("--to", to) if to else EVER.end,
     )
     fields = fields_of(mapping) if mapping else None
     try:

@@ -14,6 +14,7 @@ import typer
 
 from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console
+from taximeter_api.questions import BadQuestion
 from taximeter_collector.calls import Priced
 from taximeter_collector.prices import (
     Overrides,
@@ -30,10 +31,6 @@ from taximeter_collector.settings import PREFIX, read_settings
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with every digit.")]
 
 prices_app = typer.Typer(help="Prices of models, and the team's own.", no_args_is_help=True)
-
-
-class NoPrice(Exception):
-    """The book has nothing of that name; the message names it."""
 
 
 @prices_app.command("check")
@@ -74,7 +71,7 @@ def show(
     cards = list(_cards(_book(), provider, model, place, day))
     if not cards:
         where = f" ({place})" if place else ""
-        raise NoPrice(f"there is no price for {model!r} of {provider}{where} on {day}")
+        raise BadQuestion(f"there is no price for {model!r} of {provider}{where} on {day}")
     if as_json:
         told = [
             {
@@ -193,7 +190,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise NoPrice(f"--on {text!r}: give a day like 2026-11-01") from None
+        raise BadQuestion(f"--on {text!r}: give a day like 2026-11-01") from None
 
 
 def _calls(path: Path) -> list[dict[str, Any]]:

@@ -10,11 +10,14 @@ from typing import Any, Final, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from taximeter_api.demo.fake_account import AccountKey, Entry
+from taximeter_analysis.bill import Key
+from taximeter_api.demo.fake_account import Entry
 from taximeter_api.demo.history import DAYS
 
-APP_KEY: Final = AccountKey("key_webapp", "webapp", "proj_demo", "sk-****demo")
-FORGOTTEN_KEY: Final = AccountKey("key_export", "nightly-export", "proj_demo", "sk-****k7Qz")
+APP_KEY: Final = Key(id="key_webapp", name="webapp", project="proj_demo", redacted="sk-****demo")
+FORGOTTEN_KEY: Final = Key(
+    id="key_export", name="nightly-export", project="proj_demo", redacted="sk-****k7Qz"
+)
 CENT_OF_A_CENT: Final = Decimal("0.0001")
 """The fake bill rounds its lines, so that a remainder is there to be named."""
 
@@ -43,7 +46,7 @@ class _Cell(NamedTuple):
 class ServedBooks:
     """Counts what was served by the hour; tells it as usage and as a bill."""
 
-    keys: Sequence[AccountKey] = (APP_KEY, FORGOTTEN_KEY)
+    keys: Sequence[Key] = (APP_KEY, FORGOTTEN_KEY)
 
     def __init__(self, now: datetime) -> None:
         self._requests: Counter[_Cell] = Counter()

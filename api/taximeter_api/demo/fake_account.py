@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from taximeter_analysis.bill import Key
 
 WIDTHS = {"1h": 3600, "1d": 86400}
 RESULTS = {"file_search_calls": "file_searches", "web_search_calls": "web_searches"}
@@ -18,18 +19,10 @@ Entry = tuple[datetime, Mapping[str, Any]]
 """A moment and the fields of a result."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountKey:
-    id: str
-    name: str
-    project: str
-    redacted: str
-
-
 class Books(Protocol):
     """What the account tells; asked anew for every page."""
 
-    keys: Sequence[AccountKey]
+    keys: Sequence[Key]
 
     def usage(self, kind: str) -> Sequence[Entry]: ...
 
@@ -91,7 +84,7 @@ def _list(request: Request, data: list[dict[str, Any]]) -> Response:
     return _answer(request, {"object": "list", "data": data, "has_more": False, **ends})
 
 
-def _key(key: AccountKey) -> dict[str, Any]:
+def _key(key: Key) -> dict[str, Any]:
     return {
         "object": "organization.project.api_key",
         "id": key.id,

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from taximeter_api.imports.spans import attribute
 
 DAYS: Final = 30
 SPANS_A_REQUEST: Final = 500
@@ -198,7 +199,7 @@ def _span(moment: datetime, traffic: Traffic, chance: random.Random) -> Span:
         kind=Span.SPAN_KIND_CLIENT,
         start_time_unix_nano=start,
         end_time_unix_nano=start + round(seconds * 1e9),
-        attributes=[KeyValue(key=key, value=_value(value)) for key, value in values.items()],
+        attributes=[attribute(key, value) for key, value in values.items()],
     )
 
 
@@ -233,23 +234,12 @@ def _answer(
     return values
 
 
-def _value(value: str | float | bool) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    return AnyValue(string_value=value)
-
-
 def _body(spans: list[Span], *, lost: int) -> bytes:
     request = ExportTraceServiceRequest()
     of_resource = request.resource_spans.add()
     for key, value in (("service.name", "webapp"), ("deployment.environment.name", "production")):
-        of_resource.resource.attributes.append(KeyValue(key=key, value=_value(value)))
+        of_resource.resource.attributes.append(attribute(key, value))
     if lost:
-        told = KeyValue(key="taximeter.dropped_spans", value=_value(lost))
-        of_resource.resource.attributes.append(told)
+        of_resource.resource.attributes.append(attribute("taximeter.dropped_spans", lost))
     of_resource.scope_spans.add().spans.extend(spans)
     return request.SerializeToString()

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -23,6 +22,7 @@ from taximeter_api.imports.spans import is_wanted, request_of, start_of
 from taximeter_collector.otlp import MalformedRequest
 from taximeter_collector.otlp_json import as_protobuf
 from taximeter_collector.settings import Settings
+from taximeter_collector.store import Period
 
 ROWS_A_REQUEST: Final = 1_000
 PATIENCE_S: Final = 300
@@ -52,18 +52,10 @@ class Outcome:
             self.reasons.append(reason)
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Calls that began at `start` or later and before `end`."""
-
-    start: datetime
-    end: datetime
-
-
 def send(
     path: Path,
     fields: Fields | None,
-    wanted: Wanted,
+    wanted: Period,
     settings: Settings,
     told: Callable[[Outcome], None],
 ) -> Outcome:
@@ -89,7 +81,7 @@ def send(
     return outcome
 
 
-def _mapped(batch: list[Row], fields: Fields, wanted: Wanted, outcome: Outcome) -> bytes:
+def _mapped(batch: list[Row], fields: Fields, wanted: Period, outcome: Outcome) -> bytes:
     usable = []
     for number, row in enumerate(batch, outcome.rows + 1):
         try:

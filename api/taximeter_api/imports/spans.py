@@ -34,7 +34,7 @@ def request_of(rows: Iterable[Row], fields: Fields) -> ExportTraceServiceRequest
         if resource not in by_resource:
             of_resource = request.resource_spans.add()
             of_resource.resource.attributes.extend(
-                _attribute(name, text)
+                attribute(name, text)
                 for name, text in zip(contract.RESOURCE, resource, strict=True)
                 if text
             )
@@ -71,7 +71,7 @@ def _span(row: Row, fields: Fields, values: Mapping[str, Any]) -> Span:
         name=str(values.get("gen_ai.operation.name", "chat")),
         start_time_unix_nano=_nanoseconds(start),
         end_time_unix_nano=_nanoseconds(_end(row, fields, start)),
-        attributes=[_attribute(name, value) for name, value in values.items()],
+        attributes=[attribute(name, value) for name, value in values.items()],
     )
 
 
@@ -150,7 +150,7 @@ def _digest(text: str, size: int) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=size).digest()
 
 
-def _attribute(name: str, value: Any) -> KeyValue:
+def attribute(name: str, value: Any) -> KeyValue:
     if isinstance(value, bool):
         return KeyValue(key=name, value=AnyValue(bool_value=value))
     if isinstance(value, int):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from taximeter_alerts.savings import HABITS
 from taximeter_api.overview import Overview
-from taximeter_api.page import charts, sentences
+from taximeter_api.page import burn_up, charts, sentences
 from taximeter_api.page import format as fmt
 from taximeter_api.page.environment import CSS, template
 
@@ -49,7 +49,7 @@ def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0
         now=now,
         zone=zone,
         course=course,
-        burn_up=charts.burn_up(
+        burn_up=burn_up.drawn(
             overview.burn_up,
             zone=zone,
             unpriced_calls=overview.unpriced_calls,

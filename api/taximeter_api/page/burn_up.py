@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from taximeter_api.overview import AlertMark, BurnUp
 from taximeter_api.page import format as fmt
+from taximeter_api.page.charts import grid
 from taximeter_api.page.labels import Label, Point, Space, placed
-from taximeter_api.page.scale import grid
 
 HEIGHT = 262
 # The plot's widths between the breakpoints of page.css, and its padding on the right there.
@@ -26,7 +26,7 @@ ABOVE = [(-10, -9), (-10, -18), (-10, -28), (-10, -38), (10, -14), (10, -28), (1
 BELOW = [(10, 18), (10, 32), (-10, 22), (-10, 36), (10, 48), (-10, 50)]
 
 
-def burn_up(view: BurnUp, *, zone: ZoneInfo, description: str, unpriced_calls: int = 0) -> Markup:
+def drawn(view: BurnUp, *, zone: ZoneInfo, description: str, unpriced_calls: int = 0) -> Markup:
     """Draw what was spent, where it is heading, and the budget and alerts on the way."""
     plot = _Plot(view, zone, "≥ " if unpriced_calls else "")
     wide = placed(plot.wanted(plot.alert), plot.obstacles(), WIDE)
