@@ -15,7 +15,7 @@ from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError
 from taximeter_alerts.periods import month_at
 from taximeter_alerts.state import Delivery, Silence, State
 from taximeter_api.checks.channels import of_channels
-from taximeter_api.questions import BadQuestion, moment_of
+from taximeter_api.questions import Refused, moment_of
 from taximeter_api.security import who
 
 LOGGED: Final = 200
@@ -70,10 +70,10 @@ def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
         now = datetime.now(UTC)
         until = moment_of("until", wanted.until)
         if until <= now:
-            raise BadQuestion(f"until={wanted.until!r}: give a moment to come")
+            raise Refused(f"until={wanted.until!r}: give a moment to come")
         known = {one.budget for one in state.budgets.newest()}
         if wanted.budget and wanted.budget not in known:
-            raise BadQuestion(f'budget={wanted.budget!r}: there is none; give "" for all')
+            raise Refused(f'budget={wanted.budget!r}: there is none; give "" for all')
         state.silences.add(
             Silence(
                 budget=wanted.budget,
@@ -98,7 +98,7 @@ def test_channel(state: State, channels: Channels, name: str, page_url: str) -> 
     """Send an alert of a made-up budget; return why it was not taken, "" when it was."""
     if name not in channels:
         known = ", ".join(channels) or "none is"
-        raise BadQuestion(f"{name} is not set up; {known}", 404)
+        raise Refused(f"{name} is not set up; {known}", status=404)
     made_up = _made_up(datetime.now(UTC))
     message = Outgoing(told=(made_up,), id=made_up.key.digest, links=Links(page=page_url))
     try:

@@ -24,7 +24,7 @@ from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.environment import template
 from taximeter_api.page.format import at_least
-from taximeter_api.questions import BadQuestion
+from taximeter_api.questions import Refused
 from taximeter_api.security import who
 
 ACKNOWLEDGE: Final = "acknowledge"
@@ -154,7 +154,7 @@ def answers_page(state: State, channels: Channels) -> APIRouter:
             return f"{name} takes care of it."
         snoozes = _snoozes(told, now)
         if what not in snoozes:
-            raise BadQuestion(f"do={what!r}: give one of {ACKNOWLEDGE}, {', '.join(snoozes)}")
+            raise Refused(f"do={what!r}: give one of {ACKNOWLEDGE}, {', '.join(snoozes)}")
         words, until = snoozes[what]
         key = told.key
         state.silences.add(
@@ -178,7 +178,7 @@ def _acknowledge(
 def _number(form: Mapping[str, str], field: str) -> int:
     text = form.get(field, "")
     if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
-        raise BadQuestion(f"{field}={text!r}: give its number")
+        raise Refused(f"{field}={text!r}: give its number")
     return int(text)
 
 

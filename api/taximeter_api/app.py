@@ -142,12 +142,6 @@ class Service:
             "old ids",
             lambda now: self._store.clear_old_ids(settings.retention, now),
         )
-        self.app = self._application()
-        self.app.include_router(health(self._trouble))
-        self.app.include_router(metrics(self._journal))
-        self.app.include_router(spend_api(self._store))
-        self.app.include_router(budgets_api(self._store, register))
-        self.app.include_router(alerts_api(self._state, channels, settings.page_url))
         running = Running(
             store=self._store,
             state=self._state,
@@ -156,38 +150,38 @@ class Service:
             settings=settings,
             trouble=self._trouble,
         )
-        self.app.include_router(
-            alerts_page(self._state, channels, settings.page_url, running.wrong_with_alerts)
-        )
-        self.app.include_router(answers_page(self._state, channels))
-        self.app.include_router(explore_pages(self._store))
-        self.app.include_router(call_pages(self._store))
-        self.app.include_router(budget_pages(self._store, self._state, register, channels))
-        self.app.include_router(findings_pages(savings))
-        self.app.include_router(health_page(running, self._journal))
-        self.app.include_router(export_api(self._store))
-        self.app.include_router(backup_api(self._store, settings))
-        self.app.include_router(reconciliation_api(self._store, settings))
-        self.app.include_router(repricing_api(self._store, self._repricer))
-        self.app.include_router(reconciliation_page(self._store))
-        self._reader = None
-        if settings.sql_token is not None:
-            self._reader = Reader(settings.store_url)
-            self.app.include_router(clickhouse_http(self._reader, token_check(settings.sql_token)))
-        self.app.include_router(page(snapshots, otlp_url=settings.otlp_url))
-        self.app.include_router(script())
         may_send = token_check(settings.ingest_token)
         stops = Stops(self._store, register)
         self._schedule.every(settings.tick_seconds, "stops", stops.tick)
-        self.app.include_router(stops_api(stops, may_send))
         self._intake = Intake(self._journal, settings.retention.how_late)
-        self.app.include_router(
-            receiver(
-                self._intake,
-                authorised=may_send,
-                max_body_bytes=settings.max_body_bytes,
-            )
-        )
+        self._reader = None if settings.sql_token is None else Reader(settings.store_url)
+        self.app = self._application()
+        for router in (
+            health(self._trouble),
+            metrics(self._journal),
+            spend_api(self._store),
+            budgets_api(self._store, register),
+            alerts_api(self._state, channels, settings.page_url),
+            alerts_page(self._state, channels, settings.page_url, running.wrong_with_alerts),
+            answers_page(self._state, channels),
+            explore_pages(self._store),
+            call_pages(self._store),
+            budget_pages(self._store, self._state, register, channels),
+            findings_pages(savings),
+            health_page(running, self._journal),
+            export_api(self._store),
+            backup_api(self._store, settings),
+            reconciliation_api(self._store, settings),
+            repricing_api(self._store, self._repricer),
+            reconciliation_page(self._store),
+            page(snapshots, otlp_url=settings.otlp_url),
+            script(),
+            stops_api(stops, may_send),
+            receiver(self._intake, authorised=may_send, max_body_bytes=settings.max_body_bytes),
+        ):
+            self.app.include_router(router)
+        if self._reader:
+            self.app.include_router(clickhouse_http(self._reader, token_check(settings.sql_token)))
 
     def start(self) -> None:
         """Begin to write, to watch and to send."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from fastapi import Request
 
 from taximeter_alerts.scope_words import DIMENSIONS, query
-from taximeter_api.questions import BadQuestion, period_of, scope_of
+from taximeter_api.questions import Refused, period_of, scope_of, tomorrow
 from taximeter_collector.store import Only, Period, Scope
 
 DAY = timedelta(days=1)
@@ -66,17 +66,17 @@ class Asked:
 
 
 def asked(request: Request, now: datetime) -> Asked:
-    """Read the words of an address; raises BadQuestion."""
+    """Read the words of an address; raises Refused."""
     words = dict(request.query_params)
     span = words.get("span", "")
     custom = {name: words[name] for name in ("from", "to") if words.get(name)}
     if span not in SPAN_NAMES:
-        raise BadQuestion(f"span={span!r}: give one of {', '.join(SPANS)}, or from and to")
+        raise Refused(f"span={span!r}: give one of {', '.join(SPANS)}, or from and to")
     if custom:
         period, span = period_of(custom.get("from", ""), custom.get("to", ""), now), "custom"
     elif span:
-        tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
-        period = Period(tomorrow - SPANS[span] * DAY, tomorrow)
+        end = tomorrow(now)
+        period = Period(end - SPANS[span] * DAY, end)
     else:
         period = period_of("", "", now)
     filters = tuple(pair for pair in request.query_params.multi_items() if pair[0] in DIMENSIONS)
@@ -88,4 +88,4 @@ def _only(words: Mapping[str, str]) -> Only | None:
     try:
         return Only(text) if text else None
     except ValueError:
-        raise BadQuestion(f"only={text!r}: give one of {', '.join(Only)}") from None
+        raise Refused(f"only={text!r}: give one of {', '.join(Only)}") from None

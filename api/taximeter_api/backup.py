@@ -17,18 +17,15 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 
+from taximeter_api.questions import Refused
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import Period, Store
 
 MANIFEST: Final = "manifest.json"
 STATE: Final = "state.db"
 EVER: Final = Period(datetime(1971, 1, 1, tzinfo=UTC), datetime(2105, 1, 1, tzinfo=UTC))
-
-
-class BackupRefused(Exception):
-    """There is no backup of this here, or nothing to restore from it; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +43,7 @@ class Backup:
 def back_up(store: Store, settings: Settings, now: datetime) -> Backup:
     """Write a file into the folder `backups` of the data; calls that come meanwhile wait."""
     if not store.reads_files:
-        raise BackupRefused("a ClickHouse server is backed up by its own BACKUP command")
+        raise Refused("a ClickHouse server is backed up by its own BACKUP command", status=501)
     folder = settings.data_dir / "backups"
     folder.mkdir(exist_ok=True)
     path = folder / f"taximeter-{now:%Y%m%dT%H%M%S}Z.tar"
@@ -68,11 +65,9 @@ def back_up(store: Store, settings: Settings, now: datetime) -> Backup:
 def restore(path: Path, settings: Settings) -> Backup:
     """Fill an empty data folder from a file, and check its sums."""
     if any(settings.data_dir.glob("*")):
-        raise BackupRefused(f"{settings.data_dir} is not empty: restore into a new data folder")
+        raise Refused(f"{settings.data_dir} is not empty: restore into a new data folder")
     if urlsplit(settings.store_url).scheme != "chdb":
-        raise BackupRefused(
-            "a backup is restored into an embedded store: unset the store's address"
-        )
+        raise Refused("a backup is restored into an embedded store: unset the store's address")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=settings.data_dir, prefix="part-") as part:
         manifest = _unpacked(path, Path(part))
@@ -81,7 +76,7 @@ def restore(path: Path, settings: Settings) -> Backup:
             total = store.spend(EVER)[0]
         found, told = (total.calls, total.cost), (manifest["calls"], Decimal(manifest["cost"]))
         if found != told:
-            raise BackupRefused(f"{path}: {found} calls and dollars came back of {told}")
+            raise Refused(f"{path}: {found} calls and dollars came back of {told}")
         shutil.copytree(Path(part) / "journal", settings.journal_dir, dirs_exist_ok=True)
         if (Path(part) / STATE).exists():
             shutil.copy(Path(part) / STATE, settings.data_dir / STATE)
@@ -96,11 +91,9 @@ def backup_api(store: Store, settings: Settings) -> APIRouter:
     def take() -> dict[str, Any]:
         """Write a backup into the service's data folder and say where it is."""
         if not writing.acquire(blocking=False):
-            raise HTTPException(409, "a backup is under way: wait for it")
+            raise Refused("a backup is under way: wait for it", status=409)
         try:
             return back_up(store, settings, datetime.now(UTC)).told()
-        except BackupRefused as error:
-            raise HTTPException(501, str(error)) from None
         finally:
             writing.release()
 
@@ -139,9 +132,9 @@ def _unpacked(path: Path, folder: Path) -> dict[str, Any]:
             tar.extractall(folder, filter="data")
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
     except OSError as error:
-        raise BackupRefused(f"{path}: {error.strerror or error}") from None
+        raise Refused(f"{path}: {error.strerror or error}") from None
     except (tarfile.TarError, ValueError) as error:
-        raise BackupRefused(f"{path} is not a backup: {error}") from None
+        raise Refused(f"{path} is not a backup: {error}") from None
     if manifest.get("format") != 1:
-        raise BackupRefused(f"{path} is of a newer version: upgrade first")
+        raise Refused(f"{path} is of a newer version: upgrade first")
     return manifest

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.scope_words import written
-from taximeter_api.questions import BadQuestion
+from taximeter_api.questions import Refused
 
 SCOPED: Final = ("feature", "team", "user", "model", "environment")
 """Dimensions that the form has a field for; the API knows all."""
@@ -78,7 +78,7 @@ def asked_of(form: Mapping[str, str], before: Budget) -> tuple[str, Mapping[str,
         return "raised", {"raised": {"to": form.get("to", "").strip(), "until": until}}
     if do in BUTTONS:
         return BUTTONS[do]
-    raise BadQuestion(f"do={do!r}: give one of save, raise, {', '.join(BUTTONS)}, delete")
+    raise Refused(f"do={do!r}: give one of save, raise, {', '.join(BUTTONS)}, delete")
 
 
 def _midnight(text: str, budget: Budget) -> datetime:
@@ -86,7 +86,7 @@ def _midnight(text: str, budget: Budget) -> datetime:
     try:
         return datetime.combine(date.fromisoformat(text), time.min, budget.zone)
     except ValueError:
-        raise BadQuestion(f"until={text!r}: give a day to come like 2026-12-01") from None
+        raise Refused(f"until={text!r}: give a day to come like 2026-12-01") from None
 
 
 def _listed(text: str) -> list[str]:

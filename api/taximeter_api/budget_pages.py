@@ -12,20 +12,29 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import KeptElsewhere, Register, Unknown
+from taximeter_alerts.scope_words import written
 from taximeter_alerts.spending import now_spent
 from taximeter_alerts.state import State
 from taximeter_api.answers import FormData
-from taximeter_api.budget_forms import asked_of, definition_of
+from taximeter_api.budget_forms import (
+    BLANK,
+    SCOPED,
+    asked_of,
+    definition_of,
+    fields_of,
+    scoped_in_words,
+)
 from taximeter_api.budgeting import budget_of, changed
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
-from taximeter_api.page.budgets import COLUMNS, BudgetRow, render_budgets
-from taximeter_api.questions import BadQuestion
+from taximeter_api.page.budgets import COLUMNS, BudgetRow, done_in_words
+from taximeter_api.page.environment import template
+from taximeter_api.questions import Refused
 from taximeter_api.security import who
 from taximeter_collector.store import Store
 
-REFUSALS: Final = (BadQuestion, KeptElsewhere, Unknown)
+REFUSALS: Final = (Refused, KeptElsewhere, Unknown)
 Done = tuple[str, str]
 """What was done, by a name that the page has words for, and the budget it was done to."""
 
@@ -40,16 +49,30 @@ def budget_pages(store: Store, state: State, register: Register, channels: Chann
         problem: str = "",
         typed: Mapping[str, str] | None = None,
     ) -> str:
-        now = datetime.now(UTC)
-        return render_budgets(
-            _rows(store, state, register, now),
+        """Draw the page with a form: of the budget that is `changing`, or else of a new one.
+
+        What was `typed` into it stays there.
+        """
+        rows = _rows(store, state, register, datetime.now(UTC))
+        row = next((one for one in rows if one.kept.budget == changing and one.may_change), None)
+        budget = row.kept.definition if row else None
+        form = {**BLANK, "channels": ", ".join(channels) or "slack", "to": "", "until": ""}
+        if row and budget:
+            last = row.spending.period.end.astimezone(budget.zone).date()
+            form |= {**fields_of(budget), "until": last.isoformat()}
+        scoped = scoped_in_words(budget)
+        return template("budgets.html").render(
+            rows=rows,
             channels=list(channels),
-            changing=changing,
-            typed=typed or {},
-            done=done,
+            form={**form, **(typed or {})},
+            scoped=scoped,
+            kept_scope=sorted(written(budget.scope).keys() - set(scoped)) if budget else [],
+            each=sorted({*SCOPED, form["each"]} - {""}),
+            changing=row,
+            done=done_in_words(rows, *done),
             problem=problem,
             file_problem=register.problem,
-            now=now,
+            path="/budgets",
         )
 
     def after(work: Callable[[], Done], form: Mapping[str, str], changing: str = "") -> Response:
@@ -108,7 +131,7 @@ def _rows(store: Store, state: State, register: Register, now: datetime) -> list
 def _make(register: Register, form: Mapping[str, str], by: str, now: datetime) -> Done:
     name = form.get("name", "").strip()
     if any(one.budget == name for one in register.kept()):
-        raise BadQuestion(f"name={name!r}: is taken; give it its own")
+        raise Refused(f"name={name!r}: is taken; give it its own")
     said = {"name": name or None, **definition_of(form)}
     budget = budget_of({field: value for field, value in said.items() if value is not None})
     register.put(budget, by, now)

@@ -17,7 +17,7 @@ from taximeter_alerts.scope_words import written
 from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import Revision
 from taximeter_api.page import format as fmt
-from taximeter_api.questions import BadQuestion
+from taximeter_api.questions import Refused
 from taximeter_api.security import who
 from taximeter_collector.accepted import accepted, given
 from taximeter_collector.store import Store
@@ -48,7 +48,7 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
         """Make these the budgets that are kept in a file elsewhere; those left out are deleted."""
         read = [budget_of(one) for one in budgets]
         if len({one.name for one in read}) < len(read):
-            raise BadQuestion("budgets: give each a name of its own")
+            raise Refused("budgets: give each a name of its own")
         changes = register.apply(read, who(request.headers), datetime.now(UTC), dry=dry_run)
         return {"changes": [{"budget": one.budget, "changes": one.changes} for one in changes]}
 
@@ -91,7 +91,7 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
 
 
 def budget_of(definition: dict[str, Any]) -> Budget:
-    """Read a definition; raises BadQuestion."""
+    """Read a definition; raises Refused."""
     try:
         return _BUDGET.validate_python(definition)
     except ValidationError as error:
@@ -99,27 +99,27 @@ def budget_of(definition: dict[str, Any]) -> Budget:
         field = ".".join(str(part) for part in first["loc"])
         value = f"={given(first)}" if given(first) else ""
         said = accepted(first, first["loc"], Budget)
-        raise BadQuestion(f"{field}{value}: {said}" if field else said) from None
+        raise Refused(f"{field}{value}: {said}" if field else said) from None
 
 
 def changed(before: Budget, fields: Mapping[str, Any], now: datetime) -> Budget:
-    """Return a budget with some fields changed, None for a default; raises BadQuestion."""
+    """Return a budget with some fields changed, None for a default; raises Refused."""
     merged = {**before.definition, **fields}
     budget = budget_of({name: value for name, value in merged.items() if value is not None})
     return with_a_raise_that_raises(budget, before, now)
 
 
 def with_a_raise_that_raises(budget: Budget, before: Budget | None, now: datetime) -> Budget:
-    """Return the budget; raises BadQuestion for a new raise that does not raise it."""
+    """Return the budget; raises Refused for a new raise that does not raise it."""
     new, old = budget.raised, before.raised if before else None
     if new is None or new == old:
         return budget
     if new.until <= now:
         until = fmt.until(new.until, budget.zone)
-        raise BadQuestion(f"raised until {until}: give a day or a time to come")
+        raise Refused(f"raised until {until}: give a day or a time to come")
     present = replace(budget, raised=old).in_force(now).amount
     if new.to <= budget.amount or new.to < present:
-        raise BadQuestion(
+        raise Refused(
             f"raised to {fmt.limit(new.to)}: give more than the present {fmt.limit(present)}"
         )
     return budget
@@ -128,9 +128,7 @@ def with_a_raise_that_raises(budget: Budget, before: Budget | None, now: datetim
 def _called(name: str, definition: dict[str, Any]) -> dict[str, Any]:
     given = definition.get("name", name)
     if given != name:
-        raise BadQuestion(
-            f"name={given!r}: a budget keeps its name; make a new one, delete {name!r}"
-        )
+        raise Refused(f"name={given!r}: a budget keeps its name; make a new one, delete {name!r}")
     return {**definition, "name": name}
 
 

@@ -14,7 +14,6 @@ import typer
 
 from taximeter_alerts.budgets import BudgetsError
 from taximeter_alerts.state import StateUnavailable
-from taximeter_api.backup import BackupRefused
 from taximeter_api.commands.alerts import alerts_app
 from taximeter_api.commands.backup import backup, restore
 from taximeter_api.commands.budgets import budgets_app
@@ -31,9 +30,8 @@ from taximeter_api.commands.reprice import reprice
 from taximeter_api.commands.service import ServiceAway, ServiceRefused
 from taximeter_api.commands.token import token
 from taximeter_api.imports.rows import ImportRefused
-from taximeter_api.openai_account import AccountUnreadable
-from taximeter_api.questions import BadQuestion
-from taximeter_api.serve import PortTaken, serve
+from taximeter_api.questions import Refused
+from taximeter_api.serve import serve
 from taximeter_collector.settings import SettingsError, read_settings
 from taximeter_collector.store import StoreError, StoreUnavailable
 
@@ -43,10 +41,7 @@ REFUSALS = (
     StoreError,
     StoreUnavailable,
     StateUnavailable,
-    PortTaken,
-    AccountUnreadable,
-    BadQuestion,
-    BackupRefused,
+    Refused,
     ImportRefused,
     ServiceAway,
     ServiceRefused,

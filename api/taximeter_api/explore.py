@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +16,7 @@ from taximeter_api.asked import SPAN_NAMES, Asked, asked
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
-from taximeter_api.questions import BadQuestion
+from taximeter_api.questions import Refused
 from taximeter_api.spend_rows import spend_table, told
 from taximeter_collector.store import (
     Dimension,
@@ -97,7 +97,7 @@ def explore_pages(store: Store) -> APIRouter:
         @router.get(view.path)
         def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
             if only := request.query_params.get("only"):
-                raise BadQuestion(f"only={only!r}: it is for single calls, as /calls?only=errors")
+                raise Refused(f"only={only!r}: it is for single calls, as /calls?only=errors")
             wanted = asked(request, datetime.now(UTC))
             if format == "csv":
                 rows = store.spend(wanted.period, view.by, wanted.scope)
@@ -148,7 +148,7 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
             values=dict(zip(view.names, row.key, strict=True)),
             now=row,
             before=costs_before.get(row.key, Decimal(0)),
-            days=_series(by_day.get(row.key, {}), days),
+            days=tuple(by_day[row.key].get(day, Decimal(0)) for day in days),
         )
         for row in rows
     ]
@@ -171,7 +171,3 @@ def _before(store: Store, view: View, wanted: Asked, scope: Scope) -> list[Spend
     if first is None or first > wanted.before.start:
         return []
     return store.spend(wanted.before, view.by, scope)
-
-
-def _series(by_day: Mapping[date, Decimal], days: Sequence[date]) -> tuple[Decimal, ...]:
-    return tuple(by_day.get(day, Decimal(0)) for day in days) if by_day else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, Annotated, Final
@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette import types as asgi
 
-from taximeter_api.questions import BadQuestion, moment_of, scope_of
+from taximeter_api.questions import Refused, moment_of, scope_of, tomorrow
 from taximeter_api.routes import filters_of
 from taximeter_collector.store import Format, Period, Scope, Store
 
@@ -27,19 +27,13 @@ IN_MEMORY_BYTES: Final = 32 << 20
 def days_of(start: str, end: str) -> Period:
     """Read a period of whole UTC days; without an end it goes to the end of today."""
     first = moment_of("from", start)
-    last = moment_of("to", end) if end else _tomorrow()
+    last = moment_of("to", end) if end else tomorrow(datetime.now(UTC))
     for field, moment in (("from", first), ("to", last)):
         if moment != moment.replace(hour=0, minute=0, second=0, microsecond=0):
-            raise BadQuestion(f"{field}={moment.isoformat()}: give a UTC day like 2026-11-01")
+            raise Refused(f"{field}={moment.isoformat()}: give a UTC day like 2026-11-01")
     if first >= last:
-        raise BadQuestion(f"from={start}: give a day before to={end or 'tomorrow'}")
+        raise Refused(f"from={start}: give a day before to={end or 'tomorrow'}")
     return Period(first, last)
-
-
-def _tomorrow() -> datetime:
-    return (datetime.now(UTC) + timedelta(days=1)).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
 
 
 def write_focus(store: Store, period: Period, scope: Scope, form: Format, out: IO[bytes]) -> int:

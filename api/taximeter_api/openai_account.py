@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from taximeter_analysis.bill import Account, BilledUse, Charge, Key, tier_of
+from taximeter_api.questions import Refused
 from taximeter_collector.settings import PREFIX, Settings
 from taximeter_collector.store import ITEMS, Period
 
@@ -28,8 +29,11 @@ GROUPS: Final[Mapping[str, list[str]]] = {
 MOST_HOURS, MOST_DAYS = 168, 180
 
 
-class AccountUnreadable(Exception):
+class AccountUnreadable(Refused):
     """OpenAI does not say what it billed; the message tells what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=502)
 
 
 def read_account(settings: Settings, period: Period) -> Account:

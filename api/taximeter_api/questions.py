@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from fastapi import HTTPException
@@ -13,10 +13,10 @@ from taximeter_collector.labels import label
 from taximeter_collector.store import Dimension, Period, Scope
 
 
-class BadQuestion(HTTPException):
-    """Words that are not understood; the message names field, value and accepted form."""
+class Refused(HTTPException):
+    """What is asked for can't be done; the message says why, and what to ask for instead."""
 
-    def __init__(self, message: str, status: int = 422) -> None:
+    def __init__(self, message: str, *, status: int = 422) -> None:
         super().__init__(status, message)
 
     def __str__(self) -> str:
@@ -30,9 +30,9 @@ def period_of(start: str, end: str, now: datetime) -> Period:
         moment_of("from", start) if start else month.start, moment_of("to", end) if end else now
     )
     if period.start >= period.end and not start:
-        raise BadQuestion(f"to={end}: give from, too: without it, it is {month.start:%Y-%m-%d}")
+        raise Refused(f"to={end}: give from, too: without it, it is {month.start:%Y-%m-%d}")
     if period.start >= period.end:
-        raise BadQuestion(f"from={start}: give a time before to={end or 'now'}")
+        raise Refused(f"from={start}: give a time before to={end or 'now'}")
     return period
 
 
@@ -40,12 +40,17 @@ def moment_of(field: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise BadQuestion(
+        raise Refused(
             f"{field}={text!r}: give an ISO date or time like 2026-11-01 or 2026-11-01T12:00Z"
         ) from None
     if not 1970 < moment.year < 2105:
-        raise BadQuestion(f"{field}={text!r}: give a year from 1971 to 2104")
+        raise Refused(f"{field}={text!r}: give a year from 1971 to 2104")
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def tomorrow(now: datetime) -> datetime:
+    """Return when the day after this one begins."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def month_of(text: str, now: datetime) -> date:
@@ -53,16 +58,16 @@ def month_of(text: str, now: datetime) -> date:
     try:
         month = date.fromisoformat(f"{text or f'{now:%Y-%m}'}-01")
     except ValueError:
-        raise BadQuestion(f"month={text!r}: give a month like 2026-11") from None
+        raise Refused(f"month={text!r}: give a month like 2026-11") from None
     if month > now.date():
-        raise BadQuestion(f"month={text!r}: give a month that has begun")
+        raise Refused(f"month={text!r}: give a month that has begun")
     return month
 
 
 def dimension_of(field: str, name: str) -> Dimension:
     known = {dimension.outside_name: dimension for dimension in Dimension}
     if name not in known:
-        raise BadQuestion(f"{field}={name!r}: give some of {', '.join(known)}")
+        raise Refused(f"{field}={name!r}: give some of {', '.join(known)}")
     return known[name]
 
 
@@ -72,6 +77,6 @@ def scope_of(pairs: Iterable[tuple[str, str]]) -> Scope:
     for name, value in pairs:
         dimension = dimension_of("filter", name)
         if dimension in (Dimension.HOUR, Dimension.DAY):
-            raise BadQuestion(f"{dimension}: narrow the time with from and to")
+            raise Refused(f"{dimension}: narrow the time with from and to")
         values[dimension] = (*values.get(dimension, ()), label(value))
     return Scope(values)

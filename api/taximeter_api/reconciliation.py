@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -16,10 +16,10 @@ from taximeter_alerts.periods import month_at
 from taximeter_analysis.reconcile import Revision, reconcile, revisions
 from taximeter_api.csv_file import csv_file, known
 from taximeter_api.live import answered
-from taximeter_api.openai_account import AccountUnreadable, read_account
+from taximeter_api.openai_account import read_account
 from taximeter_api.page.environment import template
 from taximeter_api.page.sentences import CAUSES
-from taximeter_api.questions import BadQuestion, month_of
+from taximeter_api.questions import Refused, month_of, tomorrow
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import (
     BilledDay,
@@ -39,8 +39,7 @@ Month = Annotated[str, Query(description="Like 2026-11; empty: the newest", exam
 def reconcile_month(store: Store, settings: Settings, month: date, now: datetime) -> Reconciliation:
     """Read OpenAI's side, compare, keep and return; raises AccountUnreadable."""
     start = datetime(month.year, month.month, 1, tzinfo=UTC)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    period = Period(start, min(month_at(start, ZoneInfo("UTC")).end, midnight + timedelta(days=1)))
+    period = Period(start, min(month_at(start, ZoneInfo("UTC")).end, tomorrow(now)))
     account = read_account(settings, period)
     own = store.openai_use(period)
     result = reconcile(account, own, month=month, chosen=settings.key_ids, now=now)
@@ -81,8 +80,6 @@ def reconciliation_api(store: Store, settings: Settings) -> APIRouter:
             raise HTTPException(409, "a reconciliation is under way: wait for it")
         try:
             one = reconcile_month(store, settings, month_of(month, now), now)
-        except AccountUnreadable as error:
-            raise HTTPException(502, str(error)) from None
         finally:
             reading.release()
         return as_json(one, revisions(store.reconciliations(one.month)))
@@ -125,7 +122,7 @@ def _csv(name: str, one: Reconciliation) -> Response:
         "hours": (Gap, one.gaps),
     }
     if name not in tables:
-        raise BadQuestion(f"csv={name!r}: give one of {', '.join(tables)}")
+        raise Refused(f"csv={name!r}: give one of {', '.join(tables)}")
     kind, rows = tables[name]
     names = [field.name for field in fields(kind)]
     return csv_file(f"bill-{name}", names, ([_cell(row, one) for one in names] for row in rows))

@@ -7,14 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, HTTPException, Query, Request
 
-from taximeter_api.questions import period_of, scope_of
+from taximeter_api.questions import Refused, period_of, scope_of, tomorrow
 from taximeter_api.routes import filters_of
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import (
@@ -29,10 +29,6 @@ from taximeter_collector.store import (
 )
 
 log = logging.getLogger(__name__)
-
-
-class RepricingUnderWay(Exception):
-    """Another re-pricing has not ended."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,8 +50,7 @@ class Progress:
 def days_of(start: str, end: str) -> Period:
     """Read the period of a job; without an end it goes to the end of today, in UTC."""
     now = datetime.now(UTC)
-    tomorrow = (now + timedelta(days=1)).date().isoformat()
-    return period_of(start, end or tomorrow, now)
+    return period_of(start, end or tomorrow(now).isoformat(), now)
 
 
 class Repricer:
@@ -110,7 +105,7 @@ class Repricer:
     def _begin(self, progress: Progress, book: PriceBook) -> Progress:
         with self._starting:
             if not self.wait(0):
-                raise RepricingUnderWay("a re-pricing is under way: wait for it")
+                raise Refused("a re-pricing is under way: wait for it", status=409)
             self.progress = progress
             self._thread = threading.Thread(
                 target=self._run, args=(progress, book), name="repricing"
@@ -244,9 +239,6 @@ def repricing_api(store: Store, repricer: Repricer) -> APIRouter:
         """Price the calls of a period with today's book; any dimension narrows it to some calls."""
         period = days_of(from_, to)
         scope = scope_of(filters_of(request, ("dry_run", "by")))
-        try:
-            return told(repricer.start(period, scope, asked_by=by, dry_run=dry_run))
-        except RepricingUnderWay as error:
-            raise HTTPException(409, str(error)) from None
+        return told(repricer.start(period, scope, asked_by=by, dry_run=dry_run))
 
     return router

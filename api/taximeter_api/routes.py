@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from taximeter_api.live import answered, is_known, unchanged
 from taximeter_api.page import render
-from taximeter_api.questions import BadQuestion, dimension_of, period_of, scope_of
+from taximeter_api.questions import Refused, dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
 from taximeter_api.spend_rows import told
 from taximeter_collector.journal import Journal
@@ -150,7 +150,7 @@ def _clue(request: Request) -> tuple[Clue, str]:
     given = [pair for pair in request.query_params.multi_items() if pair[0] != "limit"]
     if len(given) != 1 or given[0][0] not in known or not given[0][1]:
         names = ", ".join(name for name, _ in given) or "nothing"
-        raise BadQuestion(f"{names}: give one of {', '.join(known)}")
+        raise Refused(f"{names}: give one of {', '.join(known)}")
     name, value = given[0]
     return known[name], value
 

@@ -12,16 +12,12 @@ import uvicorn
 
 from taximeter_api import logs
 from taximeter_api.app import Service
-from taximeter_collector.settings import PREFIX, Settings
+from taximeter_collector.settings import PREFIX, Settings, SettingsError
 
 BACKLOG = 128
 SWITCH_S = 0.0005
 """How soon a thread that computes lets the receiver in; Python's own 5 ms add up to long waits."""
 MOST_CONNECTIONS = 500
-
-
-class PortTaken(Exception):
-    """A port can't be listened on; the message names setting and port."""
 
 
 def serve(settings: Settings) -> None:
@@ -76,7 +72,7 @@ def _listening(settings: Settings, name: str) -> socket.socket:
     except (OSError, UnicodeError) as error:
         listening.close()
         reason = getattr(error, "strerror", None) or error
-        raise PortTaken(
+        raise SettingsError(
             f"{PREFIX}{name.upper()}={port}: {reason} on {PREFIX}HOST={settings.host}; "
             "stop what listens there, or give another port or address"
         ) from error

@@ -29,7 +29,7 @@ from taximeter_analysis.bill import Key
 from taximeter_api.demo.fake_account import Entry, admin_routes
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.openai_account import AccountUnreadable, read_account
-from taximeter_api.questions import BadQuestion, month_of
+from taximeter_api.questions import Refused, month_of
 from taximeter_api.reconciliation import (
     reconcile_month,
     reconciliation_api,
@@ -356,5 +356,5 @@ def test_the_current_month_is_compared_unless_another_is_named(text: str, month:
 
 @pytest.mark.parametrize("text", ["2026-12", "2026-13", "november", "2026-11-03"])
 def test_a_month_that_has_not_begun_or_is_none_is_refused(text: str) -> None:
-    with pytest.raises(BadQuestion, match=f"month='{text}'"):
+    with pytest.raises(Refused, match=f"month='{text}'"):
         month_of(text, NOON)

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -19,8 +19,8 @@ from fastapi import FastAPI
 from api.test_cli import taximeter
 from builders import costing, unpriced
 from receivers import Mailbox, mail_server
+from taximeter_api.commands.report import sparks
 from taximeter_api.demo.fake_openai import serving
-from taximeter_api.monthly import Month, sparks
 from taximeter_api.routes import spend_api
 from taximeter_collector.labels import label
 from taximeter_collector.store import Store
@@ -151,11 +151,10 @@ def test_what_can_not_be_told_says_why(options: tuple[str, ...], says: str) -> N
 
 
 def test_days_are_drawn_as_high_as_their_spend() -> None:
-    month = Month(date(2026, 1, 1), datetime(2026, 1, 8, 12, tzinfo=UTC))
     by_day = {f"2026-01-{day + 1:02}": Decimal(day) for day in range(8)}
 
-    assert sparks(by_day, month) == "▁▂▃▄▅▆▇█"
-    assert sparks({}, month) == ""
+    assert sparks(by_day, list(by_day)) == "▁▂▃▄▅▆▇█"
+    assert sparks({}, list(by_day)) == ""
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import typer
 
 from taximeter_api.backup import EVER
 from taximeter_api.commands.terminal import working
-from taximeter_api.questions import BadQuestion
+from taximeter_api.questions import Refused
 from taximeter_collector.settings import PREFIX, SettingsError, read_settings
 from taximeter_collector.store import Store
 
@@ -22,14 +22,14 @@ def copy(
     """Copy the embedded store to a server, verified; repeated, it sends what is missing."""
     settings = read_settings(os.environ)
     if settings.is_server:
-        raise BadQuestion(f"{PREFIX}STORE is a server: copy begins at an embedded store")
+        raise Refused(f"{PREFIX}STORE is a server: copy begins at an embedded store")
     try:
         goal = read_settings({f"{PREFIX}STORE": to})
     except SettingsError:
         goal = settings
     if not goal.is_server:
         # It may hold a password, so that it is not repeated.
-        raise BadQuestion("TO: give an address like clickhouse://user:password@host:port")
+        raise Refused("TO: give an address like clickhouse://user:password@host:port")
     calls = sent = 0
     with (
         closing(Store(settings.store_url)) as source,

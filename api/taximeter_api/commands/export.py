@@ -16,7 +16,7 @@ from taximeter_api.commands.reprice import pair_of
 from taximeter_api.commands.service import ServiceAway, download
 from taximeter_api.commands.terminal import Tell, working
 from taximeter_api.export import CHUNK_BYTES, UNPRICED_HEADER, days_of, write_focus
-from taximeter_api.questions import BadQuestion, scope_of
+from taximeter_api.questions import Refused, scope_of
 from taximeter_collector.settings import Settings, read_settings
 from taximeter_collector.store import Store
 
@@ -76,7 +76,7 @@ def _written(out: Path | None) -> Iterator[IO[bytes]]:
     try:
         file = part.open("wb")
     except OSError as error:
-        raise BadQuestion(f"--out={out}: {error.strerror}") from None
+        raise Refused(f"--out={out}: {error.strerror}") from None
     with file:
         yield file
     part.replace(out)

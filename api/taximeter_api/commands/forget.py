@@ -10,7 +10,7 @@ import typer
 
 from taximeter_api.commands.service import ServiceAway, ask
 from taximeter_api.commands.terminal import working
-from taximeter_api.questions import BadQuestion
+from taximeter_api.questions import Refused
 from taximeter_collector.settings import read_settings
 from taximeter_collector.store import Store
 
@@ -19,7 +19,7 @@ def forget(user: Annotated[str, typer.Argument(help="As the app names the user."
     """Take a user's name off all stored calls; their dollars stay, with nobody's name."""
     settings = read_settings(os.environ)
     if not user:
-        raise BadQuestion("user='': give the user's name")
+        raise Refused("user='': give the user's name")
     with working("forgetting"):
         try:
             calls = ask(settings, "POST", "/api/forget", body={"user": user})["calls"]

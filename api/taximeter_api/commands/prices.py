@@ -14,7 +14,7 @@ import typer
 
 from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console
-from taximeter_api.questions import BadQuestion
+from taximeter_api.questions import Refused
 from taximeter_collector.calls import Priced
 from taximeter_collector.prices import (
     Overrides,
@@ -71,7 +71,7 @@ def show(
     cards = list(_cards(_book(), provider, model, place, day))
     if not cards:
         where = f" ({place})" if place else ""
-        raise BadQuestion(f"there is no price for {model!r} of {provider}{where} on {day}")
+        raise Refused(f"there is no price for {model!r} of {provider}{where} on {day}")
     if as_json:
         told = [
             {
@@ -190,7 +190,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise BadQuestion(f"--on {text!r}: give a day like 2026-11-01") from None
+        raise Refused(f"--on {text!r}: give a day like 2026-11-01") from None
 
 
 def _calls(path: Path) -> list[dict[str, Any]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from io import StringIO
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -19,20 +21,30 @@ from taximeter_alerts.channels import ChannelGone, DeliveryError
 from taximeter_alerts.channels.email import Address, Email, Letter
 from taximeter_alerts.scope_words import DIMENSIONS
 from taximeter_alerts.state import IN_MEMORY, State
+from taximeter_alerts.voice import PLAIN
 from taximeter_api.channels import channels_of_settings
 from taximeter_api.commands.service import ask
 from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
 from taximeter_api.csv_file import csv_text
-from taximeter_api.monthly import COLUMNS, Month, Report, report_of
+from taximeter_api.page import format as fmt
+from taximeter_api.page import sentences
 from taximeter_api.page.environment import template
-from taximeter_api.questions import BadQuestion, month_of
+from taximeter_api.questions import Refused, month_of
 from taximeter_api.spend_rows import spend_table
 from taximeter_collector.settings import PREFIX, Settings, SettingsError, read_settings
 
 ROWS_IN_A_MAIL: Final = 50
-LEAVES: Final = {"Errors": 2, "Per 1,000": 3, "Share": 4, "Calls": 5}
-"""Columns in the order in which they leave a narrow terminal, after the days."""
+FIGURES: Final = (
+    Column("Cost", Kind.FIGURE),
+    Column("Share", Kind.FIGURE, leaves=4),
+    Column("Calls", Kind.FIGURE, leaves=5),
+    Column("Per 1,000", Kind.FIGURE, leaves=3),
+    Column("Errors", Kind.FIGURE, leaves=2),
+)
+STEPS: Final = "▁▂▃▄▅▆▇█"
+DAY: Final = timedelta(days=1)
+NOTHING: Final = Decimal(0)
 ADDRESSES: Final = TypeAdapter(list[Address])
 
 
@@ -56,51 +68,123 @@ def report(
     names = _dimensions(by)
     groups = ",".join(names)
     if email and (as_json or as_csv):
-        raise BadQuestion("--email sends a table: leave out --json and --csv")
+        raise Refused("--email sends a table: leave out --json and --csv")
     if as_json and as_csv:
-        raise BadQuestion("--json and --csv: give one of them")
+        raise Refused("--json and --csv: give one of them")
     settings = read_settings(os.environ)
     now = datetime.now(UTC)
-    asked = Month(month_of(month, now), now)
+    first = month_of(month, now)
+    following = (first + 31 * DAY).replace(day=1)
     sender = _mail_channel(settings, email) if email else None
-    words = [("from", asked.first.isoformat()), ("to", asked.following.isoformat())]
+    words = [("from", first.isoformat()), ("to", following.isoformat())]
     with working("asking the service"):
         told = ask(settings, "GET", "/api/spend", [*words, ("group_by", groups)])
-        if as_json or as_csv:
-            daily, quality = {}, {}
-        else:
-            daily = ask(settings, "GET", "/api/spend", [*words, ("group_by", f"day,{groups}")])
-            quality = ask(settings, "GET", "/api/quality", words)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
-    elif as_csv:
+        return
+    if as_csv:
         sys.stdout.write(csv_text(*spend_table(names, told["rows"])))
+        return
+    with working("asking the service"):
+        daily = ask(settings, "GET", "/api/spend", [*words, ("group_by", f"day,{groups}")])
+        quality = ask(settings, "GET", "/api/quality", words)
+    so_far = " so far" if now.date() < following else ""
+    last = min(following - DAY, now.date())
+    days = [(first + number * DAY).isoformat() for number in range((last - first).days + 1)]
+    table = Table(
+        title=_title(f"{first:%B %Y}{so_far}", told["total"]),
+        columns=[
+            Column(", ".join(names).replace("_", " ").capitalize()),
+            *FIGURES,
+            Column("Days", leaves=1),
+        ],
+        sections=[_rows(names, told, daily["rows"], days)],
+        notes=list(_notes(told["total"], quality)),
+    )
+    if sender:
+        _send(sender, _letter(table, email, settings.page_url))
     else:
-        one = report_of(asked, names, told, daily["rows"], quality)
-        if sender:
-            _send(sender, _letter(one, email, settings.page_url))
-        else:
-            console().print(_table(one))
+        console().print(table)
 
 
 def _dimensions(by: str) -> list[str]:
     names = list(dict.fromkeys(by.split(",")))
     if not DIMENSIONS.keys() >= set(names):
-        raise BadQuestion(f"--by={by}: give some of {', '.join(sorted(DIMENSIONS))}")
+        raise Refused(f"--by={by}: give some of {', '.join(sorted(DIMENSIONS))}")
     if "prompt_version" in names and "prompt_name" not in names:
         # Every prompt has a first version.
         return ["prompt_name", *names]
     return names
 
 
-def _table(one: Report) -> Table:
-    figures = (Column(name, Kind.FIGURE, LEAVES.get(name, 0)) for name in COLUMNS[:-1])
-    return Table(
-        title=one.title,
-        columns=[Column(one.by), *figures, Column(COLUMNS[-1], leaves=1)],
-        sections=[one.rows],
-        notes=one.notes,
+def _title(month: str, total: Mapping[str, Any]) -> str:
+    spent = fmt.at_least(Decimal(total["cost"]), total["unpriced_calls"], fmt.ledger)
+    return f"{month}: {spent}, {total['calls']:,} calls"
+
+
+def _rows(
+    by: Sequence[str],
+    told: Mapping[str, Any],
+    daily: Sequence[Mapping[str, Any]],
+    days: Sequence[str],
+) -> list[tuple[str, ...]]:
+    by_day: dict[tuple[str, ...], dict[str, Decimal]] = defaultdict(dict)
+    for row in daily:
+        by_day[_key(row, by)][row["day"][:10]] = Decimal(row["cost"])
+    spent = Decimal(told["total"]["cost"])
+    return [
+        (
+            ", ".join(map(_name, _key(row, by))),
+            *_figures(row, spent),
+            sparks(by_day[_key(row, by)], days),
+        )
+        for row in told["rows"]
+    ]
+
+
+def _key(row: Mapping[str, Any], by: Sequence[str]) -> tuple[str, ...]:
+    return tuple([row[name] for name in by])
+
+
+def sparks(by_day: Mapping[str, Decimal], days: Sequence[str]) -> str:
+    """Draw a sign for each day, as high as its spend."""
+    # A correction may take more from a day than it cost.
+    values = [max(by_day.get(day, NOTHING), NOTHING) for day in days]
+    most = max(values)
+    if not most:
+        return ""
+    return "".join(STEPS[int(usd * (len(STEPS) - 1) / most)] for usd in values)
+
+
+def _figures(row: Mapping[str, Any], spent: Decimal) -> tuple[str, ...]:
+    cost, priced = Decimal(row["cost"]), row["calls"] - row["unpriced_calls"]
+    return (
+        fmt.at_least(cost, row["unpriced_calls"], fmt.ledger),
+        fmt.percent(float(cost / spent)) if spent and priced else "",
+        fmt.count(row["calls"]),
+        fmt.ledger(cost * 1000 / priced) if priced else "",
+        fmt.percent(row["errors"] / row["calls"], 1),
     )
+
+
+def _name(text: str) -> str:
+    # A name must not turn the text around it.
+    return PLAIN.said(fmt.name(text)) or "(none)"
+
+
+def _notes(total: Mapping[str, Any], quality: Mapping[str, Any]) -> Iterator[str]:
+    if total["unpriced_calls"]:
+        missing = sentences.no_known_price(total["unpriced_calls"])
+        yield (
+            f"{missing}: every total is at least what is shown, "
+            "and per 1,000 calls is of those with a known cost."
+        )
+    if quality["lost_spans"]:
+        lost = sentences.lost(quality["lost_spans"]).striptags()
+        yield f"{PLAIN.said(lost)}: every total is at least what is shown."
+    if Decimal(total["estimated_cost"]):
+        usd = fmt.ledger(Decimal(total["estimated_cost"]))
+        yield f"{usd} of this is estimated, where usage was lost."
 
 
 def _mail_channel(settings: Settings, addresses: Sequence[str]) -> Email:
@@ -109,7 +193,7 @@ def _mail_channel(settings: Settings, addresses: Sequence[str]) -> Email:
         ADDRESSES.validate_python(addresses)
     except ValidationError as error:
         wrong = error.errors()[0]["input"]
-        raise BadQuestion(f"--email={wrong}: give an address like a@example.com") from None
+        raise Refused(f"--email={wrong}: give an address like a@example.com") from None
     with closing(State(IN_MEMORY)) as state:
         channels = channels_of_settings(settings, os.environ, state)
     for channel in channels.values():
@@ -121,17 +205,20 @@ def _mail_channel(settings: Settings, addresses: Sequence[str]) -> Email:
     )
 
 
-def _letter(one: Report, to: Sequence[str], page_url: str) -> Letter:
-    if len(one.rows) > ROWS_IN_A_MAIL:
-        left_out = f"Only the {ROWS_IN_A_MAIL} dearest of {len(one.rows):,} are shown."
-        one = replace(one, rows=one.rows[:ROWS_IN_A_MAIL], notes=[*one.notes, left_out])
+def _letter(table: Table, to: Sequence[str], page_url: str) -> Letter:
+    (rows,) = table.sections
+    if len(rows) > ROWS_IN_A_MAIL:
+        left_out = f"Only the {ROWS_IN_A_MAIL} dearest of {len(rows):,} are shown."
+        notes = [*table.notes, left_out]
+        table = replace(table, sections=[rows[:ROWS_IN_A_MAIL]], notes=notes)
     text = StringIO()
-    console(text).print(_table(one))
+    console(text).print(table)
     return Letter(
         to=to,
-        subject=f"Taximeter: {one.title}",
+        subject=f"Taximeter: {table.title}",
         plain=f"{text.getvalue()}\n{page_url}\n",
-        html=template("report.html").render(report=one, columns=COLUMNS, page_url=page_url),
+        # Readers of mail keep no style sheet and run nothing.
+        html=template("report.html").render(table=table, page_url=page_url),
     )
 
 

@@ -18,11 +18,11 @@ from taximeter_api.commands.service import ServiceAway, ask
 from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
 from taximeter_api.page.format import at_least, ledger, signed
-from taximeter_api.questions import BadQuestion, scope_of
+from taximeter_api.questions import Refused, scope_of
 from taximeter_api.repricing import Repricer, days_of, told
 from taximeter_collector.prices import book_with
 from taximeter_collector.settings import Settings, read_settings
-from taximeter_collector.store import Store
+from taximeter_collector.store import Period, Scope, Store
 
 LOOK_EVERY_S = 0.3
 COLUMNS: Final = (
@@ -49,8 +49,7 @@ def reprice(
     """Price the calls of a period anew, at today's prices and those of prices.yaml."""
     settings = read_settings(os.environ)
     pairs = [pair_of(text) for text in where]
-    days_of(from_, to)
-    scope_of(pairs)
+    period, scope = days_of(from_, to), scope_of(pairs)
     words = [("from", from_), ("to", to), ("by", getpass.getuser()), *pairs]
     words += [("dry_run", "true")] if dry_run else []
     try:
@@ -59,7 +58,7 @@ def reprice(
     except ServiceAway as away:
         if settings.is_server:
             raise ServiceAway(f"{away}: start it, it alone writes to a server's store") from None
-        looks = _looks_here(settings, from_, to, pairs, dry_run=dry_run)
+        looks = _looks_here(settings, period, scope, dry_run=dry_run)
     last = _followed(looks)
     if as_json:
         typer.echo(json.dumps(last, indent=2))
@@ -72,7 +71,7 @@ def reprice(
 def pair_of(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise BadQuestion(f"--where {text!r}: give a dimension and a value, like model=gpt-5")
+        raise Refused(f"--where {text!r}: give a dimension and a value, like model=gpt-5")
     return name, value
 
 
@@ -84,16 +83,14 @@ def _looks_at_the_service(settings: Settings, one: dict[str, Any]) -> Iterator[d
 
 
 def _looks_here(
-    settings: Settings, from_: str, to: str, pairs: list[tuple[str, str]], *, dry_run: bool
+    settings: Settings, period: Period, scope: Scope, *, dry_run: bool
 ) -> Iterator[dict[str, Any]]:
     book = book_with(settings.prices)
     with (
         closing(Store(settings.store_url, settings.cluster)) as store,
         closing(Repricer(store, lambda: book)) as one,
     ):
-        progress = one.start(
-            days_of(from_, to), scope_of(pairs), asked_by=getpass.getuser(), dry_run=dry_run
-        )
+        progress = one.start(period, scope, asked_by=getpass.getuser(), dry_run=dry_run)
         while not one.wait(LOOK_EVERY_S):
             yield told(progress)
         yield told(progress)

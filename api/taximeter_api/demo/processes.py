@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from taximeter_api.serve import PortTaken
-from taximeter_collector.settings import PREFIX, read_settings
+from taximeter_collector.settings import PREFIX, SettingsError, read_settings
 
 TAKEN: Final = ("PORT", "OTLP_PORT", "SQL_TOKEN", "SQL_TOKEN_FILE")
 """Settings that the demo does not make itself."""
@@ -45,7 +44,7 @@ def environment_with(values: Mapping[str, str]) -> dict[str, str]:
 def wanted() -> tuple[dict[str, str], tuple[int, int]]:
     """Return what our environment sets of `TAKEN`, and ports for the page and for OTLP.
 
-    Raises PortTaken for a port that was asked for.
+    Raises SettingsError for a port that was asked for.
     """
     names = (f"{PREFIX}{name}" for name in TAKEN)
     taken = {name: os.environ[name] for name in names if name in os.environ}
@@ -54,7 +53,7 @@ def wanted() -> tuple[dict[str, str], tuple[int, int]]:
     for name, port in zip(("port", "otlp_port"), ports, strict=True):
         asked_for = getattr(settings, name)
         if name in settings.model_fields_set and asked_for not in (port, 0):
-            raise PortTaken(
+            raise SettingsError(
                 f"{PREFIX}{name.upper()}={asked_for}: it is taken; stop what listens there, or "
                 "give another port"
             )

@@ -1,20 +1,18 @@
-"""The page of budgets, drawn."""
+"""What the page of budgets says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from taximeter_alerts.periods import name_of
-from taximeter_alerts.scope_words import in_words, query_of_calls, written
+from taximeter_alerts.scope_words import in_words, query_of_calls
 from taximeter_alerts.spending import Spending
 from taximeter_alerts.state import Origin, Passed, Revision
-from taximeter_api.budget_forms import BLANK, SCOPED, fields_of, scoped_in_words
 from taximeter_api.csv_file import known
 from taximeter_api.page import format as fmt
-from taximeter_api.page.environment import template
 
 COLUMNS = (
     "budget",
@@ -114,45 +112,7 @@ class BudgetRow:
         )
 
 
-def render_budgets(
-    rows: Sequence[BudgetRow],
-    *,
-    channels: Sequence[str],
-    changing: str,
-    typed: Mapping[str, str],
-    done: tuple[str, str],
-    problem: str,
-    file_problem: str,
-    now: datetime,
-) -> str:
-    """Return the HTML; with the form of the budget that is `changing`, else with one for a new one.
-
-    What was `typed` into the form stays there.
-    """
-    row = next((one for one in rows if one.kept.budget == changing and one.may_change), None)
-    budget = row.kept.definition if row else None
-    form = {**BLANK, "channels": ", ".join(channels) or "slack", "to": "", "until": ""}
-    if row and budget:
-        last = row.spending.period.end.astimezone(budget.zone).date()
-        form |= {**fields_of(budget), "until": last.isoformat()}
-    scoped = scoped_in_words(budget)
-    return template("budgets.html").render(
-        rows=rows,
-        channels=channels,
-        form={**form, **typed},
-        scoped=scoped,
-        kept_scope=sorted(written(budget.scope).keys() - set(scoped)) if budget else [],
-        each=sorted({*SCOPED, form["each"]} - {""}),
-        changing=row,
-        done=_done(rows, *done),
-        problem=problem,
-        file_problem=file_problem,
-        now=now,
-        path="/budgets",
-    )
-
-
-def _done(rows: Sequence[BudgetRow], done: str, name: str) -> str:
+def done_in_words(rows: Sequence[BudgetRow], done: str, name: str) -> str:
     """Say what was done to a budget; nothing of the address but names that are known."""
     if done == "deleted":
         return DELETED
