@@ -15,14 +15,11 @@ import typer
 from taximeter_alerts.budgets import BudgetsError
 from taximeter_alerts.state import StateUnavailable
 from taximeter_api.commands.alerts import alerts_app
-from taximeter_api.commands.backup import backup, restore
 from taximeter_api.commands.budgets import budgets_app
-from taximeter_api.commands.copy import copy
 from taximeter_api.commands.doctor import doctor
 from taximeter_api.commands.export import export
-from taximeter_api.commands.forget import forget
 from taximeter_api.commands.import_file import import_file
-from taximeter_api.commands.migrate import migrate
+from taximeter_api.commands.keeping import backup, copy, forget, migrate, restore
 from taximeter_api.commands.prices import prices_app
 from taximeter_api.commands.reconcile import reconcile
 from taximeter_api.commands.report import report

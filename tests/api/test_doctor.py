@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from api.test_cli import taximeter
 from builders import NOON
 from spans import request, span
 from taximeter_api.checks.engine import clock, findings_of
+from taximeter_api.demo.fake_openai import serving
 from taximeter_api.demo.processes import free_port
 from taximeter_collector.store import Condition
 from test_end_to_end import Service, eventually
@@ -64,6 +69,36 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert f"ok    budgets: 1 in {budgets}" in said.stdout
     assert "wrong exporter path: nobody answers" in said.stdout
     assert "-> start it: taximeter serve" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "line"),
+    [
+        (
+            200,
+            {
+                "checks": [
+                    {"what": "service", "state": "its writer has stopped", "advice": "see it"}
+                ]
+            },
+            "wrong service: its writer has stopped\n      -> see it",
+        ),
+        (401, {}, "-> give this command the service's TAXIMETER_SERVER_READ_TOKEN too"),
+        (503, {"detail": "a database does not answer"}, "a database does not answer"),
+    ],
+)
+def test_a_service_in_trouble_is_asked_what_it_knows(
+    status: int, body: object, line: str, tmp_path: Path
+) -> None:
+    def checks(_request: Request) -> JSONResponse:
+        return JSONResponse(body, status)
+
+    with serving(Starlette(routes=[Route("/api/checks", checks)])) as address:
+        port = address.rpartition(":")[2]
+        said = taximeter("doctor", PORT=port, OTLP_PORT=str(free_port()), DATA_DIR=str(tmp_path))
+
+    assert line in said.stdout
+    assert ("ok    files: as they are" in said.stdout) == (status != 200)
 
 
 def test_a_setting_that_is_not_understood_is_a_finding_too() -> None:

@@ -7,17 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import TypeAdapter
-
 from taximeter_alerts.state import StateUnavailable
 from taximeter_alerts.state import condition_of as condition_of_state
 from taximeter_api.checks import Finding
-from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_collector.settings import PREFIX, Settings
 from taximeter_collector.store import (
     Condition,
     StoreError,
-    StoreInUse,
     StoreUnavailable,
     condition_of,
 )
@@ -29,16 +25,15 @@ LOGS: Final = (
     "put docker/clickhouse/system-logs.xml into the server's config.d and start it anew; "
     "drop tables whose names end with a number"
 )
-_CONDITION: Final = TypeAdapter(Condition)
 
 
 def store(settings: Settings) -> Iterator[Finding]:
     where = _shown(settings.store_url)
     try:
-        found = _condition(settings)
-    except (StoreError, ServiceRefused) as error:
+        found = condition_of(settings.store_url, settings.cluster)
+    except StoreError as error:
         yield Finding("store", str(error), f"mend what it says, or {PREFIX}STORE")
-    except (StoreUnavailable, ServiceAway) as error:
+    except StoreUnavailable as error:
         yield Finding("store", str(error), f"start it, or mend {PREFIX}STORE")
     else:
         if found is None:
@@ -89,16 +84,6 @@ def findings_of(found: Condition, *, is_server: bool) -> Iterator[Finding]:
         yield Finding("ClickHouse's logs", f"grow without an end: {told}", LOGS)
     if not (found.crowded or found.stuck or found.broken or found.read_only or found.endless_logs):
         yield Finding("parts and logs", "no table has too many parts, no log is without an end")
-
-
-def _condition(settings: Settings) -> Condition | None:
-    try:
-        return condition_of(settings.store_url, settings.cluster)
-    except StoreInUse as in_use:
-        try:
-            return _CONDITION.validate_python(ask(settings, "GET", "/api/store"))
-        except ServiceAway:
-            raise in_use from None
 
 
 def _schema(what: str, words: str, pending: tuple[str, ...] | list[str]) -> Finding:

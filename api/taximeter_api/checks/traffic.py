@@ -43,15 +43,13 @@ def exporter(settings: Settings) -> Iterator[Finding]:
 
 def service(settings: Settings) -> Iterator[Finding]:
     """Say what the service knows of itself; where none answers, what its files here say."""
-    advice = "see its log"
     try:
-        ask(settings, "GET", "/readyz")
-        advice = f"give this command the service's {PREFIX}... too"
         told = ask(settings, "GET", "/api/checks")["checks"]
     except ServiceAway as away:
         yield Finding("service", str(away), "start it: taximeter serve")
     except ServiceRefused as refused:
-        yield Finding("service", str(refused), advice)
+        token = f"give this command the service's {PREFIX}READ_TOKEN too"
+        yield Finding("service", str(refused), token if refused.status == 401 else "see its log")
     else:
         yield from (Finding(**one) for one in told)
         return

@@ -1,1 +1,1 @@
-"""Commands of `taximeter`, one a module."""
+"""Commands of `taximeter`."""
