@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import KeptElsewhere, Register, Unknown
 from taximeter_alerts.scope_words import written
-from taximeter_alerts.spending import now_spent
 from taximeter_alerts.state import State
 from taximeter_api.answers import FormData
 from taximeter_api.budget_forms import (
@@ -24,7 +23,7 @@ from taximeter_api.budget_forms import (
     fields_of,
     scoped_in_words,
 )
-from taximeter_api.budgeting import budget_of, changed
+from taximeter_api.budgeting import budget_of, changed, with_spending
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
@@ -113,17 +112,14 @@ def budget_pages(store: Store, state: State, register: Register, channels: Chann
 
 def _rows(store: Store, state: State, register: Register, now: datetime) -> list[BudgetRow]:
     """Return the fullest first."""
-    kept = register.kept()
-    known = [one.definition.in_force(now) for one in kept if one.definition]
-    spent = {one.budget.name: one for one in now_spent(store, known, now)}
     rows = [
         BudgetRow(
-            kept=one,
-            spending=spent[one.budget],
-            told=tuple(state.told(spent[one.budget].budget, spent[one.budget].period)),
+            kept=kept,
+            spending=spending,
+            told=tuple(state.told(spending.budget, spending.period)),
             now=now,
         )
-        for one in kept
+        for kept, spending in with_spending(store, register, now)
     ]
     return sorted(rows, key=lambda row: -row.percent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -32,12 +32,9 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
     def list_budgets() -> dict[str, Any]:
         """Every budget with the spend of its current period."""
         now = datetime.now(UTC)
-        kept = register.kept()
-        budgets = [one.definition.in_force(now) for one in kept if one.definition]
-        spending = {one.budget.name: one for one in now_spent(store, budgets, now)}
         told = [
-            _kept(one) | _spending(spending[one.budget]) | _raised(one.definition, now)
-            for one in kept
+            _kept(kept) | _spending(spending) | _raised(kept.definition, now)
+            for kept, spending in with_spending(store, register, now)
         ]
         return {"budgets": told, "problem": register.problem or None}
 
@@ -88,6 +85,17 @@ def budgets_api(store: Store, register: Register) -> APIRouter:
         return _kept(register.find(budget.name))
 
     return router
+
+
+def with_spending(
+    store: Store, register: Register, now: datetime
+) -> Iterator[tuple[Revision, Spending]]:
+    """Yield each budget that is kept, with the spend of its current period."""
+    kept = register.kept()
+    budgets = [one.definition.in_force(now) for one in kept if one.definition]
+    spending = {one.budget.name: one for one in now_spent(store, budgets, now)}
+    for one in kept:
+        yield one, spending[one.budget]
 
 
 def budget_of(definition: dict[str, Any]) -> Budget:

@@ -29,17 +29,16 @@ def send_test(
 ) -> None:
     """Send an alert of a made-up budget, and say what the channel answered."""
     settings = read_settings(os.environ)
-    try:
-        with working("sending"):
-            try:
-                ask(settings, "POST", f"/api/channels/{channel}/test")
-            except ServiceAway:
-                _send_from_here(settings, channel)
-    except ServiceRefused as error:
-        if error.status != NOT_DELIVERED:
-            raise
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    with working("sending"):
+        try:
+            ask(settings, "POST", f"/api/channels/{channel}/test")
+        except ServiceAway:
+            _send_from_here(settings, channel)
+        except ServiceRefused as error:
+            if error.status != NOT_DELIVERED:
+                raise
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
     typer.echo(f"{channel} took it")
 
 
