@@ -7,10 +7,10 @@ that needs no second attempt pays nothing here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from taximeter.answer import AttributeValue
+from taximeter.around import Steps, around
 from taximeter.current import current_call
 from taximeter.guard import never_raise
 
@@ -55,21 +55,20 @@ class Attempts:
             attributes[STATUS] = last
 
 
-def _should_retry(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
+def _refused(_: Any, args: Any, kwargs: Any) -> Steps:
     with never_raise("noting a refusal"):
         if (attempts := _current()) is not None:
             response = args[0] if args else kwargs["response"]
             attempts.refused(response.status_code)
-    return wrapped(*args, **kwargs)
+    yield args, kwargs
 
 
-def _calculate_retry_timeout(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-    wait_s = wrapped(*args, **kwargs)
+def _waiting(_: Any, args: Any, kwargs: Any) -> Steps:
+    wait_s = yield args, kwargs
     with never_raise("noting a retry"):
         if (attempts := _current()) is not None:
             headers = args[2] if len(args) > 2 else kwargs.get("response_headers")
             attempts.waiting(wait_s, answered=headers is not None)
-    return wait_s
 
 
 def _current() -> Attempts | None:
@@ -83,7 +82,7 @@ FIRST = Attempts()
 """Shared by all calls that need no second attempt."""
 
 
-HOOKS: dict[str, Callable[..., Any]] = {
-    "BaseClient._should_retry": _should_retry,
-    "BaseClient._calculate_retry_timeout": _calculate_retry_timeout,
+HOOKS = {
+    "BaseClient._should_retry": around(_refused),
+    "BaseClient._calculate_retry_timeout": around(_waiting),
 }

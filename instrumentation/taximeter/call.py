@@ -22,7 +22,7 @@ from taximeter.answer import Answer, AttributeValue
 from taximeter.attempts import Attempts
 from taximeter.attribution import Attribution
 from taximeter.bounded import Bounded
-from taximeter.estimate import Kept, Prompt, counted_later
+from taximeter.estimate import Kept, counted_later
 from taximeter.guard import never_raise
 
 if TYPE_CHECKING:
@@ -67,11 +67,10 @@ class Call:
         "attempts",
         "attributes",
         "attribution",
-        "free",
         "goes_on",
         "kept",
         "media",
-        "prompt",
+        "spends",
         "streaming",
     )
 
@@ -87,12 +86,12 @@ class Call:
         self.asked_usage = False
         """The meter asked for the usage of this stream, and hides it from the app."""
         self.kept: Kept | None = None
-        self.prompt: Prompt | None = None
         self.attempts: Attempts | None = None
         self.attribution = attribution
         self.media = b""
         self.goes_on = False
-        self.free = False
+        self.spends = True
+        """The request begins something that is billed, so that a budget may stop it."""
         self._unsent = False
         self.attributes: dict[str, AttributeValue] = {}
         self.streaming = False
@@ -105,11 +104,6 @@ class Call:
     @property
     def api_type(self) -> str:
         return self.answer.api_type
-
-    @property
-    def spends(self) -> bool:
-        """Whether the request begins something that is billed, so that a budget may stop it."""
-        return not self.free
 
     def tag(self, name: str) -> str:
         """Give what a budget may be about, as far as it is known before the request is sent."""
@@ -178,20 +172,17 @@ class Call:
         if span is None:
             return
         _open_streams.discard(self)
-        if (self.kept or self.prompt) and self._counted_later(span):
-            return
-        self._end(span)
+        kept, self.kept = self.kept, None
+        if kept is None or not self._counted_later(kept, span):
+            self._end(span)
 
-    def _counted_later(self, span: Span | OwnSpan) -> bool:
-        if self.kept is not None and self.answer.has_usage:
-            self.kept.drop()
-        held = [one for one in (self.kept, self.prompt) if one is not None and one.wanted]
-        self.kept = self.prompt = None
+    def _counted_later(self, kept: Kept, span: Span | OwnSpan) -> bool:
+        if self.answer.has_usage:
+            kept.drop_events()
         self._ended_ns = self._ended_ns or time.time_ns()
-        if held and counted_later(held, partial(self._end, span)):
+        if kept.wanted and counted_later(kept, partial(self._end, span)):
             return True
-        for one in held:
-            one.drop()
+        kept.drop()
         return False
 
     def _end(self, span: Span | OwnSpan, counts: Mapping[str, AttributeValue] = _NONE) -> None:
@@ -211,7 +202,7 @@ class Call:
             other.close()
 
     def forget(self) -> None:
-        self._span = self.kept = self.prompt = None
+        self._span = self.kept = None
 
     def app_context(self) -> Context | None:
         """Give the context in which the app's own instrumentors find this span as their parent.
@@ -255,7 +246,7 @@ class Call:
             attributes["taximeter.usage.source"] = "reported"
         elif self._unsent:
             attributes["taximeter.usage.source"] = "none"
-        elif not self.free and (not isinstance(status, int) or status < 300):
+        elif self.spends and (not isinstance(status, int) or status < 300):
             attributes["taximeter.usage.source"] = "lost"
         return attributes
 

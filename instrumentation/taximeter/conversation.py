@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from taximeter.answer import AttributeValue
 from taximeter.begin import started
 from taximeter.call import Call
 from taximeter.endpoints import Endpoint
+from taximeter.meter import meter_on
 from taximeter.request import hashes, key_name
-
-if TYPE_CHECKING:
-    from taximeter.current import Meter
 
 HEAD = 200
 # Nearly all messages are pieces of an answer; they say so in their first bytes.
@@ -45,8 +43,7 @@ class Asked(NamedTuple):
 
 
 class Conversation:
-    def __init__(self, meter: Meter, peer: Peer, tags: Mapping[str, str]) -> None:
-        self._meter = meter
+    def __init__(self, peer: Peer, tags: Mapping[str, str]) -> None:
         self._peer = peer
         self._tags = tags
         self._served = ""
@@ -171,10 +168,10 @@ class Conversation:
         call.end()
 
     def _started(self, operation: str, parameters: Mapping[str, Any]) -> Call | None:
-        metering = self._meter()
-        if metering is None:
+        meter = meter_on()
+        if meter is None:
             return None
-        settings, peer, model = metering.settings, self._peer, self._served or self._peer.model
+        settings, peer, model = meter.settings, self._peer, self._served or self._peer.model
         asked = {"model": model, **parameters}
         endpoint = Endpoint(operation, peer.api_type)
         request: dict[str, AttributeValue] = {**peer.server, **peer.headers}
@@ -183,7 +180,7 @@ class Conversation:
         if settings.hash_key and "input" in asked:
             content = {name: asked[name] for name in asked if name not in {"type", "event_id"}}
             request.update(hashes(settings.hash_key, content))
-        call = started(metering, endpoint, request, asked)
+        call = started(meter, endpoint, request, asked)
         if call is not None:
             call.stream_opened()
             if self._tags and call.attribution is not None:

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import attach, detach
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
-
     from taximeter.call import Call
-    from taximeter.metrics import Metrics
-    from taximeter.settings import Settings
-    from taximeter.spans import OwnTracer
-
-
-class Metering(NamedTuple):
-    tracer: Tracer | OwnTracer
-    settings: Settings
-    metrics: Metrics
-
-
-Meter = Callable[[], Metering | None]
-"""Gives what the metering of a call needs; None while nothing is metered."""
 
 current_call: ContextVar[Call | None] = ContextVar("taximeter_call", default=None)
 

@@ -9,22 +9,21 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from taximeter.answer import AttributeValue
+from taximeter.around import Steps, around, async_around
 from taximeter.begin import begun
 from taximeter.call import Call
 from taximeter.current import current_call, entered
 from taximeter.endpoints import AZURE_HOST, server_at
 from taximeter.guard import never_raise
+from taximeter.meter import meter_on
 from taximeter.request import hashes, key_in, key_name
 from taximeter.settings import Settings, host_names
 from taximeter.streams import observe, read_whole
-
-if TYPE_CHECKING:
-    from taximeter.current import Meter
 
 MODULES = ("httpx", "httpx2")
 OPENAI_HOST = "api.openai.com"
@@ -46,57 +45,34 @@ class Sent(NamedTuple):
     method: str = "post"
 
 
-class Httpx:
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+def _sent(_: Any, args: Any, kwargs: Any) -> Steps:
+    # Each call of the SDK comes by here, too.
+    if current_call.get() is not None or (call := _begun(*args, **kwargs)) is None:
+        yield args, kwargs
+        return
+    try:
+        with entered(call):
+            response = yield args, kwargs
+    except BaseException as error:
+        call.failed(error)
+        raise
+    _answered(call, response)
 
-    def hooks(self) -> dict[str, Callable[..., Any]]:
-        return {"Client.send": self._send, "AsyncClient.send": self._async_send}
 
-    def _send(self, send: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(send)
-        def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
-            # Each call of the SDK comes by here, too.
-            if current_call.get() is not None or (call := self._begun(*args, **kwargs)) is None:
-                return send(client, *args, **kwargs)
-            try:
-                with entered(call):
-                    response = send(client, *args, **kwargs)
-            except BaseException as error:
-                call.failed(error)
-                raise
-            _answered(call, response)
-            return response
+HOOKS = {"Client.send": around(_sent), "AsyncClient.send": async_around(_sent)}
 
-        return metered
 
-    def _async_send(self, send: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(send)
-        async def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
-            if current_call.get() is not None or (call := self._begun(*args, **kwargs)) is None:
-                return await send(client, *args, **kwargs)
-            try:
-                with entered(call):
-                    response = await send(client, *args, **kwargs)
-            except BaseException as error:
-                call.failed(error)
-                raise
-            _answered(call, response)
-            return response
-
-        return metered
-
-    def _begun(self, request: Any = None, **_: Any) -> Call | None:
-        if getattr(request, "method", "") != "POST":
-            return None
-        with never_raise("starting a call by httpx"):
-            metering = self._meter()
-            if metering is None or not _is_api(request.url.host, metering.settings.hosts):
-                return None
-            sent = Sent(request, str(request.url), _parameters(request))
-            stream = bool(sent.json_data.get("stream"))
-            return begun(metering, sent, sent, stream=stream, facts=_facts)
+def _begun(request: Any = None, **_: Any) -> Call | None:
+    if getattr(request, "method", "") != "POST":
         return None
+    with never_raise("starting a call by httpx"):
+        meter = meter_on()
+        if meter is None or not _is_api(request.url.host, meter.settings.hosts):
+            return None
+        sent = Sent(request, str(request.url), _parameters(request))
+        stream = bool(sent.json_data.get("stream"))
+        return begun(meter, sent, sent, stream=stream, facts=_facts)
+    return None
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from typing import Any
 
 from taximeter.answer import HEAD, LARGE, Answer
 from taximeter.call import Call
-from taximeter.estimate import Keeping, Reader, kept_of
+from taximeter.estimate import kept_of
 from taximeter.guard import never_raise
 from taximeter.hidden import hide_usage
 
@@ -19,7 +19,9 @@ def observe(response: Any, call: Call, *, events: bool) -> None:
     events = events or call.media.startswith(EVENT_STREAM)
     if call.asked_usage:
         hide_usage(response, call.answer)
-    observer = Observer(call, _event_reader(response, call) if events else Body(call.answer))
+    if events and call.kept is None:
+        call.kept = kept_of(response, call.api_type, call.answer)
+    observer = Observer(call, Events(call.answer) if events else Body(call.answer))
     call.stream_opened()
     response.iter_bytes = observer.bytes_of(response.iter_bytes)
     response.aiter_bytes = observer.async_bytes_of(response.aiter_bytes)
@@ -44,25 +46,26 @@ def read_whole(content: bytes, call: Call) -> Any:
     return None
 
 
-def _event_reader(response: Any, call: Call) -> Reader:
-    events = Events(call.answer)
-    call.kept = kept_of(response, call.api_type, call.answer)
-    return Keeping(events, call.kept) if call.kept is not None else events
-
-
 class Observer:
-    def __init__(self, call: Call, reader: Reader) -> None:
+    """Is around the reading of a body: what ends that ends the call."""
+
+    def __init__(self, call: Call, reader: Events | Body) -> None:
         self._call = call
         self._reader = reader
         self._started = isinstance(reader, Body)
         self._inside = False
 
+    def __enter__(self) -> None:
+        self._inside = True
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._end(None if isinstance(error, GeneratorExit) else error)
+
     def bytes_of(self, iter_bytes: Callable[..., Any]) -> Callable[..., Any]:
-        feed = self._reader.feed
+        feed = self._feed()
 
         def observed(chunk_size: int | None = None) -> Iterator[bytes]:
-            self._inside = True
-            try:
+            with self:
                 for chunk in iter_bytes(chunk_size):
                     if not self._started:
                         self._start()
@@ -70,24 +73,15 @@ class Observer:
                     self._inside = False
                     yield chunk
                     self._inside = True
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                self._broke(error)
-                raise
-            finally:
-                self._ended()
 
         return observed
 
     def async_bytes_of(self, aiter_bytes: Callable[..., Any]) -> Callable[..., Any]:
-        feed = self._reader.feed
+        feed = self._feed()
 
         async def observed(chunk_size: int | None = None) -> AsyncIterator[bytes]:
-            chunks = aiter_bytes(chunk_size)
-            self._inside = True
-            try:
-                async with contextlib.aclosing(chunks):
+            with self:
+                async with contextlib.aclosing(aiter_bytes(chunk_size)) as chunks:
                     async for chunk in chunks:
                         if not self._started:
                             self._start()
@@ -95,13 +89,6 @@ class Observer:
                         self._inside = False
                         yield chunk
                         self._inside = True
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                self._broke(error)
-                raise
-            finally:
-                self._ended()
 
         return observed
 
@@ -131,19 +118,26 @@ class Observer:
         # httpx closes a body at its end, and only then gives out what it held back to fill a
         # chunk; the iterator ends the span when all has passed.
         if not self._inside:
-            self._ended()
+            self._end(None)
 
-    def _broke(self, error: BaseException) -> None:
-        self._finish_reading()
-        self._call.failed(error)
-
-    def _ended(self) -> None:
-        self._finish_reading()
-        self._call.end()
-
-    def _finish_reading(self) -> None:
+    def _end(self, error: BaseException | None) -> None:
         with never_raise("reading the end of a stream"):
             self._reader.finish()
+        if error is None:
+            self._call.end()
+        else:
+            self._call.failed(error)
+
+    def _feed(self) -> Callable[[bytes], None]:
+        feed, kept = self._reader.feed, self._call.kept
+        if kept is None:
+            return feed
+
+        def feed_both(chunk: bytes) -> None:
+            feed(chunk)
+            kept.add(chunk)
+
+        return feed_both
 
 
 # Azure opens a stream with an event of empty id and model.

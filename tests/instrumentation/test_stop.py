@@ -16,7 +16,7 @@ import pytest
 import openai_bodies as bodies
 import taximeter
 from fake_api import fake_api, json_reply
-from taximeter import hooks
+from taximeter.meter import meter_on
 from taximeter.settings import Settings
 from taximeter.stop import OLD_S, Stops, fetching_from
 
@@ -98,7 +98,7 @@ def chat(client: openai.OpenAI, feature: str = "search") -> Any:
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Any:
     def using(stops: Stops) -> None:
-        monkeypatch.setattr(hooks, "_stops", stops)
+        monkeypatch.setattr(meter_on(), "stops", stops)
 
     return using
 
@@ -287,7 +287,9 @@ def test_a_service_out_of_reach_leaves_what_was_known(service: Service) -> None:
 
 
 def test_an_app_that_did_not_ask_for_stops_has_none(spans: Any) -> None:  # noqa: ARG001
-    assert hooks._stops is None
+    meter = meter_on()
+    assert meter is not None
+    assert meter.stops is None
 
 
 def test_a_poll_begins_with_the_first_call(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Where spans go: to a provider of the app's choice, or to the collector, all of them."""
+"""The meter while it is on: where its spans go, with its settings, metrics and stops."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opentelemetry.trace import NoOpTracer
+
 import taximeter
 from taximeter.call import end_open_streams, settle
 from taximeter.estimate import finish_counts
 from taximeter.guard import never_raise, warn_once
+from taximeter.metrics import Metrics
 from taximeter.origin import script_name
 from taximeter.settings import Settings
 from taximeter.termination import Termination
@@ -22,12 +25,14 @@ from taximeter.termination import Termination
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.trace import Tracer, TracerProvider
 
     from taximeter.delivery import Delivery
     from taximeter.spans import OwnTracer
     from taximeter.spool import Spool
+    from taximeter.stop import Stops
 
 _NO_SDK = 'without the OpenTelemetry SDK nothing is recorded: `pip install "taximeter[otlp]"`'
 SCOPE = ("taximeter", taximeter.__version__)
@@ -46,19 +51,25 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-class Tracing:
-    def __init__(self, given: TracerProvider | None, settings: Settings) -> None:
+class Meter:
+    """Its spans go to a provider of the app's choice, or to the collector, all of them."""
+
+    def __init__(
+        self, given: TracerProvider | None, metrics_to: MeterProvider | None, settings: Settings
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics(metrics_to)
+        self.stops = _stops(settings)
         self._given = given
-        self._settings = settings
         self._ready = False
-        self._tracer: Tracer | OwnTracer | None = None
+        self._tracer: Tracer | OwnTracer = NoOpTracer()
         self._delivery: Delivery | None = None
         self._termination = Termination(flush=partial(self.flush, EXIT_S), end=self.close)
         if given is None:
             self._termination.install()
 
-    def tracer(self) -> Tracer | OwnTracer | None:
-        """Give the tracer; the SDK is loaded here, at the first call. None without an SDK."""
+    def tracer(self) -> Tracer | OwnTracer:
+        """Give the tracer; the SDK is loaded here, at the first call."""
         if self._ready:
             return self._tracer
         with _loading:
@@ -69,7 +80,7 @@ class Tracing:
                         # Runs before the provider's own ending, which is older.
                         atexit.register(self.close)
                     else:
-                        self._tracer = self._own_tracer()
+                        self._tracer = self._own_tracer() or self._tracer
                 finally:
                     self._ready = True  # what failed once is not tried again at every call
         return self._tracer
@@ -89,6 +100,8 @@ class Tracing:
     def close(self) -> None:
         """End open streams and send what is left, for at most `EXIT_S`."""
         atexit.unregister(self.close)
+        if self.stops is not None:
+            self.stops.close()
         started = time.monotonic()
         with never_raise("flushing spans"):
             self._termination.remove()
@@ -106,8 +119,8 @@ class Tracing:
 
             from taximeter.spans import OwnTracer
 
-            resource = _resource(self._settings)
-            delivery = _delivery(self._settings, resource, self.close)
+            resource = _resource(self.settings)
+            delivery = _delivery(self.settings, resource, self.close)
         except ImportError:
             warn_once("sdk", _NO_SDK)
             return None
@@ -117,6 +130,14 @@ class Tracing:
             atexit.register(self.close)
         # Greenlets of one thread pass its lock together; all must share the first one's delivery.
         return OwnTracer(self._delivery, resource, InstrumentationScope(*SCOPE))
+
+
+def _stops(settings: Settings) -> Stops | None:
+    if not settings.budget_stop:
+        return None
+    from taximeter.stop import Stops, fetching_from
+
+    return Stops(fetching_from(settings))
 
 
 def _delivery(settings: Settings, resource: Resource, end: Callable[[], None]) -> Delivery:
@@ -161,3 +182,17 @@ def _resource(settings: Settings) -> Resource:
     if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
         return resource.merge(Resource({"service.name": script_name()}))
     return resource
+
+
+_on: Meter | None = None
+
+
+def switch(meter: Meter | None) -> Meter | None:
+    """Put a meter on, or None to put it off; gives the one that was on."""
+    global _on
+    former, _on = _on, meter
+    return former
+
+
+def meter_on() -> Meter | None:
+    return _on
