@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from taximeter.tools import Units
-from taximeter.units import BILLED_BY_UNITS, units_told
+from taximeter.units import BILLED_BY_UNITS, Units, units_told
 
 LARGE = 16_384
 """Bytes. A larger body is not parsed but scanned at its two ends."""

@@ -22,7 +22,7 @@ from taximeter.answer import Answer, AttributeValue
 from taximeter.attempts import Attempts
 from taximeter.attribution import Attribution
 from taximeter.bounded import Bounded
-from taximeter.estimate import Kept, counted_later
+from taximeter.estimate import Kept, counter
 from taximeter.guard import never_raise
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ class Call:
 
     def stream_opened(self) -> None:
         self.streaming = True
-        _open_streams.add(self)
+        if self._span is not None:
+            _open_streams.add(self)
 
     def first_chunk(self) -> None:
         elapsed_s = time.perf_counter() - self._started
@@ -180,7 +181,7 @@ class Call:
         if self.answer.has_usage:
             kept.drop_events()
         self._ended_ns = self._ended_ns or time.time_ns()
-        if kept.wanted and counted_later(kept, partial(self._end, span)):
+        if kept.wanted and counter.take(kept, partial(self._end, span)):
             return True
         kept.drop()
         return False
@@ -193,8 +194,8 @@ class Call:
             if "error.type" in attributes:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
-            if self._metrics is not None and (instruments := self._metrics.instruments()):
-                instruments.record(self._request, attributes, self._duration_s())
+            if self._metrics is not None:
+                self._metrics.record(self._request, attributes, self._duration_s())
 
     def _hold(self) -> None:
         other = going_on.put(self.answer.id, self)

@@ -17,22 +17,16 @@ from taximeter.request import hashes, key_name
 HEAD = 200
 # Nearly all messages are pieces of an answer; they say so in their first bytes.
 _PIECE = re.compile(rb'"type"\s*:\s*"[a-z_.]*\.delta"')
-_NEWS = re.compile(
-    rb'"type"\s*:\s*"(?:(?:transcription_)?session\.(?:created|updated|closed)'
-    rb"|response\.(?:created|done|completed|failed|incomplete)"
-    rb'|conversation\.item\.input_audio_transcription\.completed|error)"'
-)
 
 
 class Peer(NamedTuple):
     """The other end of a connection, as its handshake tells it."""
 
     api_type: str
-    server: Mapping[str, str | int]
     model: str
     api_key: str
-    headers: Mapping[str, str]
-    """Attributes that hold for every call of the connection."""
+    attributes: Mapping[str, str | int]
+    """Those of every call of the connection."""
 
 
 class Asked(NamedTuple):
@@ -174,7 +168,7 @@ class Conversation:
         settings, peer, model = meter.settings, self._peer, self._served or self._peer.model
         asked = {"model": model, **parameters}
         endpoint = Endpoint(operation, peer.api_type)
-        request: dict[str, AttributeValue] = {**peer.server, **peer.headers}
+        request: dict[str, AttributeValue] = {**peer.attributes}
         if peer.api_key:
             request["taximeter.api_key"] = key_name(peer.api_key, settings.hash_key)
         if settings.hash_key and "input" in asked:
@@ -227,3 +221,7 @@ _READERS: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
     "conversation.item.input_audio_transcription.completed": Conversation._transcribed,
     "error": Conversation._refused,
 }
+# An event that only wraps another is found by what it wraps.
+_NEWS = re.compile(
+    rf'"type"\s*:\s*"({"|".join(map(re.escape, _READERS.keys() - {"response.event"}))})"'.encode()
+)

@@ -6,11 +6,17 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, build_opener
 
 from opentelemetry.util.re import parse_env_headers
 
 from taximeter.settings import Settings
+
+if TYPE_CHECKING:
+    from http.client import HTTPMessage
+    from urllib.request import Request
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 TIMEOUT_S = 10.0
@@ -27,11 +33,22 @@ class Destination:
     queue_size: int = QUEUE_SIZE
     batch_size: int = BATCH_SIZE
 
+    def opener(self) -> OpenerDirector:
+        """Give what makes requests of it."""
+        return build_opener(_NoRedirect(), HTTPSHandler(context=self.tls))
+
     @property
     def address(self) -> str:
         """Name the collector without path, query or credentials."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> None:
+        """Follow nothing: the token is for the collector alone."""
 
 
 class Standard:

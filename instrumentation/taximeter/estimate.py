@@ -45,7 +45,7 @@ def kept_of(response: Any, api_type: str, answer: Answer, *, parts: bool = False
         return None
     try:
         request = response.request.content
-        _counter.start()
+        counter.start()
     except RuntimeError:  # a body that was streamed out; or no new threads, as at the exit
         return None
     parts = parts and api_type in CONVERSATIONS and len(request) <= LARGEST_PROMPT
@@ -151,6 +151,9 @@ class Counter:
     """One thread and its queue; each job is finished, also when there is no time to count."""
 
     def __init__(self) -> None:
+        self.start_anew()
+
+    def start_anew(self) -> None:
         # Unlike a lock, this queue may be met by a collection of garbage in the midst of `put`.
         self._queue: SimpleQueue[Job | threading.Event] = SimpleQueue()
         self._current: Job | None = None
@@ -193,23 +196,14 @@ class Counter:
 
 
 _free: deque[None] = deque([None] * BLOCKS)
-_counter = Counter()
-
-
-def counted_later(kept: Kept, finish: Finish) -> bool:
-    """Hand over the texts of a call; False when too many wait already."""
-    return _counter.take(kept, finish)
-
-
-def finish_counts(timeout_s: float) -> None:
-    _counter.finish(timeout_s)
+counter = Counter()
 
 
 def start_anew() -> None:
     """Leave to the parent of a fork what it had kept and queued."""
-    global _free, _counter
-    _free = deque([None] * BLOCKS)
-    _counter = Counter()
+    _free.clear()
+    _free.extend([None] * BLOCKS)
+    counter.start_anew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -18,14 +18,13 @@ from taximeter.current import current_call, entered
 from taximeter.estimate import kept_of
 from taximeter.exceeded import BudgetExceededError
 from taximeter.guard import never_raise, warn_once
-from taximeter.handover import hand_over, take_back
 from taximeter.inject import asking_for_usage, note_refusal, with_model
 from taximeter.looks import look
 from taximeter.meter import Meter, meter_on, switch
 from taximeter.origin import follow, global_provider, unfollow
 from taximeter.propagation import taken_from_options, taken_from_request
 from taximeter.settings import settings_in
-from taximeter.streams import observe, read_whole
+from taximeter.streams import read
 from taximeter.websockets import CONNECTIONS, connection_hooks
 
 if TYPE_CHECKING:
@@ -197,12 +196,23 @@ def _read(call: Call, *, response: Any, stream: bool, retries_taken: int = 0, **
     meter = meter_on()
     if meter is not None and meter.settings.prompt_sizes and call.kept is None:
         call.kept = kept_of(response, call.api_type, call.answer, parts=True)
-    if stream or not response.is_closed:
-        observe(response, call, events=stream)
-        return
-    call.body_ended()
-    if (body := read_whole(response.content, call)) is not None:
+    if (body := read(response, call, stream=stream)) is not None:
         hand_over(response, body)
+
+
+# Parsing is most of what a plain answer costs, and so is done once, by whoever needs it first.
+def hand_over(response: Any, body: Any) -> None:
+    """Let `response.json()` give this body; options of its own parse anew."""
+
+    def json(**options: Any) -> Any:
+        return type(response).json(response, **options) if options else body
+
+    response.json = json
+
+
+def take_back(response: Any) -> None:
+    """Leave nothing on the response that an app might keep, copy or pickle."""
+    vars(response).pop("json", None)
 
 
 _HOOKS: dict[str, dict[str, Hook]] = {

@@ -59,9 +59,6 @@ class Look(Call):
         self._work = work
         self.spends = False
 
-    def stream_opened(self) -> None:
-        self.streaming = True
-
     def end(self) -> None:
         work, answer = self._work, self.answer
         # An unread stream of it may end long after another call came to go by this id.
@@ -89,9 +86,6 @@ class JobLook(Call):
         self._tracer = tracer
         self._server = server
         self._begins = begins
-
-    def stream_opened(self) -> None:
-        self.streaming = True
 
     def end(self) -> None:
         """Leave it at what `_seen` has reported: a stream of many turns may last for days."""

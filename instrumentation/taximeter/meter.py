@@ -15,7 +15,7 @@ from opentelemetry.trace import NoOpTracer
 
 import taximeter
 from taximeter.call import end_open_streams, settle
-from taximeter.estimate import finish_counts
+from taximeter.estimate import counter
 from taximeter.guard import never_raise, warn_once
 from taximeter.metrics import Metrics
 from taximeter.origin import script_name
@@ -90,7 +90,7 @@ class Meter:
         with never_raise("flushing spans"):
             settle()
             started = time.monotonic()
-            finish_counts(timeout_s)
+            counter.finish(timeout_s)
             timeout_s -= time.monotonic() - started
             to = self._given if self._given is not None else self._delivery
             force_flush = getattr(to, "force_flush", None)
@@ -106,7 +106,7 @@ class Meter:
         with never_raise("flushing spans"):
             self._termination.remove()
             end_open_streams()
-            finish_counts(COUNTING_S)
+            counter.finish(COUNTING_S)
             if self._delivery is not None:
                 left_s = EXIT_S - (time.monotonic() - started)
                 self._delivery.shutdown(int(left_s * 1000))

@@ -14,9 +14,27 @@ from taximeter.guard import never_raise
 from taximeter.hidden import hide_usage
 
 
-def observe(response: Any, call: Call, *, events: bool) -> None:
+def read(response: Any, call: Call, *, stream: bool = False) -> Any:
+    """Read a body that has arrived, else follow how the app reads it.
+
+    Gives what was parsed, None when that was not needed.
+    """
+    # Speech may be events, whatever the request's type.
+    events = call.media.startswith(EVENT_STREAM)
+    if stream or not response.is_closed:
+        _observe(response, call, events=stream or events)
+        return None
+    call.body_ended()
+    if events:
+        reader = Events(call.answer)
+        reader.feed(response.content)
+        reader.finish()
+        return None
+    return None if call.media.startswith(_NO_TEXT) else call.answer.read(response.content)
+
+
+def _observe(response: Any, call: Call, *, events: bool) -> None:
     """Follow the response's byte iterators and its close; the object stays the same."""
-    events = events or call.media.startswith(EVENT_STREAM)
     if call.asked_usage:
         hide_usage(response, call.answer)
     if events and call.kept is None:
@@ -32,18 +50,6 @@ def observe(response: Any, call: Call, *, events: bool) -> None:
 
 EVENT_STREAM = b"text/event-stream"
 _NO_TEXT = (b"audio/", b"image/", b"video/", b"application/octet-stream")
-
-
-def read_whole(content: bytes, call: Call) -> Any:
-    """Read a body that has arrived, and give it parsed, or None where that was not needed."""
-    # Speech may be events, whatever the request's type.
-    if call.media.startswith(EVENT_STREAM):
-        events = Events(call.answer)
-        events.feed(content)
-        events.finish()
-    elif not call.media.startswith(_NO_TEXT):
-        return call.answer.read(content)
-    return None
 
 
 class Observer:

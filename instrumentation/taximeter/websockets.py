@@ -143,8 +143,10 @@ def _peer(owner: Any) -> Peer:
     told = wire.response.headers if wire.response is not None else {}
     return Peer(
         api_type=_API_TYPES.get(type(owner).__name__.removeprefix("Async"), "live"),
-        server=server_at(f"https://{uri.host}:{uri.port}", azure=False),
         model=model,
         api_key=key_in(dict(wire.request.headers.raw_items())),
-        headers={name: told[key] for key, name in _HEADERS.items() if key in told},
+        attributes={
+            **server_at(f"https://{uri.host}:{uri.port}", azure=False),
+            **{name: told[key] for key, name in _HEADERS.items() if key in told},
+        },
     )

@@ -21,7 +21,7 @@ from opentelemetry.trace import NoOpTracerProvider, SpanKind
 
 import taximeter
 from taximeter import guard
-from taximeter.estimate import finish_counts
+from taximeter.estimate import counter
 from taximeter.spans import OwnTracer
 from taximeter_api.demo.fake_openai import Answer, fake_openai, serving
 
@@ -141,7 +141,7 @@ class Spans:
         self._exporter = exporter
 
     def all(self) -> tuple[ReadableSpan, ...]:
-        finish_counts(timeout_s=10)
+        counter.finish(timeout_s=10)
         return self._exporter.get_finished_spans()
 
     def only(self) -> dict[str, Any]:

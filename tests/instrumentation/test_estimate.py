@@ -227,7 +227,7 @@ def test_a_stream_of_which_nothing_was_read_stays_lost(spans: Any) -> None:
 
 
 def test_an_estimated_span_ends_when_the_stream_ended_not_when_it_was_counted(spans: Any) -> None:
-    counting, counted_on = busy(estimate._counter)
+    counting, counted_on = busy(estimate.counter)
     list(opened(*GREETING))
     ended = time.time_ns()
     assert counting.wait(10)
@@ -352,7 +352,7 @@ def test_counting_is_not_done_by_the_thread_that_reads() -> None:
         counting.set()
 
     list(opened(*GREETING))
-    estimate.counted_later(kept_greeting(), finish)
+    estimate.counter.take(kept_greeting(), finish)
 
     assert counting.wait(10)
     assert threads == ["taximeter-counter"]

@@ -42,6 +42,7 @@ class Service:
     def __init__(self) -> None:
         self.stops: list[dict[str, Any]] = []
         self.status = 200
+        self.location = ""
         self.asked: list[dict[str, str]] = []
         self.url = ""
 
@@ -58,6 +59,8 @@ def service() -> Iterator[Service]:
             status = 304 if self.headers["If-None-Match"] == etag else service.status
             self.send_response(status)
             self.send_header("ETag", etag)
+            if service.location:
+                self.send_header("Location", service.location)
             self.end_headers()
             self.wfile.write(body if status == 200 else b"")
 
@@ -283,6 +286,18 @@ def test_a_service_out_of_reach_leaves_what_was_known(service: Service) -> None:
 
     with pytest.raises(taximeter.BudgetExceededError):
         judged(stops, {"taximeter.feature": "search"})
+    stops.close()
+
+
+def test_the_token_is_not_sent_where_a_service_redirects_to(service: Service) -> None:
+    with fake_api() as elsewhere:
+        service.status, service.location = 302, f"{elsewhere.url}/budget-state"
+        stops = Stops(fetching_from(Settings(endpoint=service.url, token="of-the-service")))
+
+        stops.poll()
+
+        assert len(service.asked) == 1
+        assert elsewhere.requests == []
     stops.close()
 
 
