@@ -7,6 +7,7 @@ that needs no second attempt pays nothing here.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from taximeter.answer import AttributeValue
@@ -17,15 +18,13 @@ from taximeter.guard import never_raise
 STATUS = "http.response.status_code"
 
 
+@dataclass(slots=True, eq=False)
 class Attempts:
-    __slots__ = ("_known", "_refusal", "_statuses", "_waits", "_waits_until")
-
-    def __init__(self) -> None:
-        self._statuses: tuple[int, ...] = ()
-        self._waits: tuple[float, ...] = (0.0,)
-        self._refusal = 0
-        self._known = True
-        self._waits_until = 0.0
+    _statuses: tuple[int, ...] = ()
+    _waits: tuple[float, ...] = (0.0,)
+    _waits_until: float = 0.0
+    _refusal: int = 0
+    _known: bool = True
 
     def refused(self, status: int) -> None:
         """Note the status of an answer that may be worth another attempt."""

@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -52,54 +53,28 @@ _open_streams: set[Call] = set()
 _abandoned: deque[Call] = deque()
 
 
+@dataclass(slots=True, eq=False)
 class Call:
     """A call in flight. Knows no response object, so that an abandoned one can be collected."""
 
-    __slots__ = (
-        "_ended_ns",
-        "_metrics",
-        "_request",
-        "_span",
-        "_started",
-        "_unsent",
-        "answer",
-        "asked_usage",
-        "attempts",
-        "attributes",
-        "attribution",
-        "goes_on",
-        "kept",
-        "media",
-        "spends",
-        "streaming",
-    )
-
-    def __init__(
-        self,
-        span: Span | OwnSpan | None,
-        answer: Answer,
-        attribution: Attribution | None,
-        request: Mapping[str, AttributeValue],
-        metrics: Metrics | None,
-    ) -> None:
-        self.answer = answer
-        self.asked_usage = False
-        """The meter asked for the usage of this stream, and hides it from the app."""
-        self.kept: Kept | None = None
-        self.attempts: Attempts | None = None
-        self.attribution = attribution
-        self.media = b""
-        self.goes_on = False
-        self.spends = True
-        """The request begins something that is billed, so that a budget may stop it."""
-        self._unsent = False
-        self.attributes: dict[str, AttributeValue] = {}
-        self.streaming = False
-        self._metrics = metrics
-        self._request = request
-        self._span: Span | OwnSpan | None = span
-        self._started = time.perf_counter()
-        self._ended_ns: int | None = None
+    _span: Span | OwnSpan | None
+    answer: Answer
+    attribution: Attribution | None
+    _request: Mapping[str, AttributeValue]
+    _metrics: Metrics | None
+    attempts: Attempts | None = None
+    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    kept: Kept | None = None
+    media: bytes = b""
+    asked_usage: bool = False
+    """The meter asked for the usage of this stream, and hides it from the app."""
+    goes_on: bool = False
+    spends: bool = True
+    """The request begins something that is billed, so that a budget may stop it."""
+    streaming: bool = False
+    _unsent: bool = False
+    _started: float = field(default_factory=time.perf_counter)
+    _ended_ns: int | None = None
 
     @property
     def api_type(self) -> str:

@@ -12,6 +12,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from queue import Empty, SimpleQueue
 from types import MappingProxyType
@@ -49,24 +50,27 @@ def kept_of(response: Any, api_type: str, answer: Answer, *, parts: bool = False
     except RuntimeError:  # a body that was streamed out; or no new threads, as at the exit
         return None
     parts = parts and api_type in CONVERSATIONS and len(request) <= LARGEST_PROMPT
-    kept = Kept(api_type, request, answer, parts=parts)
+    kept = Kept(api_type, request, answer, parts)
     return kept if kept.reserve(len(request)) else None
 
 
+Finish = Callable[[Mapping[str, AttributeValue]], None]
+
+
+@dataclass(slots=True, eq=False)
 class Kept:
     """Request and events of a call, as they were on the wire, while there is room for them."""
 
-    def __init__(
-        self, api_type: str, request: bytes, answer: Answer, *, parts: bool = False
-    ) -> None:
-        self._api_type = api_type
-        self._request = request
-        self._answer = answer
-        self._parts = parts
-        self._events: list[bytes] | None = []
-        self._checked = False
-        self._room = 0
-        self._blocks = 0
+    _api_type: str
+    _request: bytes
+    _answer: Answer
+    _parts: bool = False
+    _events: list[bytes] | None = field(default_factory=list)
+    _checked: bool = False
+    _room: int = 0
+    _blocks: int = 0
+    finish: list[Finish] = field(default_factory=list)
+    """Who waits for the counts; the first to close takes it out."""
 
     @property
     def wanted(self) -> bool:
@@ -119,6 +123,12 @@ class Kept:
         # Appending and popping need no lock, which a collection of garbage could meet taken.
         _free.extend([None] * blocks)
 
+    def close(self, counts: Mapping[str, AttributeValue] = MappingProxyType({})) -> None:
+        """Finish with these counts."""
+        self.drop()
+        with contextlib.suppress(IndexError):
+            self.finish.pop()(counts)
+
     @property
     def _model(self) -> str:
         return str(self._answer.attributes.get("gen_ai.response.model", ""))
@@ -129,34 +139,16 @@ class Kept:
             self.drop_events()
 
 
-Finish = Callable[[Mapping[str, AttributeValue]], None]
-
-
-class Job:
-    def __init__(self, kept: Kept, finish: Finish) -> None:
-        self._kept = kept
-        self._finish = [finish]
-
-    def count(self) -> None:
-        self.close(self._kept.counts())
-
-    def close(self, counts: Mapping[str, AttributeValue] = MappingProxyType({})) -> None:
-        """Finish with these counts; only the first time counts."""
-        self._kept.drop()
-        with contextlib.suppress(IndexError):
-            self._finish.pop()(counts)
-
-
 class Counter:
-    """One thread and its queue; each job is finished, also when there is no time to count."""
+    """One thread and its queue; each call is finished, also when there is no time to count."""
 
     def __init__(self) -> None:
         self.start_anew()
 
     def start_anew(self) -> None:
         # Unlike a lock, this queue may be met by a collection of garbage in the midst of `put`.
-        self._queue: SimpleQueue[Job | threading.Event] = SimpleQueue()
-        self._current: Job | None = None
+        self._queue: SimpleQueue[Kept | threading.Event] = SimpleQueue()
+        self._current: Kept | None = None
         self._started = False
 
     def start(self) -> None:
@@ -167,7 +159,8 @@ class Counter:
     def take(self, kept: Kept, finish: Finish) -> bool:
         if self._queue.qsize() >= QUEUED:
             return False
-        self._queue.put(Job(kept, finish))
+        kept.finish.append(finish)
+        self._queue.put(kept)
         return True
 
     def finish(self, timeout_s: float) -> None:
@@ -182,17 +175,17 @@ class Counter:
             self._current.close()
         with contextlib.suppress(Empty):
             while True:
-                job = self._queue.get_nowait()
-                job.set() if isinstance(job, threading.Event) else job.close()
+                kept = self._queue.get_nowait()
+                kept.set() if isinstance(kept, threading.Event) else kept.close()
 
     def _run(self) -> None:
         while True:
-            job = self._queue.get()
-            if isinstance(job, threading.Event):
-                job.set()
+            kept = self._queue.get()
+            if isinstance(kept, threading.Event):
+                kept.set()
                 continue
-            self._current = job
-            job.count()
+            self._current = kept
+            kept.close(kept.counts())
 
 
 _free: deque[None] = deque([None] * BLOCKS)

@@ -167,15 +167,9 @@ def _judged(call: Call | None, args: Any, kwargs: Any) -> tuple[Any, Any]:
     meter = meter_on()
     if meter is None or meter.stops is None or call is None or not call.spends:
         return args, kwargs
-    refused = None
-    with never_raise("asking the budgets"):
-        try:
-            if model := meter.stops.judge(call.tag):
-                return _with_options(with_model(model, _options(args, kwargs)), args, kwargs)
-        except BudgetExceededError as error:
-            refused = error
-    if refused is not None:
-        raise refused
+    with never_raise("asking the budgets", but=BudgetExceededError):
+        if model := meter.stops.judge(call.tag):
+            return _with_options(with_model(model, _options(args, kwargs)), args, kwargs)
     return args, kwargs
 
 

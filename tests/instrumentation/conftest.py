@@ -16,7 +16,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NoOpTracerProvider, SpanKind
 
 import taximeter
@@ -116,7 +115,7 @@ class OwnProvider(NoOpTracerProvider):
     """What `instrument()` uses when it is given no provider, with an exporter of the test's."""
 
     def __init__(self, processor: Any) -> None:
-        self.tracer = OwnTracer(processor, Resource({}), InstrumentationScope("taximeter"))
+        self.tracer = OwnTracer(processor, Resource({}))
 
     def get_tracer(self, *_: object) -> Any:
         return self.tracer
