@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from taximeter.answer import AttributeValue
-from taximeter.around import Steps, around
-from taximeter.current import current_call
-from taximeter.guard import never_raise
 
 STATUS = "http.response.status_code"
 
@@ -54,34 +50,5 @@ class Attempts:
             attributes[STATUS] = last
 
 
-def _refused(_: Any, args: Any, kwargs: Any) -> Steps:
-    with never_raise("noting a refusal"):
-        if (attempts := _current()) is not None:
-            response = args[0] if args else kwargs["response"]
-            attempts.refused(response.status_code)
-    yield args, kwargs
-
-
-def _waiting(_: Any, args: Any, kwargs: Any) -> Steps:
-    wait_s = yield args, kwargs
-    with never_raise("noting a retry"):
-        if (attempts := _current()) is not None:
-            headers = args[2] if len(args) > 2 else kwargs.get("response_headers")
-            attempts.waiting(wait_s, answered=headers is not None)
-
-
-def _current() -> Attempts | None:
-    call = current_call.get()
-    if call is not None and call.attempts is FIRST:
-        call.attempts = Attempts()
-    return None if call is None else call.attempts
-
-
 FIRST = Attempts()
 """Shared by all calls that need no second attempt."""
-
-
-HOOKS = {
-    "BaseClient._should_retry": around(_refused),
-    "BaseClient._calculate_retry_timeout": around(_waiting),
-}

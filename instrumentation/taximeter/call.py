@@ -6,12 +6,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import (
     Span,
     Status,
@@ -256,3 +257,26 @@ def _found_nobody(error: BaseException) -> bool:
     """Tell whether the connection was never made: the SDK wraps what the HTTP library says."""
     names = {type(one).__name__ for one in (error, error.__cause__)}
     return not names.isdisjoint({"ConnectError", "ConnectTimeout"})
+
+
+current_call: ContextVar[Call | None] = ContextVar("taximeter_call", default=None)
+
+
+class entered:  # noqa: N801 - reads as a sentence: `with entered(call):`
+    """Make a call the current one; None hides an outer call from what is no part of it."""
+
+    __slots__ = ("_call", "_outer", "_token")
+
+    def __init__(self, call: Call | None) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._outer = current_call.get()
+        current_call.set(self._call)
+        context = None if self._call is None else self._call.app_context()
+        self._token = None if context is None else attach(context)
+
+    def __exit__(self, *_: object) -> None:
+        current_call.set(self._outer)
+        if self._token is not None:
+            detach(self._token)

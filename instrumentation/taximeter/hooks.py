@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from taximeter import attempts, httpx
+from taximeter import httpx
 from taximeter.around import Hook, Steps, around, async_around
+from taximeter.attempts import FIRST, Attempts
 from taximeter.begin import begun
-from taximeter.call import Call
-from taximeter.current import current_call, entered
+from taximeter.call import Call, current_call, entered
 from taximeter.estimate import kept_of
 from taximeter.exceeded import BudgetExceededError
 from taximeter.guard import never_raise, warn_once
@@ -72,11 +72,6 @@ def remove() -> None:
     unfollow()
     if meter is not None:
         meter.close()
-
-
-def flush(timeout_s: float) -> bool:
-    meter = meter_on()
-    return meter is None or meter.flush(timeout_s)
 
 
 def _imported(module: ModuleType) -> None:
@@ -141,6 +136,29 @@ def _processed(_: Any, args: Any, kwargs: Any) -> Steps:
         yield args, kwargs
     finally:
         take_back(kwargs["response"])
+
+
+def _refused(_: Any, args: Any, kwargs: Any) -> Steps:
+    with never_raise("noting a refusal"):
+        if (attempts := _attempts()) is not None:
+            response = args[0] if args else kwargs["response"]
+            attempts.refused(response.status_code)
+    yield args, kwargs
+
+
+def _waiting(_: Any, args: Any, kwargs: Any) -> Steps:
+    wait_s = yield args, kwargs
+    with never_raise("noting a retry"):
+        if (attempts := _attempts()) is not None:
+            headers = args[2] if len(args) > 2 else kwargs.get("response_headers")
+            attempts.waiting(wait_s, answered=headers is not None)
+
+
+def _attempts() -> Attempts | None:
+    call = current_call.get()
+    if call is not None and call.attempts is FIRST:
+        call.attempts = Attempts()
+    return None if call is None else call.attempts
 
 
 def _begun(client: Any, args: Any, kwargs: Any) -> tuple[Call | None, Any, Any]:
@@ -216,7 +234,8 @@ _HOOKS: dict[str, dict[str, Hook]] = {
         "SyncAPIClient._process_response": around(_processed),
         "AsyncAPIClient.request": async_around(_requested),
         "AsyncAPIClient._process_response": async_around(_processed),
-        **attempts.HOOKS,
+        "BaseClient._should_retry": around(_refused),
+        "BaseClient._calculate_retry_timeout": around(_waiting),
     },
     **dict.fromkeys(httpx.MODULES, httpx.HOOKS),
     **{module: connection_hooks(name) for module, name in CONNECTIONS.items()},

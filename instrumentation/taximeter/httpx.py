@@ -17,8 +17,7 @@ from taximeter.answer import AttributeValue
 from taximeter.around import Steps, around, async_around
 from taximeter.attempts import FIRST
 from taximeter.begin import started
-from taximeter.call import Call
-from taximeter.current import current_call, entered
+from taximeter.call import Call, current_call, entered
 from taximeter.endpoints import AZURE_HOST, endpoint_at, server_at
 from taximeter.guard import never_raise
 from taximeter.meter import meter_on
