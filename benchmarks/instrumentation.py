@@ -20,7 +20,6 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider
 
 import taximeter
@@ -79,7 +78,7 @@ class OwnProvider(NoOpTracerProvider):
             queue_size=1_000_000,
             batch_size=100_000,
         )
-        self.tracer = OwnTracer(Delivery(plan), Resource.create(), InstrumentationScope("bench"))
+        self.tracer = OwnTracer(Delivery(plan), Resource.create())
 
     def get_tracer(self, *_: object) -> Any:
         return self.tracer

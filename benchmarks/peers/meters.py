@@ -25,7 +25,6 @@ def taximeter(_provider: Any, processor: Any) -> None:
         taximeter.instrument()
         return
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import NoOpTracerProvider
 
     from taximeter.spans import OwnTracer
@@ -34,7 +33,7 @@ def taximeter(_provider: Any, processor: Any) -> None:
         """What `instrument()` uses when it is given no provider."""
 
         def get_tracer(self, *_: object, **__: object) -> Any:
-            return OwnTracer(processor, Resource.create(), InstrumentationScope("peers"))
+            return OwnTracer(processor, Resource.create())
 
     taximeter.instrument(OwnProvider())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taximeter.exceeded import BudgetExceededError
+from taximeter.guard import never_raise
 from taximeter.propagation import headers, tags_from
 from taximeter.tags import tag
 
@@ -37,8 +38,6 @@ def instrument(
     A given provider is used as it is; without one the spans go to Taximeter's collector, and
     metrics to the global meter provider if the app sets one.
     """
-    from taximeter.guard import never_raise
-
     with never_raise("instrumenting openai"):
         from taximeter import hooks
 
@@ -47,19 +46,14 @@ def instrument(
 
 def flush(timeout_s: float = 10.0) -> bool:
     """Send all calls that have ended; False when the collector did not take them in time."""
-    from taximeter.guard import never_raise
+    from taximeter.meter import meter_on
 
-    with never_raise("flushing spans"):
-        from taximeter import hooks
-
-        return hooks.flush(timeout_s)
-    return False
+    meter = meter_on()
+    return meter is None or meter.flush(timeout_s)
 
 
 def uninstrument() -> None:
     """Put the SDK's own functions back and send what was measured."""
-    from taximeter.guard import never_raise
-
     with never_raise("removing the instrumentation"):
         from taximeter import hooks
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from taximeter.tools import Units
-from taximeter.units import BILLED_BY_UNITS, units_told
+from taximeter.units import BILLED_BY_UNITS, Units, units_told
 
 LARGE = 16_384
 """Bytes. A larger body is not parsed but scanned at its two ends."""
@@ -58,19 +58,17 @@ _UNFINISHED = {"queued", "in_progress", "requires_action", "cancelling", "runnin
 _OBJECT = {"threads.runs": "thread.run"}
 
 
+@dataclass(slots=True, eq=False)
 class Answer:
     """Collects the attributes of one answer, from its body or from the events of a stream."""
 
-    __slots__ = ("_asked", "_finish", "_status", "api_type", "attributes", "failed", "has_usage")
-
-    def __init__(self, api_type: str = "", asked: Units | None = None) -> None:
-        self.api_type = api_type
-        self.attributes: dict[str, AttributeValue] = {}
-        self.has_usage = False
-        self.failed = False
-        self._asked = asked or {}
-        self._finish: dict[int, str] = {}
-        self._status = ""
+    api_type: str = ""
+    _asked: Units = field(default_factory=dict)
+    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    has_usage: bool = False
+    failed: bool = False
+    _finish: dict[int, str] = field(default_factory=dict)
+    _status: str = ""
 
     def afresh(self) -> Answer:
         """Give an empty answer to the same request."""
@@ -101,9 +99,9 @@ class Answer:
             body = event
         if body.get("object") != _OBJECT.get(self.api_type, body.get("object")):
             return
-        for field, name in _FIELDS.items():
+        for key, name in _FIELDS.items():
             # "auto" is what was asked for; a stream's last event names the tier that served.
-            if isinstance(value := body.get(field), str) and value not in {"", "auto"}:
+            if isinstance(value := body.get(key), str) and value not in {"", "auto"}:
                 self.attributes[name] = value
         if isinstance(usage := body.get("usage"), dict):
             counts = usage_attributes(usage, makes=_MAKES.get(self.api_type, ""))

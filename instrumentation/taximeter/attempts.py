@@ -7,25 +7,20 @@ that needs no second attempt pays nothing here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 from taximeter.answer import AttributeValue
-from taximeter.current import current_call
-from taximeter.guard import never_raise
 
 STATUS = "http.response.status_code"
 
 
+@dataclass(slots=True, eq=False)
 class Attempts:
-    __slots__ = ("_known", "_refusal", "_statuses", "_waits", "_waits_until")
-
-    def __init__(self) -> None:
-        self._statuses: tuple[int, ...] = ()
-        self._waits: tuple[float, ...] = (0.0,)
-        self._refusal = 0
-        self._known = True
-        self._waits_until = 0.0
+    _statuses: tuple[int, ...] = ()
+    _waits: tuple[float, ...] = (0.0,)
+    _waits_until: float = 0.0
+    _refusal: int = 0
+    _known: bool = True
 
     def refused(self, status: int) -> None:
         """Note the status of an answer that may be worth another attempt."""
@@ -55,35 +50,5 @@ class Attempts:
             attributes[STATUS] = last
 
 
-def _should_retry(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-    with never_raise("noting a refusal"):
-        if (attempts := _current()) is not None:
-            response = args[0] if args else kwargs["response"]
-            attempts.refused(response.status_code)
-    return wrapped(*args, **kwargs)
-
-
-def _calculate_retry_timeout(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:
-    wait_s = wrapped(*args, **kwargs)
-    with never_raise("noting a retry"):
-        if (attempts := _current()) is not None:
-            headers = args[2] if len(args) > 2 else kwargs.get("response_headers")
-            attempts.waiting(wait_s, answered=headers is not None)
-    return wait_s
-
-
-def _current() -> Attempts | None:
-    call = current_call.get()
-    if call is not None and call.attempts is FIRST:
-        call.attempts = Attempts()
-    return None if call is None else call.attempts
-
-
 FIRST = Attempts()
 """Shared by all calls that need no second attempt."""
-
-
-HOOKS: dict[str, Callable[..., Any]] = {
-    "BaseClient._should_retry": _should_retry,
-    "BaseClient._calculate_retry_timeout": _calculate_retry_timeout,
-}

@@ -6,11 +6,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import (
     Span,
     Status,
@@ -22,7 +24,7 @@ from taximeter.answer import Answer, AttributeValue
 from taximeter.attempts import Attempts
 from taximeter.attribution import Attribution
 from taximeter.bounded import Bounded
-from taximeter.estimate import Kept, Prompt, counted_later
+from taximeter.estimate import Kept, counter
 from taximeter.guard import never_raise
 
 if TYPE_CHECKING:
@@ -52,64 +54,32 @@ _open_streams: set[Call] = set()
 _abandoned: deque[Call] = deque()
 
 
+@dataclass(slots=True, eq=False)
 class Call:
     """A call in flight. Knows no response object, so that an abandoned one can be collected."""
 
-    __slots__ = (
-        "_ended_ns",
-        "_metrics",
-        "_request",
-        "_span",
-        "_started",
-        "_unsent",
-        "answer",
-        "asked_usage",
-        "attempts",
-        "attributes",
-        "attribution",
-        "free",
-        "goes_on",
-        "kept",
-        "media",
-        "prompt",
-        "streaming",
-    )
-
-    def __init__(
-        self,
-        span: Span | OwnSpan | None,
-        answer: Answer,
-        attribution: Attribution | None,
-        request: Mapping[str, AttributeValue],
-        metrics: Metrics | None,
-    ) -> None:
-        self.answer = answer
-        self.asked_usage = False
-        """The meter asked for the usage of this stream, and hides it from the app."""
-        self.kept: Kept | None = None
-        self.prompt: Prompt | None = None
-        self.attempts: Attempts | None = None
-        self.attribution = attribution
-        self.media = b""
-        self.goes_on = False
-        self.free = False
-        self._unsent = False
-        self.attributes: dict[str, AttributeValue] = {}
-        self.streaming = False
-        self._metrics = metrics
-        self._request = request
-        self._span: Span | OwnSpan | None = span
-        self._started = time.perf_counter()
-        self._ended_ns: int | None = None
+    _span: Span | OwnSpan | None
+    answer: Answer
+    attribution: Attribution | None
+    _request: Mapping[str, AttributeValue]
+    _metrics: Metrics | None
+    attempts: Attempts | None = None
+    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    kept: Kept | None = None
+    media: bytes = b""
+    asked_usage: bool = False
+    """The meter asked for the usage of this stream, and hides it from the app."""
+    goes_on: bool = False
+    spends: bool = True
+    """The request begins something that is billed, so that a budget may stop it."""
+    streaming: bool = False
+    _unsent: bool = False
+    _started: float = field(default_factory=time.perf_counter)
+    _ended_ns: int | None = None
 
     @property
     def api_type(self) -> str:
         return self.answer.api_type
-
-    @property
-    def spends(self) -> bool:
-        """Whether the request begins something that is billed, so that a budget may stop it."""
-        return not self.free
 
     def tag(self, name: str) -> str:
         """Give what a budget may be about, as far as it is known before the request is sent."""
@@ -128,7 +98,8 @@ class Call:
 
     def stream_opened(self) -> None:
         self.streaming = True
-        _open_streams.add(self)
+        if self._span is not None:
+            _open_streams.add(self)
 
     def first_chunk(self) -> None:
         elapsed_s = time.perf_counter() - self._started
@@ -178,20 +149,17 @@ class Call:
         if span is None:
             return
         _open_streams.discard(self)
-        if (self.kept or self.prompt) and self._counted_later(span):
-            return
-        self._end(span)
+        kept, self.kept = self.kept, None
+        if kept is None or not self._counted_later(kept, span):
+            self._end(span)
 
-    def _counted_later(self, span: Span | OwnSpan) -> bool:
-        if self.kept is not None and self.answer.has_usage:
-            self.kept.drop()
-        held = [one for one in (self.kept, self.prompt) if one is not None and one.wanted]
-        self.kept = self.prompt = None
+    def _counted_later(self, kept: Kept, span: Span | OwnSpan) -> bool:
+        if self.answer.has_usage:
+            kept.drop_events()
         self._ended_ns = self._ended_ns or time.time_ns()
-        if held and counted_later(held, partial(self._end, span)):
+        if kept.wanted and counter.take(kept, partial(self._end, span)):
             return True
-        for one in held:
-            one.drop()
+        kept.drop()
         return False
 
     def _end(self, span: Span | OwnSpan, counts: Mapping[str, AttributeValue] = _NONE) -> None:
@@ -202,8 +170,8 @@ class Call:
             if "error.type" in attributes:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(self._ended_ns)
-            if self._metrics is not None and (instruments := self._metrics.instruments()):
-                instruments.record(self._request, attributes, self._duration_s())
+            if self._metrics is not None:
+                self._metrics.record(self._request, attributes, self._duration_s())
 
     def _hold(self) -> None:
         other = going_on.put(self.answer.id, self)
@@ -211,7 +179,7 @@ class Call:
             other.close()
 
     def forget(self) -> None:
-        self._span = self.kept = self.prompt = None
+        self._span = self.kept = None
 
     def app_context(self) -> Context | None:
         """Give the context in which the app's own instrumentors find this span as their parent.
@@ -255,7 +223,7 @@ class Call:
             attributes["taximeter.usage.source"] = "reported"
         elif self._unsent:
             attributes["taximeter.usage.source"] = "none"
-        elif not self.free and (not isinstance(status, int) or status < 300):
+        elif self.spends and (not isinstance(status, int) or status < 300):
             attributes["taximeter.usage.source"] = "lost"
         return attributes
 
@@ -289,3 +257,26 @@ def _found_nobody(error: BaseException) -> bool:
     """Tell whether the connection was never made: the SDK wraps what the HTTP library says."""
     names = {type(one).__name__ for one in (error, error.__cause__)}
     return not names.isdisjoint({"ConnectError", "ConnectTimeout"})
+
+
+current_call: ContextVar[Call | None] = ContextVar("taximeter_call", default=None)
+
+
+class entered:  # noqa: N801 - reads as a sentence: `with entered(call):`
+    """Make a call the current one; None hides an outer call from what is no part of it."""
+
+    __slots__ = ("_call", "_outer", "_token")
+
+    def __init__(self, call: Call | None) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._outer = current_call.get()
+        current_call.set(self._call)
+        context = None if self._call is None else self._call.app_context()
+        self._token = None if context is None else attach(context)
+
+    def __exit__(self, *_: object) -> None:
+        current_call.set(self._outer)
+        if self._token is not None:
+            detach(self._token)

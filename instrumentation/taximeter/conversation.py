@@ -5,36 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from taximeter.answer import AttributeValue
 from taximeter.begin import started
 from taximeter.call import Call
 from taximeter.endpoints import Endpoint
+from taximeter.meter import meter_on
 from taximeter.request import hashes, key_name
-
-if TYPE_CHECKING:
-    from taximeter.current import Meter
 
 HEAD = 200
 # Nearly all messages are pieces of an answer; they say so in their first bytes.
 _PIECE = re.compile(rb'"type"\s*:\s*"[a-z_.]*\.delta"')
-_NEWS = re.compile(
-    rb'"type"\s*:\s*"(?:(?:transcription_)?session\.(?:created|updated|closed)'
-    rb"|response\.(?:created|done|completed|failed|incomplete)"
-    rb'|conversation\.item\.input_audio_transcription\.completed|error)"'
-)
 
 
 class Peer(NamedTuple):
     """The other end of a connection, as its handshake tells it."""
 
     api_type: str
-    server: Mapping[str, str | int]
     model: str
     api_key: str
-    headers: Mapping[str, str]
-    """Attributes that hold for every call of the connection."""
+    attributes: Mapping[str, str | int]
+    """Those of every call of the connection."""
 
 
 class Asked(NamedTuple):
@@ -45,8 +37,7 @@ class Asked(NamedTuple):
 
 
 class Conversation:
-    def __init__(self, meter: Meter, peer: Peer, tags: Mapping[str, str]) -> None:
-        self._meter = meter
+    def __init__(self, peer: Peer, tags: Mapping[str, str]) -> None:
         self._peer = peer
         self._tags = tags
         self._served = ""
@@ -171,19 +162,19 @@ class Conversation:
         call.end()
 
     def _started(self, operation: str, parameters: Mapping[str, Any]) -> Call | None:
-        metering = self._meter()
-        if metering is None:
+        meter = meter_on()
+        if meter is None:
             return None
-        settings, peer, model = metering.settings, self._peer, self._served or self._peer.model
+        settings, peer, model = meter.settings, self._peer, self._served or self._peer.model
         asked = {"model": model, **parameters}
         endpoint = Endpoint(operation, peer.api_type)
-        request: dict[str, AttributeValue] = {**peer.server, **peer.headers}
+        request: dict[str, AttributeValue] = {**peer.attributes}
         if peer.api_key:
             request["taximeter.api_key"] = key_name(peer.api_key, settings.hash_key)
         if settings.hash_key and "input" in asked:
             content = {name: asked[name] for name in asked if name not in {"type", "event_id"}}
             request.update(hashes(settings.hash_key, content))
-        call = started(metering, endpoint, request, asked)
+        call = started(meter, endpoint, request, asked)
         if call is not None:
             call.stream_opened()
             if self._tags and call.attribution is not None:
@@ -230,3 +221,7 @@ _READERS: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
     "conversation.item.input_audio_transcription.completed": Conversation._transcribed,
     "error": Conversation._refused,
 }
+# An event that only wraps another is found by what it wraps.
+_NEWS = re.compile(
+    rf'"type"\s*:\s*"({"|".join(map(re.escape, _READERS.keys() - {"response.event"}))})"'.encode()
+)

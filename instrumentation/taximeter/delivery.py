@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from taximeter.courier import Courier, Flush, Plan, Ring
+from taximeter.destination import destination_in
+from taximeter.guard import warn_once
+from taximeter.origin import script_name
+from taximeter.sender import Sender
+from taximeter.settings import Settings
+
+if TYPE_CHECKING:
+    from taximeter.spool import Spool
 
 AT_ONCE_S = 1.0
 GRACE_S = 0.3
@@ -105,3 +118,43 @@ def _forget_parents() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_parents)
+
+
+def delivery_of(settings: Settings, resource: Resource, end: Callable[[], None]) -> Delivery:
+    """Give the way to the collector; `end` is called where a child process ends."""
+    to, complaints = destination_in(os.environ, settings)
+    for complaint in complaints:
+        warn_once(complaint, "%s", complaint)
+    plan = Plan(
+        post=Sender(to).post,
+        address=to.address,
+        delay_s=settings.export_delay_ms / 1000,
+        queue_size=to.queue_size,
+        batch_size=to.batch_size,
+        spool=_spool(settings, str(resource.attributes["service.name"])),
+    )
+    # Between two invocations Lambda freezes the process, and may end it so.
+    return Delivery(plan, at_once="AWS_LAMBDA_FUNCTION_NAME" in os.environ, end=end)
+
+
+def _spool(settings: Settings, service: str) -> Callable[[], Spool] | None:
+    """Name the spool of this app; None when none is wanted or this system has no flock."""
+    if not settings.spool_dir:
+        return None
+    if os.name != "posix":
+        warn_once("spool", "TAXIMETER_SPOOL_DIR is ignored: this system has no flock")
+        return None
+    from taximeter.spool import Spool
+
+    folder = re.sub(r"[^A-Za-z0-9_-]+", "_", service)[:100]
+    return partial(Spool, Path(settings.spool_dir) / folder, settings.spool_mb << 20)
+
+
+def resource_of(settings: Settings) -> Resource:
+    from opentelemetry.sdk.resources import Resource
+
+    named = {"deployment.environment.name": settings.environment} if settings.environment else {}
+    resource = Resource.create(dict(named))
+    if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
+        return resource.merge(Resource({"service.name": script_name()}))
+    return resource

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, build_opener
 
 from opentelemetry.util.re import parse_env_headers
 
 from taximeter.settings import Settings
+
+if TYPE_CHECKING:
+    from http.client import HTTPMessage
+    from urllib.request import Request
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 TIMEOUT_S = 10.0
@@ -27,11 +34,22 @@ class Destination:
     queue_size: int = QUEUE_SIZE
     batch_size: int = BATCH_SIZE
 
+    def opener(self) -> OpenerDirector:
+        """Give what makes requests of it."""
+        return build_opener(_NoRedirect(), HTTPSHandler(context=self.tls))
+
     @property
     def address(self) -> str:
         """Name the collector without path, query or credentials."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> None:
+        """Follow nothing: the token is for the collector alone."""
 
 
 class Standard:
@@ -41,25 +59,21 @@ class Standard:
         self._environ = environ
         self.complaints: list[str] = []
 
+    def text(self, *names: str) -> str:
+        """Give the first of these that is set."""
+        return next(filter(None, (self._environ.get(name, "").strip() for name in names)), "")
+
     def otlp(self, name: str) -> str:
         """Give the variable of traces, else the one of all signals."""
-        return self.text(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or self.text(
-            f"OTEL_EXPORTER_OTLP_{name}"
-        )
-
-    def text(self, name: str) -> str:
-        return self._environ.get(name, "").strip()
+        return self.text(f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}")
 
     def number(self, name: str, default: float, accepted: Callable[[float], bool]) -> float:
         text = self.text(name)
         if not text:
             return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if accepted(value):
-            return value
+        with contextlib.suppress(ValueError):
+            if accepted(value := float(text)):
+                return value
         self.complaints.append(f"{name} is ignored: expected a positive number")
         return default
 
@@ -68,20 +82,22 @@ def destination_in(environ: Mapping[str, str], settings: Settings) -> tuple[Dest
     """Give the destination and a complaint for each variable that was ignored."""
     standard = Standard(environ)
     url = _url(standard, settings)
-    timeout = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"
-    if not standard.text(timeout):
-        timeout = "OTEL_EXPORTER_OTLP_TIMEOUT"
+    timeout_s = standard.number("OTEL_EXPORTER_OTLP_TIMEOUT", TIMEOUT_S, _is_timeout)
     queue_size = int(standard.number("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE, _is_count))
     batch_size = int(standard.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_SIZE, _is_count))
     destination = Destination(
         url=url,
         headers=_headers(standard, settings),
-        timeout_s=standard.number(timeout, TIMEOUT_S, lambda seconds: 0 < seconds <= 3600),
+        timeout_s=standard.number("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", timeout_s, _is_timeout),
         tls=_tls(standard) if url.startswith("https:") else None,
         queue_size=queue_size,
         batch_size=min(batch_size, queue_size),
     )
     return destination, standard.complaints
+
+
+def _is_timeout(value: float) -> bool:
+    return 0 < value <= 3600
 
 
 def _is_count(value: float) -> bool:

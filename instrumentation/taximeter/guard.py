@@ -14,12 +14,16 @@ _reported: set[str] = set()
 
 
 class never_raise:  # noqa: N801 - reads as a sentence: `with never_raise("reading usage"):`
-    """Keep a fault of our bookkeeping away from the app's call; log it once for each place."""
+    """Keep a fault of our bookkeeping away from the app's call; log it once for each place.
 
-    __slots__ = ("_place",)
+    What it is `but` for is no fault, and passes.
+    """
 
-    def __init__(self, place: str) -> None:
+    __slots__ = ("_but", "_place")
+
+    def __init__(self, place: str, but: type[Exception] | tuple[()] = ()) -> None:
         self._place = place
+        self._but = but
 
     def __enter__(self) -> None:
         return None
@@ -31,6 +35,8 @@ class never_raise:  # noqa: N801 - reads as a sentence: `with never_raise("readi
         traceback: TracebackType | None,
     ) -> bool:
         if kind is None or reraise or not issubclass(kind, Exception):
+            return False
+        if issubclass(kind, self._but):
             return False
         warn_once(self._place, "%s failed (%s at %s)", self._place, kind.__name__, spot(traceback))
         return True

@@ -9,22 +9,21 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from taximeter.answer import AttributeValue
-from taximeter.begin import begun
-from taximeter.call import Call
-from taximeter.current import current_call, entered
-from taximeter.endpoints import AZURE_HOST, server_at
+from taximeter.around import Steps, around, async_around
+from taximeter.attempts import FIRST
+from taximeter.begin import started
+from taximeter.call import Call, current_call, entered
+from taximeter.endpoints import AZURE_HOST, endpoint_at, server_at
 from taximeter.guard import never_raise
+from taximeter.meter import meter_on
 from taximeter.request import hashes, key_in, key_name
 from taximeter.settings import Settings, host_names
-from taximeter.streams import observe, read_whole
-
-if TYPE_CHECKING:
-    from taximeter.current import Meter
+from taximeter.streams import read
 
 MODULES = ("httpx", "httpx2")
 OPENAI_HOST = "api.openai.com"
@@ -37,66 +36,38 @@ def is_wanted() -> bool:
     return importlib.util.find_spec("opentelemetry.instrumentation.httpx") is not None
 
 
-class Sent(NamedTuple):
-    """A request as `begun` reads those of the SDK."""
+def _sent(_: Any, args: Any, kwargs: Any) -> Steps:
+    # Each call of the SDK comes by here, too.
+    if current_call.get() is not None or (call := _begun(*args, **kwargs)) is None:
+        yield args, kwargs
+        return
+    try:
+        with entered(call):
+            response = yield args, kwargs
+    except BaseException as error:
+        call.failed(error)
+        raise
+    _answered(call, response)
 
-    request: Any
-    url: str
-    json_data: Mapping[str, Any]
-    method: str = "post"
+
+HOOKS = {"Client.send": around(_sent), "AsyncClient.send": async_around(_sent)}
 
 
-class Httpx:
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    def hooks(self) -> dict[str, Callable[..., Any]]:
-        return {"Client.send": self._send, "AsyncClient.send": self._async_send}
-
-    def _send(self, send: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(send)
-        def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
-            # Each call of the SDK comes by here, too.
-            if current_call.get() is not None or (call := self._begun(*args, **kwargs)) is None:
-                return send(client, *args, **kwargs)
-            try:
-                with entered(call):
-                    response = send(client, *args, **kwargs)
-            except BaseException as error:
-                call.failed(error)
-                raise
-            _answered(call, response)
-            return response
-
-        return metered
-
-    def _async_send(self, send: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(send)
-        async def metered(client: Any, *args: Any, **kwargs: Any) -> Any:
-            if current_call.get() is not None or (call := self._begun(*args, **kwargs)) is None:
-                return await send(client, *args, **kwargs)
-            try:
-                with entered(call):
-                    response = await send(client, *args, **kwargs)
-            except BaseException as error:
-                call.failed(error)
-                raise
-            _answered(call, response)
-            return response
-
-        return metered
-
-    def _begun(self, request: Any = None, **_: Any) -> Call | None:
-        if getattr(request, "method", "") != "POST":
-            return None
-        with never_raise("starting a call by httpx"):
-            metering = self._meter()
-            if metering is None or not _is_api(request.url.host, metering.settings.hosts):
-                return None
-            sent = Sent(request, str(request.url), _parameters(request))
-            stream = bool(sent.json_data.get("stream"))
-            return begun(metering, sent, sent, stream=stream, facts=_facts)
+def _begun(request: Any = None, **_: Any) -> Call | None:
+    if getattr(request, "method", "") != "POST":
         return None
+    with never_raise("starting a call by httpx"):
+        meter = meter_on()
+        if meter is None or not _is_api(request.url.host, meter.settings.hosts):
+            return None
+        url = str(request.url)
+        if (endpoint := endpoint_at(url)) is None:
+            return None
+        parameters = _parameters(request)
+        facts = _facts(meter.settings, request, url, parameters)
+        stream = bool(parameters.get("stream"))
+        return started(meter, endpoint, facts, parameters, stream=stream, attempts=FIRST)
+    return None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -119,14 +90,14 @@ def _parameters(request: Any) -> dict[str, Any]:
 
 
 def _facts(
-    settings: Settings, _: Any, sent: Sent, parameters: Mapping[str, Any]
+    settings: Settings, request: Any, url: str, parameters: Mapping[str, Any]
 ) -> dict[str, AttributeValue]:
-    facts: dict[str, AttributeValue] = {**server_at(sent.url, azure=False)}
-    timeouts = sent.request.extensions.get("timeout")
+    facts: dict[str, AttributeValue] = {**server_at(url, azure=False)}
+    timeouts = request.extensions.get("timeout")
     if isinstance(timeouts, dict):
         chosen = any(seconds != DEFAULT_TIMEOUT_S for seconds in timeouts.values())
         facts["taximeter.request.timeout_set"] = chosen
-    if key := key_in(sent.request.headers):
+    if key := key_in(request.headers):
         facts["taximeter.api_key"] = key_name(key, settings.hash_key)
     if settings.hash_key and parameters:
         facts.update(hashes(settings.hash_key, parameters))
@@ -138,10 +109,6 @@ def _answered(call: Call, response: Any) -> None:
         call.answered(response, retries_taken=0)
         if response.status_code >= 400:
             call.attributes["error.type"] = str(response.status_code)
-        events = "text/event-stream" in response.headers.get("content-type", "")
-        if not response.is_closed:
-            observe(response, call, events=events)
-            return
-        call.body_ended()
-        read_whole(response.content, call)
-    call.end()
+        read(response, call)
+    if not call.streaming:
+        call.end()

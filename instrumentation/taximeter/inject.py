@@ -16,38 +16,23 @@ _REFUSALS = {400, 422}
 _refusing: set[str] = set()
 
 
-def asking_for_usage(
-    call: Call, settings: Settings, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give the arguments of the SDK's `request`, with the option added to copies of the app's."""
-    if not settings.inject_usage or not kwargs.get("stream") or not _is_safe(call, settings):
-        return args, kwargs
+def asking_for_usage(call: Call, settings: Settings, options: Any) -> Any:
+    """Give the options of a stream with the usage asked for, in a copy where it was not."""
+    if not settings.inject_usage or not _is_safe(call, settings):
+        return options
     with never_raise("asking for usage"):
-        options = args[1] if len(args) > 1 else kwargs["options"]
         asking = _asking(options)
         if asking is not None:
             call.asked_usage = True
-            return _with_options(asking, args, kwargs)
-    return args, kwargs
+            return asking
+    return options
 
 
-def with_model(
-    model: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give the arguments of the SDK's `request` for another model, in copies of the app's."""
-    options = args[1] if len(args) > 1 else kwargs["options"]
+def with_model(model: str, options: Any) -> Any:
+    """Give the options for another model, in a copy."""
     if not isinstance(options.json_data, Mapping) or "model" not in options.json_data:
-        return args, kwargs
-    body = {**options.json_data, "model": model}
-    return _with_options(_updated(options, "json_data", body), args, kwargs)
-
-
-def _with_options(
-    options: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if len(args) > 1:
-        return (args[0], options, *args[2:]), kwargs
-    return args, {**kwargs, "options": options}
+        return options
+    return _updated(options, "json_data", {**options.json_data, "model": model})
 
 
 def note_refusal(call: Call, error: BaseException) -> None:

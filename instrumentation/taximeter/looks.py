@@ -14,11 +14,11 @@ from taximeter.attribution import Attribution
 from taximeter.begin import parameters_of
 from taximeter.bounded import Bounded
 from taximeter.call import Call, going_on
-from taximeter.current import Metering
 from taximeter.jobs import Job, Work, ids_of, model_of, works_of
 from taximeter.request import server_of
 
 if TYPE_CHECKING:
+    from taximeter.meter import Meter
     from taximeter.spans import OwnTracer
 
 Tags = Mapping[str, AttributeValue]
@@ -31,17 +31,17 @@ _reported: Bounded[str, bool] = Bounded(4096)
 _tags_of: Bounded[str, Tags] = Bounded(4096)
 
 
-def look(metering: Metering, client: Any, options: Any) -> Call | None:
+def look(meter: Meter, client: Any, options: Any) -> Call | None:
     """Read the answer to a request that bills nothing, if it may tell of work that does."""
     path = options.url.partition("?")[0].strip("/")
     if going_on and (work := _work_at(path)) is not None:
         return Look(work)
     if not _JOBS.fullmatch(path):
         return None
-    attribution = Attribution(metering.settings, parameters_of(options), get_current_span())
+    attribution = Attribution(meter.settings, parameters_of(options), get_current_span())
     begins = options.method.lower() == "post"
-    job = JobLook(metering.tracer, server_of(client, options.url), attribution, begins=begins)
-    job.cancels = path.endswith("/cancel")
+    job = JobLook(meter.tracer(), server_of(client, options.url), attribution, begins=begins)
+    job.spends = begins and not path.endswith("/cancel")
     return job
 
 
@@ -57,13 +57,7 @@ class Look(Call):
     def __init__(self, work: Call) -> None:
         super().__init__(None, work.answer.afresh(), None, {}, None)
         self._work = work
-
-    @property
-    def spends(self) -> bool:
-        return False
-
-    def stream_opened(self) -> None:
-        self.streaming = True
+        self.spends = False
 
     def end(self) -> None:
         work, answer = self._work, self.answer
@@ -77,7 +71,7 @@ class Look(Call):
 class JobLook(Call):
     """Reports each finished job once, with the tags of its creation where this process knows it."""
 
-    __slots__ = ("_begins", "_of_look", "_server", "_tracer", "cancels")
+    __slots__ = ("_begins", "_of_look", "_server", "_tracer")
 
     def __init__(
         self,
@@ -92,14 +86,6 @@ class JobLook(Call):
         self._tracer = tracer
         self._server = server
         self._begins = begins
-        self.cancels = False
-
-    @property
-    def spends(self) -> bool:
-        return self._begins and not self.cancels
-
-    def stream_opened(self) -> None:
-        self.streaming = True
 
     def end(self) -> None:
         """Leave it at what `_seen` has reported: a stream of many turns may last for days."""

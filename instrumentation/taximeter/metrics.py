@@ -36,6 +36,14 @@ class Instruments(NamedTuple):
     first_chunk: Histogram
     tokens: Histogram
 
+
+class Metrics:
+    """Of the given provider, else of the global one as soon as the app sets one."""
+
+    def __init__(self, given: MeterProvider | None) -> None:
+        self._given = given
+        self._instruments: Instruments | None = None
+
     def record(
         self,
         request: Mapping[str, AttributeValue],
@@ -43,33 +51,24 @@ class Instruments(NamedTuple):
         duration_s: float,
     ) -> None:
         """Record one ended call by the attributes of its request and of its outcome."""
+        to = self._instruments
+        if to is None:
+            provider = self._given or _global_provider()
+            if provider is None:
+                return
+            to = self._instruments = _instruments_of(provider)
         labels: dict[str, Any] = {name: request[name] for name in _OF_REQUEST if name in request}
         if model := outcome.get("gen_ai.response.model"):
             labels["gen_ai.response.model"] = model
         for kind, name in _USAGE:
             if isinstance(count := outcome.get(name), int):
-                self.tokens.record(count, {**labels, "gen_ai.token.type": kind})
+                to.tokens.record(count, {**labels, "gen_ai.token.type": kind})
         if error := outcome.get("error.type"):
             labels["error.type"] = error
-        self.duration.record(duration_s, labels)
+        to.duration.record(duration_s, labels)
         waited_s = outcome.get("gen_ai.response.time_to_first_chunk")
         if isinstance(waited_s, float):
-            self.first_chunk.record(waited_s, labels)
-
-
-class Metrics:
-    """The instruments of the given provider, else of the global one as soon as the app sets one."""
-
-    def __init__(self, given: MeterProvider | None) -> None:
-        self._given = given
-        self._instruments: Instruments | None = None
-
-    def instruments(self) -> Instruments | None:
-        if self._instruments is None:
-            provider = self._given or _global_provider()
-            if provider is not None:
-                self._instruments = _instruments_of(provider)
-        return self._instruments
+            to.first_chunk.record(waited_s, labels)
 
 
 def _global_provider() -> MeterProvider | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
@@ -14,8 +14,6 @@ from weakref import WeakKeyDictionary
 from taximeter.answer import AttributeValue
 from taximeter.endpoints import server_at
 from taximeter.settings import Settings
-
-Facts = Callable[[Settings, Any, Any, Mapping[str, Any]], dict[str, AttributeValue]]
 
 SHORTEST_KEY = 16
 """Characters. The last four of a shorter API key would give too much of it away."""
@@ -40,11 +38,11 @@ _CONVERSATIONS = ("messages", "input")
 _LEADING_ROLES = {"system", "developer"}
 
 
-def sdk_facts(
+def facts_of(
     settings: Settings, client: Any, options: Any, parameters: Mapping[str, Any]
 ) -> dict[str, AttributeValue]:
     """Give the facts of a request of the openai SDK."""
-    facts = dict(_facts_of(client, settings.hash_key))
+    facts = dict(_facts_of_client(client, settings.hash_key))
     if "://" in options.url:
         facts.update(server_of(client, options.url))
     if type(options.timeout).__name__ != "NotGiven":
@@ -67,7 +65,7 @@ _clients: WeakKeyDictionary[Any, tuple[object, Mapping[str, AttributeValue]]] = 
 """What the requests of a client have in common, with what it was told from."""
 
 
-def _facts_of(client: Any, hash_key: str) -> Mapping[str, AttributeValue]:
+def _facts_of_client(client: Any, hash_key: str) -> Mapping[str, AttributeValue]:
     key, timeout = getattr(client, "api_key", ""), client.timeout
     told_from = (client.base_url, key, timeout, hash_key)
     # Writing out a URL costs more than all the rest of this; a client seldom changes.

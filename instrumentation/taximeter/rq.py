@@ -14,7 +14,7 @@ from rq.job import Job
 
 from taximeter.guard import never_raise
 from taximeter.propagation import packed, unpacked
-from taximeter.tags import Tagged, tag
+from taximeter.tags import tag
 
 KEY = "taximeter_tags"
 
@@ -47,10 +47,6 @@ def _created(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any
 def _performed(wrapped: Callable[..., Any], job: Any, args: Any, kwargs: Any) -> Any:
     tags = tag()
     with never_raise("reading the tags of an RQ job"):
-        tags = _tags_of(job)
+        tags = unpacked((job.meta or {}).get(KEY, ""))
     with tags:
         return wrapped(*args, **kwargs)
-
-
-def _tags_of(job: Any) -> Tagged:
-    return unpacked((job.meta or {}).get(KEY, ""))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import email.utils
 import time
 from email.message import Message
-from http.client import HTTPException, HTTPMessage
-from typing import IO, NamedTuple
+from http.client import HTTPException
+from typing import NamedTuple
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+from urllib.request import Request
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -49,7 +49,7 @@ Verdict = Taken | Refused | TooLarge | Later
 class Sender:
     def __init__(self, destination: Destination) -> None:
         self._to = destination
-        self._opener = build_opener(_NoRedirect(), HTTPSHandler(context=destination.tls))
+        self._opener = destination.opener()
         self._headers = {
             "User-Agent": "taximeter",
             **destination.headers,
@@ -70,13 +70,6 @@ class Sender:
             return Later("it does not speak HTTP", answered=False)
         except (OSError, ValueError) as error:
             return Later(_cause(error), answered=False)
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        """Follow nothing: the token is for the collector alone."""
 
 
 def _taken(headers: Message, content: bytes) -> Verdict:

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags, get_current_span
 
+import taximeter
 from taximeter.answer import AttributeValue
 
 # Not the app's own generator: programs seed it, and each of their workers would repeat our ids.
@@ -29,12 +30,10 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 class OwnTracer:
     """Records every span: an unsampled call is billed, too."""
 
-    def __init__(
-        self, processor: SpanProcessor, resource: Resource, scope: InstrumentationScope
-    ) -> None:
+    def __init__(self, processor: SpanProcessor, resource: Resource) -> None:
         self.processor = processor
         self.resource = resource
-        self.scope = scope
+        self.scope = InstrumentationScope("taximeter", taximeter.__version__)
 
     def start_span(
         self,

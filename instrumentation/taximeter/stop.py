@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import HTTPSHandler, Request, build_opener
+from urllib.request import Request
 
+from taximeter.destination import destination_in
 from taximeter.exceeded import BudgetExceededError
-from taximeter.guard import warn_once
+from taximeter.guard import never_raise, warn_once
 from taximeter.settings import Settings
 
 POLL_S = 10.0
@@ -124,25 +125,20 @@ class Stops:
 
     def _poll_on(self, stopped: threading.Event) -> None:
         while True:
-            try:
+            with never_raise("reading the budgets' stops"):
                 self.poll()
-            except Exception as error:
-                warn_once("stops", "the budgets' stops are not read: %s", type(error).__name__)
             if stopped.wait(POLL_S):
                 return
 
 
 def fetching_from(settings: Settings) -> Callable[[str], Fetched | None]:
     """Give what asks the service for the rules; it is found as the collector is."""
-    from taximeter.destination import destination_in
-
     to, _ = destination_in(os.environ, settings)
     address = to.url.removesuffix("/v1/traces") + "/v1/budget-state"
-    opener = build_opener(HTTPSHandler(context=to.tls))
-    headers = to.headers
+    opener = to.opener()
 
     def fetch(etag: str) -> Fetched | None:
-        request = Request(address, headers={**headers, "If-None-Match": etag})  # noqa: S310
+        request = Request(address, headers={**to.headers, "If-None-Match": etag})  # noqa: S310
         try:
             with opener.open(request, timeout=TIMEOUT_S) as answer:
                 told = json.loads(answer.read(_LARGEST))

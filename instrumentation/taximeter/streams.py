@@ -9,17 +9,37 @@ from typing import Any
 
 from taximeter.answer import HEAD, LARGE, Answer
 from taximeter.call import Call
-from taximeter.estimate import Keeping, Reader, kept_of
+from taximeter.estimate import kept_of
 from taximeter.guard import never_raise
 from taximeter.hidden import hide_usage
 
 
-def observe(response: Any, call: Call, *, events: bool) -> None:
+def read(response: Any, call: Call, *, stream: bool = False) -> Any:
+    """Read a body that has arrived, else follow how the app reads it.
+
+    Gives what was parsed, None when that was not needed.
+    """
+    # Speech may be events, whatever the request's type.
+    events = call.media.startswith(EVENT_STREAM)
+    if stream or not response.is_closed:
+        _observe(response, call, events=stream or events)
+        return None
+    call.body_ended()
+    if events:
+        reader = Events(call.answer)
+        reader.feed(response.content)
+        reader.finish()
+        return None
+    return None if call.media.startswith(_NO_TEXT) else call.answer.read(response.content)
+
+
+def _observe(response: Any, call: Call, *, events: bool) -> None:
     """Follow the response's byte iterators and its close; the object stays the same."""
-    events = events or call.media.startswith(EVENT_STREAM)
     if call.asked_usage:
         hide_usage(response, call.answer)
-    observer = Observer(call, _event_reader(response, call) if events else Body(call.answer))
+    if events and call.kept is None:
+        call.kept = kept_of(response, call.api_type, call.answer)
+    observer = Observer(call, Events(call.answer) if events else Body(call.answer))
     call.stream_opened()
     response.iter_bytes = observer.bytes_of(response.iter_bytes)
     response.aiter_bytes = observer.async_bytes_of(response.aiter_bytes)
@@ -32,37 +52,26 @@ EVENT_STREAM = b"text/event-stream"
 _NO_TEXT = (b"audio/", b"image/", b"video/", b"application/octet-stream")
 
 
-def read_whole(content: bytes, call: Call) -> Any:
-    """Read a body that has arrived, and give it parsed, or None where that was not needed."""
-    # Speech may be events, whatever the request's type.
-    if call.media.startswith(EVENT_STREAM):
-        events = Events(call.answer)
-        events.feed(content)
-        events.finish()
-    elif not call.media.startswith(_NO_TEXT):
-        return call.answer.read(content)
-    return None
-
-
-def _event_reader(response: Any, call: Call) -> Reader:
-    events = Events(call.answer)
-    call.kept = kept_of(response, call.api_type, call.answer)
-    return Keeping(events, call.kept) if call.kept is not None else events
-
-
 class Observer:
-    def __init__(self, call: Call, reader: Reader) -> None:
+    """Is around the reading of a body: what ends that ends the call."""
+
+    def __init__(self, call: Call, reader: Events | Body) -> None:
         self._call = call
         self._reader = reader
         self._started = isinstance(reader, Body)
         self._inside = False
 
+    def __enter__(self) -> None:
+        self._inside = True
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._end(None if isinstance(error, GeneratorExit) else error)
+
     def bytes_of(self, iter_bytes: Callable[..., Any]) -> Callable[..., Any]:
-        feed = self._reader.feed
+        feed = self._feed()
 
         def observed(chunk_size: int | None = None) -> Iterator[bytes]:
-            self._inside = True
-            try:
+            with self:
                 for chunk in iter_bytes(chunk_size):
                     if not self._started:
                         self._start()
@@ -70,24 +79,15 @@ class Observer:
                     self._inside = False
                     yield chunk
                     self._inside = True
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                self._broke(error)
-                raise
-            finally:
-                self._ended()
 
         return observed
 
     def async_bytes_of(self, aiter_bytes: Callable[..., Any]) -> Callable[..., Any]:
-        feed = self._reader.feed
+        feed = self._feed()
 
         async def observed(chunk_size: int | None = None) -> AsyncIterator[bytes]:
-            chunks = aiter_bytes(chunk_size)
-            self._inside = True
-            try:
-                async with contextlib.aclosing(chunks):
+            with self:
+                async with contextlib.aclosing(aiter_bytes(chunk_size)) as chunks:
                     async for chunk in chunks:
                         if not self._started:
                             self._start()
@@ -95,13 +95,6 @@ class Observer:
                         self._inside = False
                         yield chunk
                         self._inside = True
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                self._broke(error)
-                raise
-            finally:
-                self._ended()
 
         return observed
 
@@ -131,19 +124,26 @@ class Observer:
         # httpx closes a body at its end, and only then gives out what it held back to fill a
         # chunk; the iterator ends the span when all has passed.
         if not self._inside:
-            self._ended()
+            self._end(None)
 
-    def _broke(self, error: BaseException) -> None:
-        self._finish_reading()
-        self._call.failed(error)
-
-    def _ended(self) -> None:
-        self._finish_reading()
-        self._call.end()
-
-    def _finish_reading(self) -> None:
+    def _end(self, error: BaseException | None) -> None:
         with never_raise("reading the end of a stream"):
             self._reader.finish()
+        if error is None:
+            self._call.end()
+        else:
+            self._call.failed(error)
+
+    def _feed(self) -> Callable[[bytes], None]:
+        feed, kept = self._reader.feed, self._call.kept
+        if kept is None:
+            return feed
+
+        def feed_both(chunk: bytes) -> None:
+            feed(chunk)
+            kept.add(chunk)
+
+        return feed_both
 
 
 # Azure opens a stream with an event of empty id and model.

@@ -32,6 +32,11 @@ _PLAIN = {
     *("presence_penalty", "frequency_penalty", "logit_bias", "metadata", "store", "service_tier"),
     *("safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
 }
+_TEXTS = {
+    "chat.completions": {"messages"},
+    "completions": {"prompt"},
+    "responses": {"input", "instructions"},
+}
 _MESSAGE = {"type", "role", "content", "name"}
 _ROLES = {"system", "developer", "user", "assistant"}
 _TEXT_PARTS = {"text", "input_text", "output_text"}
@@ -64,7 +69,7 @@ def counted(api_type: str, model: str, request: bytes, events: bytes) -> Counts 
         encoding = encoding_of(model or str(asked.get("model")))
         if encoding is None:
             return None
-        read, framing = _READ[api_type](asked)
+        read, framing = _read(api_type, asked)
         written = _written(api_type, events)
     except Uncountable:
         return None
@@ -84,11 +89,13 @@ def prompt_parts(api_type: str, model: str, request: bytes) -> dict[str, int]:
     encoding = encoding_of(model) or ("o200k_base" if _REASONING.fullmatch(model) else None)
     if encoding is None:
         return {}
-    system, turns = PROMPT_PARTS[api_type](asked)
+    items = _conversation(api_type, asked)
+    instructions = [item for item in items if _is_instruction(item)]
+    turns = [item for item in items if not _is_instruction(item)]
     tools = asked.get("tools") or asked.get("functions")
     texts = {
-        "system": system,
-        "history": [text for turn in turns[:-1] for text in turn],
+        "system": _texts(instructions),
+        "history": _texts(turns[:-1]),
         "tools": [json.dumps(tools, separators=(",", ":"), ensure_ascii=False)] if tools else [],
     }
     import toktok
@@ -98,33 +105,6 @@ def prompt_parts(api_type: str, model: str, request: bytes) -> dict[str, int]:
         for part, of_part in texts.items()
         if any(of_part)
     }
-
-
-def _chat_parts(asked: Mapping[str, Any]) -> Parts:
-    return _parts(asked.get("messages"))
-
-
-def _response_parts(asked: Mapping[str, Any]) -> Parts:
-    system, turns = _parts(asked.get("input"))
-    return [*_texts(asked.get("instructions")), *system], turns
-
-
-Parts = tuple[list[str], list[list[str]]]
-PROMPT_PARTS = {"chat.completions": _chat_parts, "responses": _response_parts}
-
-
-def _parts(items: Any) -> Parts:
-    """Part a conversation into the texts of its instructions and those of each turn."""
-    if not isinstance(items, list):
-        return [], [_texts(items)]
-    system: list[str] = []
-    turns: list[list[str]] = []
-    for item in items:
-        if isinstance(item, dict) and item.get("role") in {"system", "developer"}:
-            system += _texts(item)
-        else:
-            turns.append(_texts(item))
-    return system, turns
 
 
 def _texts(value: Any) -> list[str]:
@@ -141,27 +121,29 @@ def _texts(value: Any) -> list[str]:
 _SAID = ("content", "text", "name", "arguments", "output", "summary", "tool_calls", "function")
 
 
-def _chat(asked: Mapping[str, Any]) -> tuple[list[str], int]:
-    _only(asked, _PLAIN | {"messages"})
-    return _messages(asked["messages"])
+CONVERSATIONS = {"chat.completions": "messages", "responses": "input"}
 
 
-def _completion(asked: Mapping[str, Any]) -> tuple[list[str], int]:
-    _only(asked, _PLAIN | {"prompt"})
-    prompt = asked.get("prompt")
-    return [_text(part) for part in (prompt if isinstance(prompt, list) else [prompt])], 0
-
-
-def _response(asked: Mapping[str, Any]) -> tuple[list[str], int]:
-    _only(asked, _PLAIN | {"input", "instructions"})
-    given = asked.get("input")
+def _conversation(api_type: str, asked: Mapping[str, Any]) -> list[Any]:
+    """Give the messages of a request, its instructions as the first of them."""
+    given = asked.get(CONVERSATIONS[api_type])
     messages = given if isinstance(given, list) else [{"role": "user", "content": given}]
-    if instructions := asked.get("instructions"):
-        messages = [{"role": "system", "content": instructions}, *messages]
-    return _messages(messages)
+    if api_type == "responses" and (instructions := asked.get("instructions")):
+        return [{"role": "system", "content": instructions}, *messages]
+    return messages
 
 
-_READ = {"chat.completions": _chat, "completions": _completion, "responses": _response}
+def _is_instruction(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("role") in {"system", "developer"}
+
+
+def _read(api_type: str, asked: Mapping[str, Any]) -> tuple[list[str], int]:
+    """Give the texts that the model reads, and the tokens that frame them."""
+    _only(asked, _PLAIN | _TEXTS[api_type])
+    if api_type == "completions":
+        prompt = asked.get("prompt")
+        return [_text(part) for part in (prompt if isinstance(prompt, list) else [prompt])], 0
+    return _messages(_conversation(api_type, asked))
 
 
 def _messages(messages: list[Any]) -> tuple[list[str], int]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakKeyDictionary
 
-from taximeter.call_headers import parted
+from taximeter.around import Hook, Steps, around, async_around
 from taximeter.conversation import Conversation, Peer
 from taximeter.endpoints import server_at
 from taximeter.guard import never_raise
+from taximeter.propagation import parted
 from taximeter.request import key_in
 
 if TYPE_CHECKING:
     from taximeter.call import Call
-    from taximeter.current import Meter
 
 CONNECTIONS = {
     "openai.resources.beta.realtime.realtime": "RealtimeConnection",
@@ -34,138 +34,96 @@ _HEADERS = {
 }
 
 
-class Websockets:
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self._conversations: WeakKeyDictionary[Any, Conversation] = WeakKeyDictionary()
-        self._tags: WeakKeyDictionary[Any, Mapping[str, str]] = WeakKeyDictionary()
-        """Of connections, and of their managers until they have connected."""
+_conversations: WeakKeyDictionary[Any, Conversation] = WeakKeyDictionary()
+_tags: WeakKeyDictionary[Any, Mapping[str, str]] = WeakKeyDictionary()
+"""Of connections, and of their managers until they have connected."""
 
-    def hooks(self, class_name: str) -> dict[str, Callable[..., Any]]:
+
+def connection_hooks(class_name: str) -> dict[str, Hook]:
+    hooks = {}
+    for prefix, way in (("", around), ("Async", async_around)):
+        connection = f"{prefix}{class_name}"
         # Every reading method of a connection ends in `recv_bytes`.
-        return {
-            f"{class_name}.recv_bytes": self._recv,
-            f"{class_name}.send": self._send,
-            f"{class_name}.close": self._close,
-            f"Async{class_name}.recv_bytes": self._async_recv,
-            f"Async{class_name}.send": self._async_send,
-            f"Async{class_name}.close": self._async_close,
-            f"{class_name}Manager.__init__": self._prepare,
-            f"{class_name}Manager.__enter__": self._connect,
-            f"{class_name}Manager.enter": self._connect,
-            f"Async{class_name}Manager.__init__": self._prepare,
-            f"Async{class_name}Manager.__aenter__": self._async_connect,
-            f"Async{class_name}Manager.enter": self._async_connect,
-        }
+        hooks[f"{connection}.recv_bytes"] = way(_receiving)
+        hooks[f"{connection}.send"] = way(_sending)
+        hooks[f"{connection}.close"] = way(_closing)
+        hooks[f"{connection}Manager.__init__"] = around(_preparing)
+        hooks[f"{connection}Manager.__{'a' if prefix else ''}enter__"] = way(_connecting)
+        hooks[f"{connection}Manager.enter"] = way(_connecting)
+    return hooks
 
-    def _prepare(self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any) -> Any:
-        with never_raise("taking tags out of a websocket's headers"):
-            others, tags = parted(kwargs.get("extra_headers") or {})
-            if tags:
-                kwargs = {**kwargs, "extra_headers": others}
-                self._tags[owner] = tags
-        return wrapped(*args, **kwargs)
 
-    def _connect(self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any) -> Any:
-        connection = wrapped(*args, **kwargs)
-        self._connected(owner, connection)
-        return connection
+def _preparing(manager: Any, args: Any, kwargs: Any) -> Steps:
+    with never_raise("taking tags out of a websocket's headers"):
+        others, tags = parted(kwargs.get("extra_headers") or {})
+        if tags:
+            kwargs = {**kwargs, "extra_headers": others}
+            _tags[manager] = tags
+    yield args, kwargs
 
-    async def _async_connect(
-        self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any
-    ) -> Any:
-        connection = await wrapped(*args, **kwargs)
-        self._connected(owner, connection)
-        return connection
 
-    def _connected(self, manager: Any, connection: Any) -> None:
-        if tags := self._tags.get(manager):
-            self._tags[connection] = tags
+def _connecting(manager: Any, args: Any, kwargs: Any) -> Steps:
+    connection = yield args, kwargs
+    if tags := _tags.get(manager):
+        _tags[connection] = tags
 
-    def _recv(self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any) -> Any:
-        try:
-            message = wrapped(*args, **kwargs)
-        except Exception as error:
-            self._broke(owner, error)
-            raise
-        self._received(owner, message)
-        return message
 
-    async def _async_recv(
-        self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any
-    ) -> Any:
-        try:
-            message = await wrapped(*args, **kwargs)
-        except Exception as error:
-            self._broke(owner, error)
-            raise
-        self._received(owner, message)
-        return message
+def _receiving(connection: Any, args: Any, kwargs: Any) -> Steps:
+    try:
+        message = yield args, kwargs
+    except Exception as error:
+        _broke(connection, error)
+        raise
+    with never_raise("reading a websocket event"):
+        _conversation(connection).received(message)
 
-    def _send(self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any) -> Any:
-        call = self._asked(owner, *args, **kwargs)
-        try:
-            return wrapped(*args, **kwargs)
-        except BaseException as error:
-            if call is not None:
-                self._conversation(owner).unsent(call, error)
-            raise
 
-    async def _async_send(
-        self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any
-    ) -> Any:
-        call = self._asked(owner, *args, **kwargs)
-        try:
-            return await wrapped(*args, **kwargs)
-        except BaseException as error:
-            if call is not None:
-                self._conversation(owner).unsent(call, error)
-            raise
+def _sending(connection: Any, args: Any, kwargs: Any) -> Steps:
+    call = _asked(connection, *args, **kwargs)
+    try:
+        yield args, kwargs
+    except BaseException as error:
+        if call is not None:
+            _conversation(connection).unsent(call, error)
+        raise
 
-    def _close(self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any) -> Any:
-        try:
-            return wrapped(*args, **kwargs)
-        finally:
-            self._ended(owner)
 
-    async def _async_close(
-        self, wrapped: Callable[..., Any], owner: Any, args: Any, kwargs: Any
-    ) -> Any:
-        try:
-            return await wrapped(*args, **kwargs)
-        finally:
-            self._ended(owner)
+def _closing(connection: Any, args: Any, kwargs: Any) -> Steps:
+    try:
+        yield args, kwargs
+    finally:
+        _ended(connection)
 
-    def _asked(self, owner: Any, event: Any = None, **_: Any) -> Call | None:
-        with never_raise("reading a websocket request"):
-            told = event if isinstance(event, Mapping) else {"type": getattr(event, "type", "")}
-            if told.get("type") != "response.create":
-                return None
-            parameters = event if isinstance(event, Mapping) else event.to_dict()
-            return self._conversation(owner).asked(_given(parameters))
-        return None
 
-    def _received(self, owner: Any, message: bytes | str) -> None:
-        with never_raise("reading a websocket event"):
-            self._conversation(owner).received(message)
+def _asked(owner: Any, event: Any = None, **_: Any) -> Call | None:
+    with never_raise("reading a websocket request"):
+        told = event if isinstance(event, Mapping) else {"type": getattr(event, "type", "")}
+        if told.get("type") != "response.create":
+            return None
+        parameters = event if isinstance(event, Mapping) else event.to_dict()
+        return _conversation(owner).asked(_given(parameters))
+    return None
 
-    def _broke(self, owner: Any, error: Exception) -> None:
-        # A timeout or a second reader is no end of the connection.
-        if type(error).__name__.startswith("ConnectionClosed"):
-            self._ended(owner, None if type(error).__name__ == "ConnectionClosedOK" else error)
 
-    def _ended(self, owner: Any, error: Exception | None = None) -> None:
-        with never_raise("ending a websocket connection"):
-            self._conversation(owner).ended(error)
+def _broke(owner: Any, error: Exception) -> None:
+    # A timeout or a second reader is no end of the connection.
+    if type(error).__name__.startswith("ConnectionClosed"):
+        _ended(owner, None if type(error).__name__ == "ConnectionClosedOK" else error)
 
-    def _conversation(self, owner: Any) -> Conversation:
-        known = self._conversations.get(owner)
-        if known is None:
-            # One thread may send while another reads.
-            fresh = Conversation(self._meter, _peer(owner), self._tags.get(owner, {}))
-            known = self._conversations.setdefault(owner, fresh)
-            weakref.finalize(owner, known.abandon).atexit = False
-        return known
+
+def _ended(owner: Any, error: Exception | None = None) -> None:
+    with never_raise("ending a websocket connection"):
+        _conversation(owner).ended(error)
+
+
+def _conversation(owner: Any) -> Conversation:
+    known = _conversations.get(owner)
+    if known is None:
+        # One thread may send while another reads.
+        fresh = Conversation(_peer(owner), _tags.get(owner, {}))
+        known = _conversations.setdefault(owner, fresh)
+        weakref.finalize(owner, known.abandon).atexit = False
+    return known
 
 
 def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,8 +143,10 @@ def _peer(owner: Any) -> Peer:
     told = wire.response.headers if wire.response is not None else {}
     return Peer(
         api_type=_API_TYPES.get(type(owner).__name__.removeprefix("Async"), "live"),
-        server=server_at(f"https://{uri.host}:{uri.port}", azure=False),
         model=model,
         api_key=key_in(dict(wire.request.headers.raw_items())),
-        headers={name: told[key] for key, name in _HEADERS.items() if key in told},
+        attributes={
+            **server_at(f"https://{uri.host}:{uri.port}", azure=False),
+            **{name: told[key] for key, name in _HEADERS.items() if key in told},
+        },
     )

@@ -16,12 +16,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NoOpTracerProvider, SpanKind
 
 import taximeter
 from taximeter import guard
-from taximeter.estimate import finish_counts
+from taximeter.estimate import counter
 from taximeter.spans import OwnTracer
 from taximeter_api.demo.fake_openai import Answer, fake_openai, serving
 
@@ -116,7 +115,7 @@ class OwnProvider(NoOpTracerProvider):
     """What `instrument()` uses when it is given no provider, with an exporter of the test's."""
 
     def __init__(self, processor: Any) -> None:
-        self.tracer = OwnTracer(processor, Resource({}), InstrumentationScope("taximeter"))
+        self.tracer = OwnTracer(processor, Resource({}))
 
     def get_tracer(self, *_: object) -> Any:
         return self.tracer
@@ -141,7 +140,7 @@ class Spans:
         self._exporter = exporter
 
     def all(self) -> tuple[ReadableSpan, ...]:
-        finish_counts(timeout_s=10)
+        counter.finish(timeout_s=10)
         return self._exporter.get_finished_spans()
 
     def only(self) -> dict[str, Any]:

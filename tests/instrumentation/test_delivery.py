@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otlp_receiver import Receiver, Reply, receiving
 from taximeter import guard
@@ -39,7 +38,7 @@ class Meter:
         self.delivery = Delivery(
             Plan(post=Sender(to).post, address=to.address, **(defaults | plan)), at_once=at_once
         )
-        self._tracer = OwnTracer(self.delivery, Resource({}), InstrumentationScope("taximeter"))
+        self._tracer = OwnTracer(self.delivery, Resource({}))
 
     def spans(self, *names: str) -> None:
         for name in names:

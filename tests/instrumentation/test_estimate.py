@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -16,9 +15,11 @@ import openai
 import pytest
 import toktok
 
-from taximeter import estimate, hooks
+from taximeter import estimate
 from taximeter.answer import Answer
 from taximeter.estimate import BLOCKS, Counter, Kept
+from taximeter.meter import meter_on
+from taximeter.settings import Settings
 from taximeter.tokens import Counts, counted, encoding_of, prompt_parts
 
 # OpenAI's own example and its counts, as the API reported them:
@@ -226,7 +227,7 @@ def test_a_stream_of_which_nothing_was_read_stays_lost(spans: Any) -> None:
 
 
 def test_an_estimated_span_ends_when_the_stream_ended_not_when_it_was_counted(spans: Any) -> None:
-    counting, counted_on = busy(estimate._counter)
+    counting, counted_on = busy(estimate.counter)
     list(opened(*GREETING))
     ended = time.time_ns()
     assert counting.wait(10)
@@ -245,7 +246,7 @@ def busy(counter: Counter) -> tuple[threading.Event, threading.Event]:
         assert free.wait(10)
 
     counter.start()
-    counter.take([Kept("chat.completions", b"", Answer())], occupied)
+    counter.take(Kept("chat.completions", b"", Answer()), occupied)
     return counting, free
 
 
@@ -301,7 +302,7 @@ def test_all_streams_together_keep_no_more_than_the_store_has() -> None:
 def test_at_the_end_what_waits_is_counted() -> None:
     counter, results = Counter(), list[object]()
     counter.start()
-    counter.take([kept_greeting()], results.append)
+    counter.take(kept_greeting(), results.append)
 
     counter.finish(timeout_s=10)
 
@@ -312,7 +313,7 @@ def test_at_the_end_what_can_not_be_counted_in_time_is_given_up() -> None:
     counter, results = Counter(), list[object]()
     counting, free = busy(counter)
     assert counting.wait(10)
-    counter.take([kept_greeting()], results.append)
+    counter.take(kept_greeting(), results.append)
 
     counter.finish(timeout_s=0.01)
     free.set()
@@ -326,7 +327,7 @@ def test_a_full_queue_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "QUEUED", 1)
     counter, kept = Counter(), kept_greeting()
 
-    taken = [counter.take([kept], lambda _: None) for _ in range(2)]
+    taken = [counter.take(kept, lambda _: None) for _ in range(2)]
 
     assert taken == [True, False]
     kept.drop()
@@ -351,7 +352,7 @@ def test_counting_is_not_done_by_the_thread_that_reads() -> None:
         counting.set()
 
     list(opened(*GREETING))
-    estimate.counted_later([kept_greeting()], finish)
+    estimate.counter.take(kept_greeting(), finish)
 
     assert counting.wait(10)
     assert threads == ["taximeter-counter"]
@@ -393,7 +394,8 @@ def test_a_prompt_for_an_unknown_model_is_not_counted() -> None:
 def test_the_sizes_of_a_prompt_are_told_when_asked_for(
     sdk: Any, spans: Any, monkeypatch: pytest.MonkeyPatch, streamed: bool
 ) -> None:
-    monkeypatch.setattr(hooks, "_settings", replace(hooks._settings, prompt_sizes=True))
+    meter = meter_on()
+    monkeypatch.setattr(meter, "settings", Settings(prompt_sizes=True))
     usage = {"stream_options": {"include_usage": True}} if streamed else {}
     chat = {"model": "gpt-4o", "messages": TURNS, "stream": streamed, **usage}
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from taximeter.handover import hand_over, take_back
+from taximeter.hooks import hand_over, take_back
 
 
 @pytest.mark.usefixtures("spans")

@@ -67,6 +67,22 @@ def plain(
     plain.runner.close()
 
 
+def test_what_a_transport_raises_reaches_the_app_as_it_is(library: Any, spans: Any) -> None:
+    raised = StopIteration("answers of a test that are used up")
+
+    def answer(_: Any) -> Any:
+        raise raised
+
+    client = library.Client(transport=library.MockTransport(answer))
+
+    with pytest.raises(StopIteration) as caught:
+        client.post("https://api.openai.com/v1/chat/completions", json=CHAT)
+
+    assert caught.value is raised
+    assert spans.only()["error.type"] == "StopIteration"
+    client.close()
+
+
 def test_a_call_without_the_sdk_is_metered_like_one_with_it(
     plain: Plain, fake: Any, spans: Any
 ) -> None:

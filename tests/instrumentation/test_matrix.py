@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import taximeter
 from fake_api import FakeApi, fake_api
 from situations import SITUATIONS, Situation, Step
-from taximeter import looks, tools
+from taximeter import looks, units
 
 Outcome = tuple[Any, ...]
 
@@ -38,7 +38,7 @@ def api() -> Iterator[FakeApi]:
 
 @pytest.fixture(autouse=True)
 def _no_memory_of_other_tests() -> None:
-    for memory in (looks._reported, looks._tags_of, tools._sessions):
+    for memory in (looks._reported, looks._tags_of, units._sessions):
         memory.clear()
 
 

@@ -166,10 +166,10 @@ def test_a_program_that_ends_at_once_still_sends_the_estimate_of_its_stream(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_counts_with_a_thread_of_its_own() -> None:
     code = (
-        "import os, sys; from taximeter import estimate; estimate._counter.start()\n"
-        "parents = estimate._counter; estimate._free.pop(); child = os.fork()\n"
+        "import os, sys; from taximeter import estimate; estimate.counter.start()\n"
+        "parents = estimate.counter._queue; estimate._free.pop(); child = os.fork()\n"
         "if child: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
-        "own = estimate._counter is not parents and not estimate._counter._started\n"
+        "own = estimate.counter._queue is not parents and not estimate.counter._started\n"
         "os._exit(0 if own and len(estimate._free) == estimate.BLOCKS else 1)"
     )
 

@@ -16,7 +16,7 @@ import pytest
 import openai_bodies as bodies
 import taximeter
 from fake_api import fake_api, json_reply
-from taximeter import hooks
+from taximeter.meter import meter_on
 from taximeter.settings import Settings
 from taximeter.stop import OLD_S, Stops, fetching_from
 
@@ -42,6 +42,7 @@ class Service:
     def __init__(self) -> None:
         self.stops: list[dict[str, Any]] = []
         self.status = 200
+        self.location = ""
         self.asked: list[dict[str, str]] = []
         self.url = ""
 
@@ -58,6 +59,8 @@ def service() -> Iterator[Service]:
             status = 304 if self.headers["If-None-Match"] == etag else service.status
             self.send_response(status)
             self.send_header("ETag", etag)
+            if service.location:
+                self.send_header("Location", service.location)
             self.end_headers()
             self.wfile.write(body if status == 200 else b"")
 
@@ -98,7 +101,7 @@ def chat(client: openai.OpenAI, feature: str = "search") -> Any:
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Any:
     def using(stops: Stops) -> None:
-        monkeypatch.setattr(hooks, "_stops", stops)
+        monkeypatch.setattr(meter_on(), "stops", stops)
 
     return using
 
@@ -286,8 +289,22 @@ def test_a_service_out_of_reach_leaves_what_was_known(service: Service) -> None:
     stops.close()
 
 
+def test_the_token_is_not_sent_where_a_service_redirects_to(service: Service) -> None:
+    with fake_api() as elsewhere:
+        service.status, service.location = 302, f"{elsewhere.url}/budget-state"
+        stops = Stops(fetching_from(Settings(endpoint=service.url, token="of-the-service")))
+
+        stops.poll()
+
+        assert len(service.asked) == 1
+        assert elsewhere.requests == []
+    stops.close()
+
+
 def test_an_app_that_did_not_ask_for_stops_has_none(spans: Any) -> None:  # noqa: ARG001
-    assert hooks._stops is None
+    meter = meter_on()
+    assert meter is not None
+    assert meter.stops is None
 
 
 def test_a_poll_begins_with_the_first_call(service: Service) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import openai_bodies as bodies
 from fake_api import compact
-from taximeter import tools
+from taximeter import units
 from taximeter.answer import Answer
 from taximeter.endpoints import endpoint_at
 from taximeter.jobs import works_of
@@ -26,7 +26,7 @@ WRITTEN = {"cache_write_tokens": 9, "cache_write_tokens_details": {"ttl_12h_toke
 @pytest.fixture(autouse=True)
 def _no_containers() -> Iterator[None]:
     yield
-    tools._sessions.clear()
+    units._sessions.clear()
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_a_container_is_paid_for_again_when_its_session_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     body = bodies.response(output=[bodies.INTERPRETER])
-    clock = iter([1000.0, 1000.0 + tools.SESSION_S - 1, 1000.0 + tools.SESSION_S])
-    monkeypatch.setattr("taximeter.tools.time.monotonic", lambda: next(clock))
+    clock = iter([1000.0, 1000.0 + units.SESSION_S - 1, 1000.0 + units.SESSION_S])
+    monkeypatch.setattr("taximeter.units.time.monotonic", lambda: next(clock))
 
     counted = [units_told("responses", body, {}) for _ in range(3)]
 
