@@ -11,19 +11,10 @@ from typing import Final
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.errors import StoreError
 from taximeter_collector.store.numbers import Numbers
+from taximeter_collector.store.rollups import ROLLUPS
 
 IDS: Final = ("request_id", "span_id", "parent_span_id")
 INDEX_OF_IDS: Final = "request_ids"
-ROLLUPS: Final = {
-    "spend_hourly": "hour",
-    "latency_hourly": "hour",
-    "outcomes_hourly": "hour",
-    "spend_daily": "day",
-    "latency_daily": "day",
-    "users_daily": "day",
-    "user_totals_daily": "day",
-    "distinct_users_daily": "day",
-}
 REOPEN: Final = """
 insert into taximeter.user_days_done (day, hours_version, version, shard)
 select arrayJoin({days:Array(Date)}), 0, {version:UInt64}, arrayJoin(range({shards:UInt32}))
