@@ -20,8 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from taximeter_api.imports.mapping import Fields
 from taximeter_api.imports.rows import ImportRefused, Row, rows_of
 from taximeter_api.imports.spans import is_wanted, request_of, start_of
-from taximeter_collector.otlp import MalformedRequest
-from taximeter_collector.otlp_json import as_protobuf
+from taximeter_collector.otlp_json import MalformedRequest, as_protobuf
 from taximeter_collector.settings import Settings
 
 ROWS_A_REQUEST: Final = 1_000
