@@ -24,15 +24,6 @@ STRUCTURE: Final = (
     "service String, environment String, number UInt32"
 )
 MOST_TOKENS: Final = 100_000_000
-KEY: Final = (
-    "provider",
-    "server_address",
-    "request_model",
-    "model",
-    "service_tier",
-    "batch",
-    "day",
-)
 TEXT_TOKENS: Final = (
     "input_tokens",
     "cached_input_tokens",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
@@ -9,7 +11,6 @@ from typing import Any, Final, NamedTuple
 from prometheus_client import Gauge
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.numbers import Numbers
 
 MARK = """
 insert into taximeter.dirty_hours (hour, writer, seq, settled_at, shard)
@@ -138,14 +139,27 @@ NOTES: Final = {grain.done_table: grain.moment for grain in GRAINS}
 """The tables of sums and of the notes on them, with the columns of their moments."""
 
 
-def last_number(connection: Connection) -> int:
-    """Return the largest that anything in the store has."""
-    numbers = {"dirty_hours": "seq"} | dict.fromkeys((*NOTES, *ROLLUPS), "version")
-    newest = " union all ".join(
-        f"select max({number}) as newest from taximeter.{table}"  # noqa: S608 names of ours
-        for table, number in numbers.items()
-    )
-    return int(connection.read(f"select max(newest) from ({newest})").result_rows[0][0])  # noqa: S608
+class Numbers:
+    """Rising numbers, which tell the newer of two things: nanoseconds since 1970, or a later one.
+
+    They go on from the largest in the store and from any other that was seen: processes that share
+    one hardly ever draw the same, and a clock that was set back makes nothing new look old.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        numbers = {"dirty_hours": "seq"} | dict.fromkeys((*NOTES, *ROLLUPS), "version")
+        newest = " union all ".join(
+            f"select max({number}) as newest from taximeter.{table}"  # noqa: S608 names of ours
+            for table, number in numbers.items()
+        )
+        rows = connection.read(f"select max(newest) from ({newest})").result_rows  # noqa: S608
+        self._last = int(rows[0][0])
+        self._lock = threading.Lock()
+
+    def next(self, beyond: int = 0) -> int:
+        with self._lock:
+            self._last = max(self._last + 1, beyond + 1, time.time_ns())
+            return self._last
 
 
 def observe(connection: Connection) -> None:
