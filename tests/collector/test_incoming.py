@@ -189,7 +189,7 @@ store.close()
     started_in.mkdir()
     said = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), *sys.path])},
         cwd=started_in,
         capture_output=True,
         text=True,

@@ -20,7 +20,7 @@ from taximeter_collector import otlp
 from taximeter_collector.envelope import envelopes
 from taximeter_collector.intake import Intake
 from taximeter_collector.journal import Journal, read_segment
-from taximeter_collector.receiver_grpc import METHOD, GrpcReceiver
+from taximeter_collector.receiver_grpc import SERVICE, GrpcReceiver
 
 LARGEST = 100_000
 
@@ -46,7 +46,7 @@ def address(journal: Journal) -> Iterator[str]:
 
 
 def send(
-    address: str, body: bytes, token: str = "", method: str = METHOD
+    address: str, body: bytes, token: str = "", method: str = f"/{SERVICE}/Export"
 ) -> ExportTraceServiceResponse:
     with grpc.insecure_channel(address) as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)

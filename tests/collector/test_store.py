@@ -154,7 +154,7 @@ store.refresh()
 print(store.spend(Period(NOON.replace(day=1, hour=0), NOON.replace(day=30)))[0].cost)
 store.close()
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", script, f"chdb://{tmp_path / 'store'}"]
     crashed = subprocess.run([*command, "crash"], env=environment, check=False)
     again = subprocess.run([*command, "again"], env=environment, capture_output=True, check=True)
@@ -533,7 +533,7 @@ period = Period(NOON.replace(day=1, hour=0), NOON.replace(day=30))
 print(*(row.key[0] for row in store.spend(period, [Dimension.FEATURE])))
 store.close()
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     said = [
         subprocess.run(
             [sys.executable, "-c", script, f"chdb://{tmp_path / 'store'}", feature],
