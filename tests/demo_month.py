@@ -24,6 +24,7 @@ from taximeter_alerts.watch import evaluate
 from taximeter_api.demo import history
 from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Priced
+from taximeter_collector.envelope import envelopes
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import (
@@ -93,9 +94,8 @@ def _calls(store: Store) -> list[Row]:
     book = PriceBook.shipped()
     rows: list[Row] = []
     for body, _ in history.requests(NOW):
-        request = otlp.parse(body)
-        store.add_losses(list(otlp.losses(request, window)))
-        calls = (otlp.call_of(sent, window) for sent in otlp.spans(request))
+        store.add_losses(list(otlp.losses(body, window)))
+        calls = map(otlp.call_of, envelopes(body, window))
         rows += [(call, book.priced(call)) for call in calls if call is not None]
     return sorted(rows, key=lambda row: row[0].ts)
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from taximeter_collector.store import Store
-from taximeter_collector.store.keeping import ROLLUPS
+from taximeter_collector.store.rollups import NOTES, ROLLUPS
 
 TABLES = (
     "calls",
     "dirty_hours",
-    "hours_done",
-    "days_done",
-    "user_days_done",
-    "spend_hourly",
-    "latency_hourly",
-    "outcomes_hourly",
-    "spend_daily",
-    "latency_daily",
-    "users_daily",
-    "user_totals_daily",
-    "distinct_users_daily",
+    *NOTES,
+    *ROLLUPS,
     "reconciliations",
     "lost_spans",
     "repricings",

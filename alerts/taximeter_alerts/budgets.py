@@ -18,7 +18,7 @@ from taximeter_alerts.periods import MONTH, Recurrence
 from taximeter_alerts.scope_words import DIMENSIONS, read_scope, written
 from taximeter_collector.accepted import said
 from taximeter_collector.store import Dimension, Period, Scope
-from taximeter_collector.yaml_file import Form, Mistake, Source, text_of
+from taximeter_collector.yaml_file import Mistake, Source, text_of
 
 LATE: Final = timedelta(days=3)
 """For how long after its end a period is still watched."""
@@ -218,9 +218,6 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-_BUDGETS = Form.several(Budget)
-
-
 def read_budgets(path: Path) -> list[Budget]:
     """Read the file; a missing one means no budgets. Raises BudgetsError."""
     text = text_of(path)
@@ -234,7 +231,7 @@ def parse_budgets(text: str, name: str) -> list[Budget]:
         return []
     if not isinstance(source.content, dict) or list(source.content) != ["budgets"]:
         raise BudgetsError(f"{name}:1: give one list under the name `budgets:`")
-    budgets = source.read(_BUDGETS, "budgets")
+    budgets = source.read("budgets", list[Budget], Budget)
     names = [budget.name for budget in budgets]
     for index, taken in enumerate(names):
         if taken in names[:index]:

@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from taximeter_collector.calls import Usage
+from taximeter_collector.contract import TOKENS, USAGE_SOURCE
 from taximeter_collector.prices.usage import Unusable, usage_of
 
 Values = Mapping[str, Any]
 
 OURS: Final = "taximeter"
 OPERATION: Final = "gen_ai.operation.name"
-SOURCE: Final = "taximeter.usage.source"
 STATUS: Final = "http.response.status_code"
 
 NOT_CALLS: Final = frozenset(
@@ -141,15 +139,6 @@ REFUSALS: Final = {
     "InternalServerError": 500,
 }
 """The status of an answer by the SDK's name of its error."""
-TOKENS: Final = {
-    "input_tokens": "gen_ai.usage.input_tokens",
-    "cached_input_tokens": "gen_ai.usage.cache_read.input_tokens",
-    "cache_write_tokens": "gen_ai.usage.cache_write.input_tokens",
-    "output_tokens": "gen_ai.usage.output_tokens",
-    "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
-    "audio_input_tokens": "gen_ai.usage.audio.input_tokens",
-    "audio_output_tokens": "gen_ai.usage.audio.output_tokens",
-}
 
 
 def may_be_a_call(raw: bytes) -> bool:
@@ -159,7 +148,7 @@ def may_be_a_call(raw: bytes) -> bool:
 
 def in_our_words(scope: str, span: Span, values: Values) -> Values | None:
     """Return the attributes of a call by our names; None where the span is no call of its own."""
-    if scope == OURS or SOURCE in values:
+    if scope == OURS or USAGE_SOURCE in values:
         return values if isinstance(values.get(OPERATION), str) else None
     operation = _operation(values)
     if operation is None or operation in NOT_CALLS:
@@ -173,7 +162,7 @@ def in_our_words(scope: str, span: Span, values: Values) -> Values | None:
     if scope == "logfire.openai" and _announces_a_stream(values, told):
         return None
     if _is_a_guess(scope, told):
-        told[SOURCE] = "estimated"
+        told[USAGE_SOURCE] = "estimated"
     return told
 
 
@@ -207,9 +196,9 @@ def _read_usage(values: Values, told: dict[str, Any]) -> None:
         except Unusable:
             continue
         if usage is not None:
-            counts = {field.name: getattr(usage, field.name) for field in fields(Usage)}
-            told |= {ours: counts[field] for field, ours in TOKENS.items() if counts[field]}
-            told.setdefault(TOKENS["input_tokens"], 0)
+            counts = {ours: getattr(usage, name) for ours, name in TOKENS.items()}
+            told |= {ours: count for ours, count in counts.items() if count}
+            told.setdefault("gen_ai.usage.input_tokens", 0)
 
 
 def _read_provider(scope: str, span: Span, told: dict[str, Any]) -> None:
@@ -248,7 +237,7 @@ def _status(span: Span, told: Values) -> int | None:
 def _announces_a_stream(values: Values, told: Values) -> bool:
     """Tell the span that Logfire ends as a stream begins; another one follows with its usage."""
     is_span = values.get("logfire.span_type") in ("span", "pending_span")
-    return is_span and not (set(TOKENS.values()) & set(told)) and STATUS not in told
+    return is_span and not (set(TOKENS) & set(told)) and STATUS not in told
 
 
 def _is_a_guess(scope: str, told: Values) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from taximeter_collector import otlp
+from taximeter_collector.otlp import Envelope, Window, texts_of_resource
 
 SERVICE: Final = b"\xca\x3e"
 ENVIRONMENT: Final = b"\xd2\x3e"
@@ -19,19 +18,7 @@ NUMBER: Final = b"\xd8\x3e"
 """The tags of the fields 1001 to 1003 of `store/incoming.proto`."""
 
 
-class Envelope(NamedTuple):
-    """A span as it came, what it came in, and the time that was accepted then."""
-
-    resource: Mapping[str, Any]
-    scope: str
-    raw: bytes
-    window: otlp.Window
-
-    def opened(self) -> otlp.Sent:
-        return otlp.Sent(self.resource, self.scope, Span.FromString(self.raw))
-
-
-def envelopes(body: bytes, window: otlp.Window) -> Iterator[Envelope]:
+def envelopes(body: bytes, window: Window) -> Iterator[Envelope]:
     """Yield the spans of a request."""
     for of_resource in _REQUEST.FromString(body).resource_spans:
         resource = _resource(of_resource.resource)
@@ -69,7 +56,7 @@ def write_spans(file: IO[bytes], spans: Iterable[Envelope]) -> None:
 
 @lru_cache(maxsize=256)
 def _resource(raw: bytes) -> Mapping[str, Any]:
-    return otlp.texts_of_resource(Resource.FromString(raw))
+    return texts_of_resource(Resource.FromString(raw))
 
 
 @lru_cache(maxsize=256)

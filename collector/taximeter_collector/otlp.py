@@ -50,10 +50,6 @@ known_label = lru_cache(maxsize=4096)(label)
 Values = Mapping[str, Any]
 
 
-class MalformedRequest(ValueError):
-    """The body is not an OTLP trace request; sending it again can't help."""
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     """The accepted time of a call's start."""
@@ -73,14 +69,6 @@ class Window:
         return None
 
 
-def parse(body: bytes) -> ExportTraceServiceRequest:
-    """Read a protobuf body; raise MalformedRequest."""
-    try:
-        return ExportTraceServiceRequest.FromString(body)
-    except DecodeError as error:
-        raise MalformedRequest("the body is not an OTLP ExportTraceServiceRequest") from error
-
-
 def refusals(starts: Iterable[int], window: Window) -> Counter[str]:
     """Count the starts, in Unix nanoseconds, outside the accepted time, by reason."""
     millisecond = 1_000_000
@@ -89,20 +77,15 @@ def refusals(starts: Iterable[int], window: Window) -> Counter[str]:
     return Counter(reason for reason in reasons if reason)
 
 
-class Sent(NamedTuple):
-    """A span, what its resource says of every call, and the name of its instrumentation."""
+class Envelope(NamedTuple):
+    """A span as it came, what it came in, and the time that was accepted then."""
 
     resource: Mapping[str, Any]
+    """What the resource says of every call of it."""
     scope: str
-    span: Span
-
-
-def spans(request: ExportTraceServiceRequest) -> Iterator[Sent]:
-    for of_resource in request.resource_spans:
-        texts = texts_of_resource(of_resource.resource)
-        for of_scope in of_resource.scope_spans:
-            for span in of_scope.spans:
-                yield Sent(texts, of_scope.scope.name, span)
+    """The name of its instrumentation."""
+    raw: bytes
+    window: Window
 
 
 def texts_of_resource(resource: Resource) -> Mapping[str, Any]:
@@ -110,17 +93,22 @@ def texts_of_resource(resource: Resource) -> Mapping[str, Any]:
     return _texts(RESOURCE, _values(resource.attributes))
 
 
-def call_of(sent: Sent, window: Window) -> Call | None:
+def call_of(envelope: Envelope) -> Call | None:
     """Return the call that a span tells of; None for other spans and outside the accepted time."""
-    ts = _moment(sent.span.start_time_unix_nano)
-    if window.refusal(ts) is not None:
+    span = Span.FromString(envelope.raw)
+    ts = _moment(span.start_time_unix_nano)
+    if envelope.window.refusal(ts) is not None:
         return None
-    values = in_our_words(sent.scope, sent.span, _values(sent.span.attributes))
-    return None if values is None else _call(ts, sent.span, sent.resource, values)
+    values = in_our_words(envelope.scope, span, _values(span.attributes))
+    return None if values is None else _call(ts, span, envelope.resource, values)
 
 
-def losses(request: ExportTraceServiceRequest, window: Window) -> Iterator[Loss]:
-    """Yield what the senders say they could not deliver before."""
+def losses(body: bytes, window: Window) -> Iterator[Loss]:
+    """Yield what the senders of a request say they could not deliver before."""
+    try:
+        request = ExportTraceServiceRequest.FromString(body)
+    except DecodeError:
+        return  # one of its spans is broken, and will be set aside by itself
     for of_resource in request.resource_spans:
         resource = _values(of_resource.resource.attributes)
         spans = _count(resource.get(LOST), 2**32)

@@ -13,9 +13,11 @@ from typing import Any, Final
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from taximeter_collector.otlp import MalformedRequest
-
 IDS: Final = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
+
+
+class MalformedRequest(ValueError):
+    """The body is not an OTLP trace request; sending it again can't help."""
 
 
 def as_protobuf(body: bytes) -> bytes:

@@ -15,8 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client import Counter as Counting
 
 from taximeter_collector.intake import Intake, Refused, not_durable
-from taximeter_collector.otlp import MalformedRequest
-from taximeter_collector.otlp_json import as_protobuf
+from taximeter_collector.otlp_json import MalformedRequest, as_protobuf
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Final
 
 import grpc
 
 from taximeter_collector.intake import Intake, Refused, not_durable
 
-METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+SERVICE: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
 THREADS: Final = 8
 REQUESTS_AT_ONCE: Final = 500
 """As many as HTTP has connections; beyond it exporters are told not to come back."""
 LAST_ANSWERS_S: Final = 5.0
-Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 # Exporters send again what is UNAVAILABLE, and nothing else of these.
 STATUS: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -47,37 +47,31 @@ class GrpcReceiver:
             raise OSError(f"can't listen on {address}") from error
 
     def start(self, intake: Intake) -> None:
-        self._server.add_generic_rpc_handlers([_Traces(intake, self._authorised)])
+        export: grpc.RpcMethodHandler[bytes, bytes]
+        export = grpc.unary_unary_rpc_method_handler(partial(self._export, intake))
+        methods = grpc.method_handlers_generic_handler(SERVICE, {"Export": export})
+        self._server.add_generic_rpc_handlers([methods])
         self._server.start()
 
     def close(self) -> None:
         """Answer what has come, and take no more."""
         self._server.stop(LAST_ANSWERS_S).wait()
 
-
-class _Traces(grpc.GenericRpcHandler):
-    def __init__(self, intake: Intake, authorised: Callable[[str], bool]) -> None:
-        self._intake = intake
-        self._authorised = authorised
-        self._handler: Handler = grpc.unary_unary_rpc_method_handler(self._export)
-
-    def service(self, details: grpc.HandlerCallDetails) -> Handler | None:
-        return self._handler if details.method == METHOD else None
-
-    def _export(self, body: bytes, context: grpc.ServicerContext) -> bytes:
+    def _export(self, intake: Intake, body: bytes, context: grpc.ServicerContext) -> bytes:
         metadata = dict(context.invocation_metadata())
         if not self._authorised(str(metadata.get("authorization", ""))):
             reason = "send the ingest token: authorization: Bearer <token>"
             context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
         try:
-            return self._kept(body)
+            return _kept(intake, body)
         except Refused as refused:
             context.abort(STATUS[refused.status], refused.reason)
 
-    def _kept(self, body: bytes) -> bytes:
-        taken = self._intake.take(body)
-        try:
-            taken.durable.result()
-        except OSError as error:
-            raise not_durable(error) from error
-        return taken.answer.SerializeToString()
+
+def _kept(intake: Intake, body: bytes) -> bytes:
+    taken = intake.take(body)
+    try:
+        taken.durable.result()
+    except OSError as error:
+        raise not_durable(error) from error
+    return taken.answer.SerializeToString()

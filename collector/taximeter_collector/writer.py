@@ -14,14 +14,15 @@ from typing import Final
 from prometheus_client import Counter, Histogram
 
 from taximeter_collector import otlp
-from taximeter_collector.calls import Call, Loss, Priced
+from taximeter_collector.calls import Call, Loss
 from taximeter_collector.contract import LOST
 from taximeter_collector.dialects import MARKERS, OURS, may_be_a_call
-from taximeter_collector.envelope import Envelope, envelopes, write_spans
+from taximeter_collector.envelope import envelopes, write_spans
 from taximeter_collector.journal import Journal, Segment, UnknownFormat, read_segment
-from taximeter_collector.otlp import Window
+from taximeter_collector.otlp import Envelope, Window
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Retention, RowsRefused, Store, StoreError, StoreUnavailable
+from taximeter_collector.store.columns import Row
 from taximeter_collector.store.incoming import MOST_TOKENS
 from taximeter_collector.store.staging import PricedKey, PriceKey
 
@@ -36,8 +37,6 @@ SEGMENT_TIME: Final = Histogram("taximeter_segment_seconds", "From reading a seg
 STORED: Final = Counter("taximeter_calls_stored", "Calls by who decoded them", ["decoded_by"])
 SET_ASIDE: Final = Counter("taximeter_set_aside", "Spans, calls and segments that can't be used")
 DROPPED: Final = Counter("taximeter_dropped_spans", "Spans that apps say they could not deliver")
-
-Row = tuple[Call, Priced]
 
 
 def frame(received_at: datetime, body: bytes) -> bytes:
@@ -195,7 +194,7 @@ class Writer:
         rows: list[Row] = []
         for envelope in spans:
             try:
-                call = otlp.call_of(envelope.opened(), envelope.window)
+                call = otlp.call_of(envelope)
                 if call is not None:
                     rows.append((call, book.priced(call)))
             except Exception:
@@ -217,7 +216,7 @@ def _sorted(
         window = Window.at(datetime.fromtimestamp(milliseconds / 1000, UTC), how_late)
         body = payload[RECEIVED_AT.size :]
         if LOST.encode() in body:
-            losses += otlp.losses(otlp.parse(body), window)
+            losses += otlp.losses(body, window)
         for envelope in envelopes(body, window):
             if envelope.scope == OURS and MARKERS[0] in envelope.raw:
                 plain.append(envelope)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -13,29 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from taximeter_collector.accepted import accepted, given
 
 T = TypeVar("T")
-E = TypeVar("E")
 
 
 class Mistake(ValueError):
     """Something in the file can't be used; the message names file, line, field and form."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form(Generic[T]):
-    """How a section of a file must look."""
-
-    adapter: TypeAdapter[T]
-    empty: T
-    entry: type | None = None
-    """What it holds, for messages."""
-
-    @classmethod
-    def several(cls, kind: type[E]) -> Form[list[E]]:
-        return Form(TypeAdapter(list[kind]), [], kind)  # type: ignore[valid-type]
-
-    @classmethod
-    def named(cls, kind: type[E]) -> Form[dict[str, E]]:
-        return Form(TypeAdapter(dict[str, kind]), {}, kind)  # type: ignore[valid-type]
 
 
 class Source:
@@ -58,12 +38,15 @@ class Source:
         except RecursionError:
             raise Mistake(f"{name}:1: nested too deeply") from None
 
-    def read(self, form: Form[T], section: str) -> T:
-        """Check a section of the file, empty when it is absent; raises Mistake."""
+    def read(self, section: str, kind: type[T], entry: type | None = None) -> T:
+        """Check a section of the file, empty when it is absent; raises Mistake.
+
+        `entry` is what it holds, for messages.
+        """
         try:
-            return form.adapter.validate_python(self.content.get(section) or form.empty)
+            return TypeAdapter(kind).validate_python(self.content.get(section) or kind())
         except ValidationError as error:
-            raise self._mistake(section, error, form.entry) from None
+            raise self._mistake(section, error, entry) from None
 
     def mistake(self, path: Sequence[int | str], message: str) -> Mistake:
         return Mistake(f"{self.name}:{self._line(path)}: {message}")

@@ -79,7 +79,7 @@ def test_a_version_that_is_copied_again_stays_as_old_as_it_is(
         copying.copy(at)
 
     rows = store._connection.read("select min(first_at) from taximeter.prompt_versions")
-    assert rows.result_rows == [((NOON - HOUR).replace(tzinfo=None),)]
+    assert rows.result_rows == [(NOON - HOUR,)]
 
 
 def test_where_nothing_is_found_any_more_no_finding_is_left(
@@ -99,7 +99,7 @@ def test_where_nothing_is_found_any_more_no_finding_is_left(
         "group by taken_at order by taken_at"
     ).result_rows
     assert rows[0][1] > 0
-    assert rows[-1] == (later.replace(tzinfo=None), 0)
+    assert rows[-1] == (later, 0)
 
 
 def test_the_course_of_the_user_who_spends_most_of_a_budget_for_each_is_told_by_the_day(
@@ -122,8 +122,8 @@ def test_the_course_of_the_user_who_spends_most_of_a_budget_for_each_is_told_by_
         Decimal(one) for one in ("0", "0", "1.5", "3", "4.5")
     ]
     assert [point["at"] for point in course][2:] == [
-        (at.replace(hour=23) - timedelta(days=1)).replace(tzinfo=None) for at in days[1:]
-    ] + [NOON.replace(tzinfo=None)]
+        at.replace(hour=23) - timedelta(days=1) for at in days[1:]
+    ] + [NOON]
 
 
 def test_the_course_of_a_long_period_begins_with_what_came_before_the_known_hours(

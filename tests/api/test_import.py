@@ -22,6 +22,7 @@ from taximeter_api.imports.mapping import SHIPPED, fields_of
 from taximeter_api.imports.rows import ImportRefused
 from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Usage, UsageSource
+from taximeter_collector.envelope import envelopes
 
 WINDOW = otlp.Window.at(datetime(2026, 12, 1, tzinfo=UTC), timedelta(days=400))
 
@@ -90,7 +91,8 @@ def imported(
 
 
 def calls(receiver: Receiver) -> list[Call]:
-    found = [otlp.call_of(sent, WINDOW) for taken in receiver.taken for sent in otlp.spans(taken)]
+    bodies = (taken.SerializeToString() for taken in receiver.taken)
+    found = (otlp.call_of(one) for body in bodies for one in envelopes(body, WINDOW))
     return [call for call in found if call is not None]
 
 

@@ -297,7 +297,7 @@ def in_a_process(code: str, store_url: str) -> subprocess.CompletedProcess[str]:
     here = Path(__file__).parent
     return subprocess.run(
         [sys.executable, "-c", code, store_url],
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), *sys.path])},
         capture_output=True,
         text=True,
         timeout=90,

@@ -17,6 +17,7 @@ from builders import NOON
 from spans import request, value
 from taximeter_collector import dialects, otlp
 from taximeter_collector.calls import Call, CostStatus, UsageSource
+from taximeter_collector.envelope import envelopes
 from taximeter_collector.prices import PriceBook, shipped_text
 from taximeter_collector.prices.overrides import parse_overrides
 
@@ -60,7 +61,7 @@ def recorded() -> Iterator[Any]:
                 yield pytest.param(path.stem, one, id=f"{path.stem}: {one['situation']}")
 
 
-def sent(spans: list[dict[str, Any]]) -> Iterator[otlp.Sent]:
+def sent(spans: list[dict[str, Any]]) -> Iterator[otlp.Envelope]:
     for number, one in enumerate(spans, 1):
         code, message = one["status"]
         span = Span(
@@ -74,11 +75,11 @@ def sent(spans: list[dict[str, Any]]) -> Iterator[otlp.Sent]:
             ),
             attributes=[KeyValue(key=k, value=value(v)) for k, v in one["attributes"].items()],
         )
-        yield from otlp.spans(request(span, scope=one["scope"]))
+        yield from envelopes(request(span, scope=one["scope"]).SerializeToString(), WINDOW)
 
 
 def calls_of(recording: dict[str, Any]) -> list[Call]:
-    found = [otlp.call_of(one, WINDOW) for one in sent(recording["spans"])]
+    found = [otlp.call_of(one) for one in sent(recording["spans"])]
     return [call for call in found if call is not None]
 
 
@@ -208,6 +209,21 @@ def test_a_raw_usage_that_is_none_leaves_the_call_without_usage(raw: str) -> Non
     assert call.usage.source is UsageSource.LOST
 
 
+def test_a_raw_usage_tells_images_from_text() -> None:
+    details = {
+        "input_tokens_details": {"image_tokens": 30},
+        "output_tokens_details": {"image_tokens": 40},
+    }
+    raw = json.dumps({"input_tokens": 50, "output_tokens": 40, **details})
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.usage.raw": raw}
+
+    (call,) = calls_of({"spans": [_plain(attributes)]})
+
+    usage = call.usage
+    assert (usage.input_tokens, usage.image_input_tokens) == (50, 30)
+    assert (usage.output_tokens, usage.image_output_tokens) == (40, 40)
+
+
 def test_a_call_through_a_proxy_is_priced_like_one_of_ours_once_it_is_known() -> None:
     """The recordings were made against a server that stands where a gateway would."""
     by_name = {path.stem: json.loads(path.read_text())["calls"] for path in RECORDED}
@@ -223,7 +239,7 @@ def test_the_receiver_keeps_what_may_be_a_call() -> None:
     for path in RECORDED:
         for one in json.loads(path.read_text())["calls"]:
             for span in one["spans"]:
-                body = next(sent([span])).span.SerializeToString()
+                body = next(sent([span])).raw
                 is_call = bool(calls_of({"spans": [span]}))
                 assert not is_call or any(marker in body for marker in dialects.MARKERS)
 

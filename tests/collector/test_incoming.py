@@ -19,7 +19,8 @@ from builders import NOON
 from spans import request, span
 from taximeter_collector import otlp
 from taximeter_collector.calls import Call, Priced
-from taximeter_collector.envelope import Envelope, envelopes, write_spans
+from taximeter_collector.envelope import envelopes, write_spans
+from taximeter_collector.otlp import Envelope
 from taximeter_collector.prices import PriceBook, shipped_text
 from taximeter_collector.prices.overrides import parse_overrides
 from taximeter_collector.store import Dimension, Period, Scope, Store
@@ -74,7 +75,7 @@ def stored(store: Store) -> dict[str, tuple[Call, Priced]]:
 
 
 def by_python(one: Envelope) -> tuple[Call, Priced]:
-    call = otlp.call_of(one.opened(), one.window)
+    call = otlp.call_of(one)
     assert call is not None
     return call, as_stored(BOOK.priced(call))
 
@@ -188,7 +189,7 @@ store.close()
     started_in.mkdir()
     said = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), *sys.path])},
         cwd=started_in,
         capture_output=True,
         text=True,

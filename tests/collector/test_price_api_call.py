@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from taximeter_collector.calls import CostStatus
-from taximeter_collector.prices import PriceBook, price, price_api_call, shipped_text
+from taximeter_collector.prices import PriceBook, price_api_call, shipped_text
 
 NOW = "2026-11-01T12:00:00Z"
 CHAT = {
@@ -709,10 +709,10 @@ def test_a_moment_may_be_given_in_any_usual_form(timestamp: Any) -> None:
     assert price_api_call(chat(model="o3", timestamp=timestamp)).usd == Decimal("0.03")
 
 
-def test_the_pure_function_prices_values() -> None:
+def test_a_book_prices_values() -> None:
     from taximeter_collector.calls import Usage
 
-    priced = price(
+    priced = PriceBook.shipped().price(
         model="gpt-5",
         moment=datetime(2026, 11, 1, tzinfo=UTC),
         usage=Usage(input_tokens=1_000, output_tokens=500),

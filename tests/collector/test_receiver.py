@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 import taximeter_collector.intake
 from spans import request, span
 from taximeter_collector import otlp
+from taximeter_collector.envelope import envelopes
 from taximeter_collector.intake import Intake, rejected
 from taximeter_collector.journal import Journal, read_segment
 from taximeter_collector.receiver import receiver
@@ -216,12 +217,13 @@ def test_json_is_read_as_otlp_says_and_answered_in_json(
     segment = journal.next_segment(timeout_s=5)
     assert segment is not None
     payloads = read_segment(segment).payloads
-    sent = next(otlp.spans(otlp.parse(payloads[0][8:])))
-    assert sent.span.trace_id.hex() == "5b8efff798038103d269b633813fc60c"
-    assert sent.span.span_id.hex() == "eee19b7ec3c1b174"
+    window = otlp.Window.at(datetime.now(UTC), timedelta(days=1))
+    sent = next(envelopes(payloads[0][8:], window))
     assert (sent.scope, sent.resource) == ("my.library", {"service": "webapp"})
-    call = otlp.call_of(sent, otlp.Window.at(datetime.now(UTC), timedelta(days=1)))
+    call = otlp.call_of(sent)
     assert call is not None
+    assert call.trace_id == "5b8efff798038103d269b633813fc60c"
+    assert call.span_id == "eee19b7ec3c1b174"
     assert call.usage.input_tokens == 1_000
 
 

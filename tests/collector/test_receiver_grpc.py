@@ -11,14 +11,16 @@ import grpc
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spans import request, span
 from taximeter_collector import otlp
+from taximeter_collector.envelope import envelopes
 from taximeter_collector.intake import Intake
 from taximeter_collector.journal import Journal, read_segment
-from taximeter_collector.receiver_grpc import METHOD, GrpcReceiver
+from taximeter_collector.receiver_grpc import SERVICE, GrpcReceiver
 
 LARGEST = 100_000
 
@@ -44,7 +46,7 @@ def address(journal: Journal) -> Iterator[str]:
 
 
 def send(
-    address: str, body: bytes, token: str = "", method: str = METHOD
+    address: str, body: bytes, token: str = "", method: str = f"/{SERVICE}/Export"
 ) -> ExportTraceServiceResponse:
     with grpc.insecure_channel(address) as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
@@ -69,8 +71,8 @@ def test_the_exporter_s_spans_are_in_the_journal(
     segment = journal.next_segment(timeout_s=5)
     assert segment is not None
     (payload,) = read_segment(segment).payloads
-    (sent,) = otlp.spans(otlp.parse(payload[8:]))
-    assert (sent.scope, sent.span.name) == ("my.library", "chat")
+    (sent,) = envelopes(payload[8:], otlp.Window.at(datetime.now(UTC), timedelta(days=1)))
+    assert (sent.scope, Span.FromString(sent.raw).name) == ("my.library", "chat")
 
 
 def test_the_answer_tells_of_spans_that_are_refused(address: str) -> None:

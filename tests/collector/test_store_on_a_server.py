@@ -33,7 +33,7 @@ from taximeter_collector.store import (
 )
 from taximeter_collector.store.columns import columns_of
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.rollups import REFRESH_DAYS, REFRESH_HOURS
+from taximeter_collector.store.rollups import DAYS, HOURS
 from taximeter_collector.writer import Writer, frame
 
 YEAR = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
@@ -87,10 +87,10 @@ def test_a_store_of_the_first_program_goes_on_with_its_rollups(
     connection.insert("calls", columns)
     hour, day = NOON.replace(minute=0), NOON.date()
     connection.insert("dirty_hours", {"hour": [hour], "seq": [1]})
-    for sql in REFRESH_HOURS[:2]:
-        connection.command(sql, {"version": 2, "moments": [hour]})
+    for table in ("spend_hourly", "latency_hourly"):
+        connection.command(HOURS.refill(table), {"version": 2, "moments": [hour]})
     connection.insert("hours_done", {"hour": [hour], "seq": [1], "version": [2]})
-    connection.command(REFRESH_DAYS[0], {"version": 3, "moments": [day]})
+    connection.command(DAYS.refill("spend_daily"), {"version": 3, "moments": [day]})
     connection.insert("days_done", {"day": [day], "hours_version": [2], "version": [3]})
     connection.close()
 

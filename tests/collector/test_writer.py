@@ -190,10 +190,10 @@ def test_a_damaged_segment_gives_what_it_can_and_is_kept(store: Store, tmp_path:
 def test_a_span_that_can_not_be_read_is_set_aside_and_stops_no_other(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def poisoned(sent: otlp.Sent, window: otlp.Window) -> Call | None:
-        if sent.span.span_id == b"\0" * 7 + b"\x02":
+    def poisoned(envelope: otlp.Envelope) -> Call | None:
+        if b"\0" * 7 + b"\x02" in envelope.raw:
             raise ZeroDivisionError
-        return call_of(sent, window)
+        return call_of(envelope)
 
     call_of = otlp.call_of
     monkeypatch.setattr(otlp, "call_of", poisoned)
@@ -206,6 +206,22 @@ def test_a_span_that_can_not_be_read_is_set_aside_and_stops_no_other(
     assert store.spend(DAY)[0].calls == 2
     (refused,) = tmp_path.glob("*.refused")
     assert "gen_ai.operation.name" in refused.read_text()
+
+
+def test_a_request_with_a_broken_span_is_read_though_it_tells_of_losses(
+    store: Store, tmp_path: Path
+) -> None:
+    resource = {"taximeter.dropped_spans": 7}
+    body = request(span(), span(span_id=2), resource=resource).SerializeToString()
+    broken = body.replace(b"gen_ai.operation.name", b"\xff" * 21)
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    journal.append(frame(NOON, broken)).result(5)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+
+    written(journal, store)
+
+    assert store.spend(DAY)[0].calls == 1
+    assert not list(tmp_path.glob("*.journal"))
 
 
 class Choosy:

@@ -6,12 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from taximeter_api.imports.rows import ImportRefused
 from taximeter_collector import contract
-from taximeter_collector.yaml_file import Form, Mistake, Source, text_of
+from taximeter_collector.yaml_file import Mistake, Source, text_of
 
 SHIPPED: Final = ("langfuse", "helicone", "litellm")
 KNOWN: Final = {
@@ -63,9 +63,7 @@ def fields_of(name: str) -> Fields:
 def _checked(source: Source) -> Fields:
     if not isinstance(source.content, dict) or not isinstance(source.content.get("mapping"), dict):
         raise source.mistake((), "mapping: give time, id and attributes")
-    fields: Fields = source.read(
-        Form(TypeAdapter(Fields), source.content["mapping"], Fields), "mapping"
-    )
+    fields = source.read("mapping", Fields, Fields)
     for section, names in (("attributes", fields.attributes), ("constants", fields.constants)):
         for name in names:
             if name not in KNOWN and not name.startswith(contract.TAG):

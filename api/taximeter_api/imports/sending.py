@@ -19,8 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from taximeter_api.imports.mapping import Fields
 from taximeter_api.imports.rows import ImportRefused, Row, rows_of
 from taximeter_api.imports.spans import is_wanted, request_of, start_of
-from taximeter_collector.otlp import MalformedRequest
-from taximeter_collector.otlp_json import as_protobuf
+from taximeter_collector.otlp_json import MalformedRequest, as_protobuf
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import Period
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -110,7 +111,7 @@ def _usage(call: Mapping[str, Any], endpoint: str) -> Usage:
     meters = {**usage.meters}
     for name, quantity in units.items():
         meters[name] = meters.get(name, Decimal(0)) + quantity
-    return Usage(**{name: getattr(usage, name) for name in Usage.__slots__} | {"meters": meters})
+    return replace(usage, meters=meters)
 
 
 def _moment(value: Any) -> datetime:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Final
 
 from taximeter_collector.calls import CostStatus, Priced, Rates, Usage, UsageSource
 from taximeter_collector.prices.cards import RateCard
-from taximeter_collector.prices.rows import PLACES, TOKENS
+from taximeter_collector.prices.rows import TOKENS, rounded
 
 # A count above this is a broken sender. At today's rates it also keeps one call below the
 # 1,000,000 dollars that the store's Decimal(18,12) holds.
@@ -81,7 +81,7 @@ def billed(usage: Usage, card: RateCard) -> Priced:
         if rate is None:
             return unpriced(f"no price for {_spoken(meter)} of {card.id.partition('/')[0]}")
         component = meter.partition(".")[0]
-        usd = (rate * quantity).quantize(PLACES, ROUND_HALF_EVEN)
+        usd = rounded(rate * quantity)
         components[component] = components.get(component, Decimal(0)) + usd
     return _priced(usage, card, sum(components.values(), Decimal(0)), None, components)
 

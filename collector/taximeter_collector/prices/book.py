@@ -171,8 +171,3 @@ def book_with(path: Path) -> PriceBook:
 
 def shipped_text() -> str:
     return files(__package__).joinpath(BOOK).read_bytes().decode()
-
-
-def price(**call: object) -> Priced:
-    """Price by the shipped book; see `PriceBook.price`."""
-    return PriceBook.shipped().price(**call)  # type: ignore[arg-type]

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fnmatch import fnmatchcase
 from typing import Final
 
 from taximeter_collector.calls import Rates
-from taximeter_collector.prices.rows import EVERY, FACTORS, PLACES, ROUNDED_FACTOR, TOKENS, Row
+from taximeter_collector.prices.rows import EVERY, FACTORS, ROUNDED_FACTOR, TOKENS, Row, rounded
 
 OPENAI: Final = "openai"
 STANDARD: Final = ""
@@ -122,7 +122,7 @@ class Shelf:
 def adjusted(card: RateCard, rates: Meters, factor: Decimal) -> RateCard:
     """Put a team's own rates and its discount on tokens on a card."""
     scaled = {
-        meter: rate if rate is None or meter not in TOKENS else _rounded(rate * factor)
+        meter: rate if rate is None or meter not in TOKENS else rounded(rate * factor)
         for meter, rate in card.rates.items()
     }
     changed = RateCard.of(card.id, card.input_above, {**scaled, **rates})
@@ -168,11 +168,7 @@ def _scaled(row: Row, factor: Row | None) -> Decimal | None:
         return rate
     if factor.per == ROUNDED_FACTOR:
         return (rate * Decimal(factor.usd)).quantize(THOUSANDTH_A_MILLION, ROUND_HALF_UP)
-    return _rounded(rate * Decimal(factor.usd))
-
-
-def _rounded(rate: Decimal) -> Decimal:
-    return rate.quantize(PLACES, ROUND_HALF_EVEN)
+    return rounded(rate * Decimal(factor.usd))
 
 
 def _text(rates: Meters) -> Rates | None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic.dataclasses import dataclass as checked
 
-from taximeter_collector.prices.rows import PLACES, TOKENS
-from taximeter_collector.yaml_file import Form, Mistake, Source, text_of
+from taximeter_collector.prices.rows import TOKENS, rounded
+from taximeter_collector.yaml_file import Mistake, Source, text_of
 
 AZURE: Final = "azure.ai.openai"
 GLOBAL: Final = "global"
@@ -134,14 +134,9 @@ class Overrides:
             return None
         rates: dict[str, Decimal] = {}
         for one in entries:
-            rates |= {
-                meter: (usd / 1_000_000).quantize(PLACES, ROUND_HALF_EVEN)
-                for meter, usd in one.usd_per_million_tokens.items()
-            }
-            rates |= {
-                meter: usd.quantize(PLACES, ROUND_HALF_EVEN)
-                for meter, usd in one.usd_per_unit.items()
-            }
+            millions = one.usd_per_million_tokens.items()
+            rates |= {meter: rounded(usd / 1_000_000) for meter, usd in millions}
+            rates |= {meter: rounded(usd) for meter, usd in one.usd_per_unit.items()}
         return rates
 
     def factor(self, provider: str, model: str, day: date) -> Decimal:
@@ -156,10 +151,6 @@ class Overrides:
 NO_OVERRIDES: Final = Overrides()
 
 _SECTIONS: Final = ("currency", "hosts", "rates", "discounts", "deployments")
-_RATES = Form.several(Rate)
-_DISCOUNTS = Form.several(Discount)
-_DEPLOYMENTS = Form.named(Deployment)
-_HOSTS: Form[dict[str, Literal["openai"]]] = Form(TypeAdapter(dict[str, Literal["openai"]]), {})
 
 
 def read_overrides(path: Path) -> Overrides:
@@ -183,14 +174,11 @@ def parse_overrides(text: str, name: str) -> Overrides:
         raise source.mistake(
             ("currency",), f"currency: {currency!r}: only USD; nothing is converted"
         )
-    hosts, own = source.read(_HOSTS, "hosts"), source.read(_RATES, "rates")
-    discounts = source.read(_DISCOUNTS, "discounts")
-    deployments = source.read(_DEPLOYMENTS, "deployments")
     return Overrides(
-        hosts={host: str(name) for host, name in hosts.items()},
-        own=tuple(own),
-        discounts=tuple(discounts),
-        deployments=deployments,
+        hosts=source.read("hosts", dict[str, Literal["openai"]]),
+        own=tuple(source.read("rates", list[Rate], Rate)),
+        discounts=tuple(source.read("discounts", list[Discount], Discount)),
+        deployments=source.read("deployments", dict[str, Deployment], Deployment),
         text=text,
     )
 

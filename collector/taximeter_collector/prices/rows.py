@@ -80,7 +80,7 @@ class Row(NamedTuple):
         """US dollars for one unit, to 12 places."""
         if not self.usd:
             return None
-        return (Decimal(self.usd) / PER[self.per]).quantize(PLACES, ROUND_HALF_EVEN)
+        return rounded(Decimal(self.usd) / PER[self.per])
 
     @property
     def day(self) -> date:
@@ -89,6 +89,11 @@ class Row(NamedTuple):
     @property
     def bound(self) -> int:
         return int(self.input_above) if self.input_above else -1
+
+
+def rounded(usd: Decimal) -> Decimal:
+    """Round to the 12 places that rates and costs are kept with, half to even."""
+    return usd.quantize(PLACES, ROUND_HALF_EVEN)
 
 
 def read(csv_text: str) -> list[Row]:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.lookup import Clue, FoundCall, Place, find, newest_calls, of_users
+from taximeter_collector.store.connection import Connected
+from taximeter_collector.store.lookup import Clue, FoundCall, Place, newest_calls, of_users
 from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.spend import scope_condition
+from taximeter_collector.store.spend import calls_within
 
 DETAILS = (
     "endpoint",
     "server_address",
     "request_model",
     "request_service_tier",
-    "provider",
-    "project",
-    "organization",
     "api_key_id",
     "session_id",
     "prompt_name",
@@ -30,13 +28,7 @@ DETAILS = (
     "attempt_statuses",
     "attempt_waits_ms",
     "max_output_tokens",
-    "timeout_set",
     "cache_write_tokens",
-    "audio_input_tokens",
-    "audio_output_tokens",
-    "image_input_tokens",
-    "image_output_tokens",
-    "meters",
     "price_input",
     "price_cached_input",
     "price_cache_write",
@@ -47,7 +39,6 @@ DETAILS = (
     "cost_output",
     "rate_card",
     "book_version",
-    "revision",
 )
 
 
@@ -69,6 +60,7 @@ class Only(StrEnum):
     ESTIMATED = "estimated"
 
 
+EVER = Period(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 KINDS: Final = {
     None: "true",
     Only.ERRORS: "error_type != ''",
@@ -77,45 +69,47 @@ KINDS: Final = {
 }
 
 
-def calls(
-    connection: Connection,
-    period: Period,
-    scope: Scope,
-    limit: int,
-    only: Only | None = None,
-    after: Place | None = None,
-) -> list[FoundCall]:
-    """Return calls of a scope, the newest first; of those that stand `after` a place."""
-    of_scope, bound = scope_condition(scope)
-    condition = f"""
-        toStartOfHour(ts) >= toStartOfHour({{start:DateTime64(3, 'UTC')}})
-            and ts >= {{start:DateTime64(3, 'UTC')}} and ts < {{end:DateTime64(3, 'UTC')}}
-            and {of_scope} and {KINDS[only]}
-    """
-    bound |= {"start": period.start, "end": period.end}
-    if users := scope.values.get(Dimension.USER):
-        return of_users(connection, list(users), period, condition, bound, limit, after)
-    return newest_calls(connection, condition, bound, limit, after)
+class CallQuestions(Connected):
+    def find(self, clue: Clue, value: str, limit: int) -> list[FoundCall]:
+        """Return the calls that have this id or user, the newest first."""
+        condition, bound = f"{clue} = {{value:String}}", {"value": value}
+        if clue is Clue.USER:
+            return of_users(self._connection, [value], EVER, condition, bound, limit)
+        return newest_calls(self._connection, condition, bound, limit)
 
+    def calls(
+        self,
+        period: Period,
+        scope: Scope,
+        limit: int,
+        only: Only | None = None,
+        after: Place | None = None,
+    ) -> list[FoundCall]:
+        """Return calls of a scope, the newest first; of those that stand `after` a place."""
+        condition, bound = calls_within(period, scope)
+        condition = f"{condition} and {KINDS[only]}"
+        if users := scope.values.get(Dimension.USER):
+            return of_users(self._connection, list(users), period, condition, bound, limit, after)
+        return newest_calls(self._connection, condition, bound, limit, after)
 
-def call(connection: Connection, call_id: str) -> CallDetail | None:
-    """Return all that is known of a call; None when there is none."""
-    found = find(connection, Clue.RESPONSE_ID, call_id, 1)
-    if not found:
-        return None
-    rows = connection.read(
-        f"""
-        select {", ".join(DETAILS)}
-        from taximeter.calls
-        where call_id = {{id:String}}
-            and toStartOfHour(ts) = toStartOfHour({{ts:DateTime64(3, 'UTC')}})
-        order by revision desc
-        limit 1
-        """,  # noqa: S608 names of ours
-        {"id": call_id, "ts": found[0].ts},
-    ).result_rows
-    more = dict(zip(DETAILS, rows[0], strict=True))
-    parts = [more[name] for name in DETAILS if name.startswith("cost_")]
-    known = sum((part for part in parts if isinstance(part, Decimal)), Decimal(0))
-    cost = found[0].cost
-    return CallDetail(found[0], more, None if cost is None else cost - known)
+    def call(self, call_id: str) -> CallDetail | None:
+        """Return all that is known of a call; None when there is none."""
+        found = self.find(Clue.RESPONSE_ID, call_id, 1)
+        if not found:
+            return None
+        rows = self._connection.read(
+            f"""
+            select {", ".join(DETAILS)}
+            from taximeter.calls
+            where call_id = {{id:String}}
+                and toStartOfHour(ts) = toStartOfHour({{ts:DateTime64(3, 'UTC')}})
+            order by revision desc
+            limit 1
+            """,  # noqa: S608 names of ours
+            {"id": call_id, "ts": found[0].ts},
+        ).result_rows
+        more = dict(zip(DETAILS, rows[0], strict=True))
+        parts = [more[name] for name in DETAILS if name.startswith("cost_")]
+        known = sum((part for part in parts if isinstance(part, Decimal)), Decimal(0))
+        cost = found[0].cost
+        return CallDetail(found[0], more, None if cost is None else cost - known)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -25,15 +25,11 @@ READ_COLUMNS = (
 )
 """What a call and its price are read back from."""
 Row = tuple[Call, Priced]
-PYTHONIC: Mapping[str, Callable[[Any], Any]] = {
-    "ts": lambda moment: moment.replace(tzinfo=UTC),
-    "attempt_statuses": tuple,
-    "attempt_waits_ms": tuple,
-}
+TUPLES = ("attempt_statuses", "attempt_waits_ms")
 
 
 def columns_of(
-    rows: Sequence[tuple[Call, Priced]], *, revision: int, book_version: str, now: datetime
+    rows: Sequence[Row], *, revision: int, book_version: str, now: datetime
 ) -> dict[str, list[Any]]:
     """Turn rows into columns by name, without those that say nothing."""
     calls = [call for call, _ in rows]
@@ -68,7 +64,7 @@ def call_and_price(row: Sequence[Any]) -> tuple[Call, Priced]:
     """Turn the values of `READ_COLUMNS` back into the call and its price, as it is stored."""
     values = iter(row)
     of_call = dict(zip(CALL_COLUMNS, values, strict=False))
-    of_call |= {name: as_call_has_it(of_call[name]) for name, as_call_has_it in PYTHONIC.items()}
+    of_call |= {name: tuple(of_call[name]) for name in TUPLES}
     of_usage = dict(zip(USAGE_COLUMNS, values, strict=False))
     of_rates = dict(zip(RATE_COLUMNS, values, strict=False))
     status, usd, reason, rate_card, parts = values
@@ -78,18 +74,9 @@ def call_and_price(row: Sequence[Any]) -> tuple[Call, Priced]:
     return Call(**of_call, usage=usage), price
 
 
-def by_week(rows: Sequence[Row]) -> Iterator[tuple[datetime, Sequence[Row]]]:
-    """Yield rows by the week that they lie in, with its start."""
-    moments = [call.ts for call, _ in rows]
-    first = _week(min(moments))
-    if first == _week(max(moments)):
-        yield first, rows
-        return
-    in_order = sorted(rows, key=lambda row: _week(row[0].ts))
-    for week, of_week in groupby(in_order, key=lambda row: _week(row[0].ts)):
-        yield week, list(of_week)
-
-
-def _week(moment: datetime) -> datetime:
-    monday = moment - timedelta(days=moment.weekday())
-    return monday.replace(hour=0, minute=0, second=0, microsecond=0)
+def by_week(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return rows by the ISO week that they lie in, like `2026-47`."""
+    weeks: dict[tuple[int, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        weeks[row[0].ts.isocalendar()[:2]].append(row)
+    return {f"{year}-{week:02}": of_week for (year, week), of_week in weeks.items()}

@@ -8,9 +8,11 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import clickhouse_connect
@@ -18,6 +20,9 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -75,8 +80,15 @@ class Connection:
         return f"ON CLUSTER '{self.cluster}'" if self.cluster else ""
 
     def read(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """Return what the engine answers; moments are in UTC, whatever this machine's zone is."""
         with self._readers.lent() as reader:
-            return reader.query(sql, parameters=dict(parameters or {}), settings={**READ_LIMITS})
+            return reader.query(
+                sql,
+                parameters=dict(parameters or {}),
+                settings={**READ_LIMITS},
+                query_tz=UTC,
+                tz_mode="aware",
+            )
 
     @contextmanager
     def stream(
@@ -133,6 +145,12 @@ class Connection:
                 settings=settings,
             )
 
+    def insert_lines(self, table: str, lines: Sequence[DataclassInstance]) -> None:
+        """Insert values whose fields are the columns."""
+        if lines:
+            rows = [asdict(line) for line in lines]
+            self.insert(table, {name: [row[name] for row in rows] for name in rows[0]})
+
     def send(self, content: bytes, table: str, form: str, settings: Mapping[str, Any]) -> None:
         """Insert what is in one of the engine's formats, over the network."""
         block = zstd.compress(content, FASTEST)
@@ -156,6 +174,13 @@ class Connection:
         """Wait for running queries, then release the engine."""
         self._readers.close()
         self._writer.close()
+
+
+class Connected:
+    """What can be asked of a store, or kept in it, over its connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.errors import StoreError
-from taximeter_collector.store.keeping import ROLLUPS, WAITING
+from taximeter_collector.store.keeping import WAITING
+from taximeter_collector.store.rollups import NOTES, ROLLUPS
 
 WHOLE: Final = ("lost_spans", "reconciliations", "repricings", "repricing_steps")
-NOTES: Final = {"hours_done": "hour", "days_done": "day", "user_days_done": "day"}
 WEEKS = "select distinct toMonday(ts) as monday from taximeter.calls order by monday"
 HOURS = """
 select

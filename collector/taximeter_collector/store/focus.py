@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from importlib.resources import files
 from typing import IO, Final, Literal
 
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import Connected
 from taximeter_collector.store.scope import Period, Scope
-from taximeter_collector.store.spend import scope_condition
+from taximeter_collector.store.spend import calls_within
 
 Format = Literal["csv", "parquet"]
 
@@ -22,14 +22,15 @@ SETTINGS: Final = {
 SQL: Final = files(__package__).joinpath("focus.sql").read_text("utf-8")
 
 
-def focus(
-    connection: Connection, period: Period, scope: Scope, form: Format
-) -> AbstractContextManager[IO[bytes]]:
-    """Give a file of the spend of whole days; calls without a price are left out."""
-    condition, bound = scope_condition(scope)
-    return connection.stream(
-        SQL.replace("__CONDITION__", condition),
-        {**bound, "start": period.start, "end": period.end},
-        ENGINE_FORMATS[form],
-        SETTINGS,
-    )
+class FocusExport(Connected):
+    def focus(
+        self, period: Period, scope: Scope, form: Format
+    ) -> AbstractContextManager[IO[bytes]]:
+        """Give a file of the spend of whole days; calls without a price are left out."""
+        condition, bound = calls_within(period, scope)
+        return self._connection.stream(
+            SQL.replace("__CONDITION__", condition),
+            bound,
+            ENGINE_FORMATS[form],
+            SETTINGS,
+        )

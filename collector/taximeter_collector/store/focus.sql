@@ -84,8 +84,6 @@ from taximeter.calls final
 array join bill as line
 where __CONDITION__
     and isNotNull(cost)
-    and toStartOfHour(ts) >= {start:DateTime('UTC')}
-    and toStartOfHour(ts) < {end:DateTime('UTC')}
 group by
     toDate(ts), provider, organization, project, model, tier, part, unit, rate_card, environment,
     service, team, feature, cost_status

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import Connected
 from taximeter_collector.store.scope import Period, Scope
-from taximeter_collector.store.spend import scope_condition
+from taximeter_collector.store.spend import calls_within
 
 MOST_ROWS: Final = 200
 
@@ -31,9 +30,7 @@ HABITS: Final = """
 with
     priced as (
         select * from taximeter.calls final
-        where ts >= {start:DateTime64(3, 'UTC')} and ts < {end:DateTime64(3, 'UTC')}
-            and toStartOfHour(ts) >= toStartOfHour({start:DateTime64(3, 'UTC')})
-            and cost > 0 and error_type = '' and SCOPE
+        where cost > 0 and error_type = '' and WITHIN
     ),
     typical as (
         select feature, model, toUInt64(quantile(0.99)(output_tokens)) as p99
@@ -92,14 +89,18 @@ class Habit:
 NUMBERS: Final = tuple(Habit.__dataclass_fields__)[3:]
 
 
-def habits(connection: Connection, period: Period, scope: Scope) -> Iterator[Habit]:
-    """Yield the habits of the dearest features and models."""
-    condition, bound = scope_condition(scope)
-    sql = HABITS.replace("SCOPE", condition)
-    for name, text in (("PATIENT", PATIENT), ("SIMPLE", SIMPLE), ("UNCAPPED", UNCAPPED)):
-        sql = sql.replace(name, text)
-    bound |= {"start": period.start, "end": period.end, "limit": MOST_ROWS}
-    days = Decimal((period.end - period.start).total_seconds()) / 86400
-    for feature, model, *numbers in connection.read(sql, bound).result_rows:
-        named = dict(zip(NUMBERS, numbers, strict=True))
-        yield Habit(feature=feature, model=model, days=days, **named)
+class HabitQuestions(Connected):
+    def habits(self, period: Period, scope: Scope = Scope()) -> list[Habit]:  # noqa: B008
+        """Return how the dearest features call their models."""
+        condition, bound = calls_within(period, scope)
+        sql = HABITS.replace("WITHIN", condition)
+        for name, text in (("PATIENT", PATIENT), ("SIMPLE", SIMPLE), ("UNCAPPED", UNCAPPED)):
+            sql = sql.replace(name, text)
+        bound["limit"] = MOST_ROWS
+        days = Decimal((period.end - period.start).total_seconds()) / 86400
+        return [
+            Habit(
+                feature=feature, model=model, days=days, **dict(zip(NUMBERS, numbers, strict=True))
+            )
+            for feature, model, *numbers in self._connection.read(sql, bound).result_rows
+        ]

@@ -24,15 +24,6 @@ STRUCTURE: Final = (
     "service String, environment String, number UInt32"
 )
 MOST_TOKENS: Final = 100_000_000
-KEY: Final = (
-    "provider",
-    "server_address",
-    "request_model",
-    "model",
-    "service_tier",
-    "batch",
-    "day",
-)
 TEXT_TOKENS: Final = (
     "input_tokens",
     "cached_input_tokens",
@@ -42,20 +33,8 @@ TEXT_TOKENS: Final = (
 )
 
 
-def _text(key: str) -> str:
-    return f"texts[indexOf(keys, '{key}')]"
-
-
-def _whole(key: str) -> str:
-    return f"wholes[indexOf(keys, '{key}')]"
-
-
-def _flag(key: str) -> str:
-    return f"flags[indexOf(keys, '{key}')]"
-
-
-def _several(key: str) -> str:
-    return f"several[indexOf(keys, '{key}')]"
+def _of(array: str, key: str) -> str:
+    return f"{array}[indexOf(keys, '{key}')]"
 
 
 def _or_null(array: str, key: str) -> str:
@@ -68,15 +47,17 @@ def _list(names: Sequence[str]) -> str:
 
 def _columns() -> Mapping[str, str]:
     """Return the SQL of each column that comes from an attribute."""
-    columns = {name: _text(key) for key, name in contract.TEXTS.items()}
+    columns = {name: _of("texts", key) for key, name in contract.TEXTS.items()}
     columns["model"] = (
         f"if(has(keys, 'gen_ai.response.model'), {columns['model']}, {columns['request_model']})"
     )
     for key, (name, below) in contract.COUNTS.items():
         bits = below.bit_length() - 1
         columns[name] = f"accurateCastOrNull({_or_null('wholes', key)}, 'UInt{bits}')"
-    columns |= {name: _whole(key) for key, name in contract.TOKENS.items() if name in TEXT_TOKENS}
-    columns |= {name: _flag(key) for key, name in contract.FLAGS.items()}
+    columns |= {
+        name: _of("wholes", key) for key, name in contract.TOKENS.items() if name in TEXT_TOKENS
+    }
+    columns |= {name: _of("flags", key) for key, name in contract.FLAGS.items()}
     columns["timeout_set"] = _or_null("flags", "taximeter.request.timeout_set")
     return columns
 
@@ -122,7 +103,7 @@ def _decoded() -> str:
     whole_keys = [*contract.COUNTS, *contract.TOKENS]
     answer, server = contract.RESPONSE_ID, "server.address"
     first_chunk = contract.TIME_TO_FIRST_CHUNK
-    is_own = " or ".join(f"endsWith({_text(server)}, '{end}')" for end in contract.OWN_IDS)
+    is_own = " or ".join(f"endsWith({_of('texts', server)}, '{end}')" for end in contract.OWN_IDS)
     plain_signs = PLAIN.pattern.removesuffix("*").replace("[", "[^", 1).replace("\\", "\\\\")
     # All that is asked of each key, in one pass over them.
     refused = (
@@ -142,7 +123,7 @@ def _decoded() -> str:
         " or one.2 < 0 or one.2 >= 65536, statuses)",
         "not arrayExists(one -> one.1 != '' or one.2 + one.3 < 0 or one.2 + one.3 >= 65536, waits)",
         "'' not in (span_id, operation, model)",
-        f"{_text(contract.USAGE_SOURCE)} = 'reported'",
+        f"{_of('texts', contract.USAGE_SOURCE)} = 'reported'",
         "cached_input_tokens + cache_write_tokens <= input_tokens",
         "reasoning_tokens <= output_tokens",
         "(http_status is null or http_status < 400)",
@@ -158,9 +139,9 @@ def _decoded() -> str:
             tupleElement(values, 'bool_value') as flags,
             tupleElement(tupleElement(values, 'array_value'), 'values') as several,
             {_or_null("tupleElement(values, 'double_value')", first_chunk)} as ttft_s,
-            tupleElement({_several(contract.FINISH_REASONS)}, 'string_value') as reasons,
-            {_several(contract.ATTEMPT_STATUSES)} as statuses,
-            {_several(contract.ATTEMPT_WAITS)} as waits
+            tupleElement({_of("several", contract.FINISH_REASONS)}, 'string_value') as reasons,
+            {_of("several", contract.ATTEMPT_STATUSES)} as statuses,
+            {_of("several", contract.ATTEMPT_WAITS)} as waits
         select
             {", ".join(columns)},
             lower(hex(spans.trace_id)) as trace_id,
@@ -173,8 +154,8 @@ def _decoded() -> str:
             arrayMap(one -> toUInt16(one.2), statuses) as attempt_statuses,
             arrayMap(one -> toUInt32(round((one.2 + one.3) * 1000)), waits) as attempt_waits_ms,
             arrayStringConcat(arraySort(arrayDistinct(reasons)), ',') as finish_reason,
-            if({_text(answer)} != '' and (not has(keys, '{server}') or {is_own}),
-               {_text(answer)}, concat(trace_id, '/', span_id)) as call_id,
+            if({_of("texts", answer)} != '' and (not has(keys, '{server}') or {is_own}),
+               {_of("texts", answer)}, concat(trace_id, '/', span_id)) as call_id,
             spans.service as service,
             spans.environment as environment,
             number,

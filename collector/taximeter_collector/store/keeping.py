@@ -8,22 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import Connected, Connection
 from taximeter_collector.store.errors import StoreError
-from taximeter_collector.store.numbers import Numbers
+from taximeter_collector.store.rollups import ROLLUPS, Numbers
 
 IDS: Final = ("request_id", "span_id", "parent_span_id")
 INDEX_OF_IDS: Final = "request_ids"
-ROLLUPS: Final = {
-    "spend_hourly": "hour",
-    "latency_hourly": "hour",
-    "outcomes_hourly": "hour",
-    "spend_daily": "day",
-    "latency_daily": "day",
-    "users_daily": "day",
-    "user_totals_daily": "day",
-    "distinct_users_daily": "day",
-}
 REOPEN: Final = """
 insert into taximeter.user_days_done (day, hours_version, version, shard)
 select arrayJoin({days:Array(Date)}), 0, {version:UInt64}, arrayJoin(range({shards:UInt32}))
@@ -52,39 +42,40 @@ class Retention:
         return timedelta(days=self.calls)
 
 
-def keep(connection: Connection, retention: Retention) -> None:
-    """Let the engine drop what is older, also of what it has."""
-    # A day more than what is accepted: of an hour that can still change, nothing is missing.
-    wanted = {"calls": f"toDateTime(ts) + toIntervalDay({retention.calls + 1})"}
-    wanted |= {
-        table: f"{moment} + toIntervalDay({retention.rollups})" for table, moment in ROLLUPS.items()
-    }
-    definitions = connection.read(
-        "select name, create_table_query from system.tables where database = {database:String}",
-        {"database": connection.shard_database},
-    ).result_rows
-    for table, definition in definitions:
-        if table in wanted and f"TTL {wanted[table]} " not in definition:
-            connection.alter(table, f"modify ttl {wanted[table]}")
+class Keeping(Connected):
+    def keep(self, retention: Retention) -> None:
+        """Let the engine drop what is older, also of what it has."""
+        # A day more than what is accepted: of an hour that can still change, nothing is missing.
+        wanted = {"calls": f"toDateTime(ts) + toIntervalDay({retention.calls + 1})"}
+        wanted |= {
+            table: f"{moment} + toIntervalDay({retention.rollups})"
+            for table, moment in ROLLUPS.items()
+        }
+        definitions = self._connection.read(
+            "select name, create_table_query from system.tables where database = {database:String}",
+            {"database": self._connection.shard_database},
+        ).result_rows
+        for table, definition in definitions:
+            if table in wanted and f"TTL {wanted[table]} " not in definition:
+                self._connection.alter(table, f"modify ttl {wanted[table]}")
 
-
-def clear_old_ids(connection: Connection, retention: Retention, now: datetime) -> list[date]:
-    """Clear the ids of weeks that ended long enough ago; return the Mondays of those with any."""
-    last = (now - timedelta(days=retention.ids + 7)).date()
-    has_ids = " or ".join(f"{name} != ''" for name in IDS)
-    rows = connection.read(
-        f"""
-        select distinct toMonday(ts) as monday
-        from taximeter.calls
-        where monday <= {{last:Date}} and ({has_ids})
-        order by monday
-        """,  # noqa: S608 names of ours
-        {"last": last},
-    ).result_rows
-    for (monday,) in rows:
-        for part in (f"index {INDEX_OF_IDS}", *(f"column {name}" for name in IDS)):
-            connection.alter("calls", f"clear {part} in partition '{monday}'")
-    return [monday for (monday,) in rows]
+    def clear_old_ids(self, retention: Retention, now: datetime) -> list[date]:
+        """Clear the ids of weeks that ended long enough ago; return the Mondays of those weeks."""
+        last = (now - timedelta(days=retention.ids + 7)).date()
+        has_ids = " or ".join(f"{name} != ''" for name in IDS)
+        rows = self._connection.read(
+            f"""
+            select distinct toMonday(ts) as monday
+            from taximeter.calls
+            where monday <= {{last:Date}} and ({has_ids})
+            order by monday
+            """,  # noqa: S608 names of ours
+            {"last": last},
+        ).result_rows
+        for (monday,) in rows:
+            for part in (f"index {INDEX_OF_IDS}", *(f"column {name}" for name in IDS)):
+                self._connection.alter("calls", f"clear {part} in partition '{monday}'")
+        return [monday for (monday,) in rows]
 
 
 def calls_of(connection: Connection, user: str) -> tuple[int, list[date]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import accumulate
@@ -18,7 +18,6 @@ NOT_MERGED = 20
 MOST_AT_ONCE = 1_000
 """Rows: their ids are bound in the next question, and a server limits a request's length."""
 MORE_EACH_TIME = 10
-EVER = Period(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 DAY = "toDate(toStartOfHour(ts))"
 """As the table is sorted: days are found by the primary key."""
 
@@ -90,14 +89,6 @@ class FoundCall:
 
 
 COLUMNS = [field.name for field in fields(FoundCall)]
-
-
-def find(connection: Connection, clue: Clue, value: str, limit: int) -> list[FoundCall]:
-    """Return the calls, the newest first, at most `limit`."""
-    condition, bound = f"{clue} = {{value:String}}", {"value": value}
-    if clue is Clue.USER:
-        return of_users(connection, [value], EVER, condition, bound, limit)
-    return newest_calls(connection, condition, bound, limit)
 
 
 def of_users(
@@ -202,7 +193,7 @@ def _rows(
         """,  # noqa: S608 names of ours
         {**bound, **place, "rows": limit},
     ).result_rows
-    return [(revision, FoundCall(ts.replace(tzinfo=UTC), *more)) for revision, ts, *more in rows]
+    return [(revision, FoundCall(*more)) for revision, *more in rows]
 
 
 def _newest_revisions(
@@ -212,4 +203,4 @@ def _newest_revisions(
     # As tuples, which the primary key finds: of hours and ids apart it would read whole hours.
     keys = sorted({(floor(call.ts, HOUR), call.call_id) for call in calls})
     rows = connection.read(NEWEST_REVISIONS, {"keys": keys}).result_rows if calls else ()
-    return {(hour.replace(tzinfo=UTC), call_id): revision for hour, call_id, revision in rows}
+    return {(hour, call_id): revision for hour, call_id, revision in rows}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import Connected
 
 Points = Sequence[tuple[datetime, Decimal]]
 """Cumulative spend in US dollars."""
@@ -112,13 +112,11 @@ class MeterLine:
 Line = BudgetLine | AlertLine | FindingLine | MonthLine | MeterLine
 
 
-def keep(connection: Connection, mirror: Mirror, lines: Sequence[Line]) -> None:
-    """Copy lines; a newer one of the same budget's period or delivery takes the older's place."""
-    if lines:
-        rows = [asdict(line) for line in lines]
-        connection.insert(mirror, {name: [row[name] for row in rows] for name in rows[0]})
+class Mirrored(Connected):
+    def keep_mirror(self, mirror: Mirror, lines: Sequence[Line]) -> None:
+        """Copy lines; a newer one of the same period or delivery takes the older's place."""
+        self._connection.insert_lines(mirror, lines)
 
-
-def note_prompt_versions(connection: Connection, since: datetime) -> None:
-    """Note which versions prompts have had from then on, and since when; any number of times."""
-    connection.command(NOTE_VERSIONS, {"since": since})
+    def note_prompt_versions(self, since: datetime) -> None:
+        """Note the versions of prompts in hours from then on; any number of times."""
+        self._connection.command(NOTE_VERSIONS, {"since": since})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from taximeter_collector.calls import Loss
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import Connected
 from taximeter_collector.store.scope import Period
 
 LOST_SPANS = """
@@ -46,27 +46,26 @@ class Quality:
     """By service: spans that it could not deliver, the most first."""
 
 
-def add_losses(connection: Connection, losses: Sequence[Loss]) -> None:
-    if losses:
-        rows = [asdict(loss) for loss in losses]
-        connection.insert("lost_spans", {name: [row[name] for row in rows] for name in rows[0]})
+class QualityQuestions(Connected):
+    def add_losses(self, losses: Sequence[Loss]) -> None:
+        """Keep what apps say they could not deliver; the same told again counts once."""
+        self._connection.insert_lines("lost_spans", losses)
 
+    def lost_spans(self, period: Period) -> dict[str, int]:
+        """Return by service how many spans it could not deliver."""
+        bound = {"start": period.start, "end": period.end}
+        rows = self._connection.read(LOST_SPANS, bound).result_rows
+        return {service: int(spans) for service, spans in rows}
 
-def lost_spans(connection: Connection, period: Period) -> dict[str, int]:
-    """Return by service how many spans it could not deliver."""
-    bound = {"start": period.start, "end": period.end}
-    rows = connection.read(LOST_SPANS, bound).result_rows
-    return {service: int(spans) for service, spans in rows}
-
-
-def quality(connection: Connection, period: Period) -> Quality:
-    bound = {"start": period.start, "end": period.end}
-    calls, estimated, absurd, altered, unpriced = connection.read(CALLS, bound).result_rows[0]
-    return Quality(
-        calls=calls,
-        estimated_calls=estimated,
-        absurd_calls=absurd,
-        altered_calls=altered,
-        unpriced_calls=dict(sorted(unpriced.items(), key=lambda one: (-one[1], one[0]))),
-        lost_spans=lost_spans(connection, period),
-    )
+    def quality(self, period: Period) -> Quality:
+        bound = {"start": period.start, "end": period.end}
+        rows = self._connection.read(CALLS, bound).result_rows
+        calls, estimated, absurd, altered, unpriced = rows[0]
+        return Quality(
+            calls=calls,
+            estimated_calls=estimated,
+            absurd_calls=absurd,
+            altered_calls=altered,
+            unpriced_calls=dict(sorted(unpriced.items(), key=lambda one: (-one[1], one[0]))),
+            lost_spans=self.lost_spans(period),
+        )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
-from taximeter_collector.store.connection import Connection
+from pydantic import TypeAdapter
+
+from taximeter_collector.store.connection import Connected, Connection
 from taximeter_collector.store.scope import Period
 
 TOKEN_ITEMS = ("input", "cached input", "cache write", "output")
@@ -64,15 +65,6 @@ group by at, project, api_key_id, model, batch, tier
 """
 
 KEY = ("project", "api_key_id", "model", "batch", "service_tier", "calls", "unpriced_calls")
-
-KEPT = """
-select
-    month, taken_at, billed, metered, unpriced_calls, causes, days, lines, gaps
-from taximeter.reconciliations
-where {month:Nullable(Date)} is null or month = {month:Nullable(Date)}
-order by taken_at desc
-limit 100
-"""
 
 
 class CauseKind(StrEnum):
@@ -184,64 +176,57 @@ class Reconciliation:
         return self.billed - self.metered
 
 
-def openai_use(connection: Connection, period: Period) -> Iterator[OwnUse]:
-    """Yield what OpenAI was used for, in whole hours; a query a day, which bounds each."""
+COLUMNS = [field.name for field in fields(Reconciliation)]
+KEPT = TypeAdapter(list[Reconciliation])
+
+
+class Reconciliations(Connected):
+    def openai_use(self, period: Period) -> list[OwnUse]:
+        """Return what OpenAI was used for in whole hours, by what its bill tells apart."""
+        return list(_openai_use(self._connection, period))
+
+    def keep_reconciliation(self, one: Reconciliation) -> None:
+        values = {name: getattr(one, name) for name in COLUMNS}
+        columns = {
+            name: [[astuple(part) for part in value] if isinstance(value, tuple) else value]
+            for name, value in values.items()
+        }
+        self._connection.insert("reconciliations", columns)
+
+    def reconciliations(self, month: date | None = None) -> list[Reconciliation]:
+        """Return the newest reconciliations of a month, or of any, the newest first."""
+        rows = self._connection.read(
+            f"""
+            select {", ".join(COLUMNS)}
+            from taximeter.reconciliations
+            where {{month:Nullable(Date)}} is null or month = {{month:Nullable(Date)}}
+            order by taken_at desc
+            limit 100
+            """,  # noqa: S608 names of ours
+            {"month": month},
+        ).result_rows
+        return KEPT.validate_python([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+
+    def reconciled_months(self) -> list[date]:
+        """Return the first days of the months that have a reconciliation, the newest first."""
+        rows = self._connection.read(
+            "select distinct month from taximeter.reconciliations order by month desc"
+        ).result_rows
+        return [month for (month,) in rows]
+
+
+def _openai_use(connection: Connection, period: Period) -> Iterator[OwnUse]:
+    # A query a day, which bounds each.
     start = period.start
     while start < period.end:
         end = min(start + timedelta(days=1), period.end)
         rows = connection.read(USE, {"start": start, "end": end}).result_rows
         for hour, *key, used, unpriced, costs in rows:
             yield OwnUse(
-                hour=hour.replace(tzinfo=UTC),
+                hour=hour,
                 **dict(zip(KEY, key, strict=True)),
                 used=tuple(used),
                 unpriced=tuple(unpriced),
                 costs=tuple(costs),
             )
         start = end
-
-
-def keep_reconciliation(connection: Connection, one: Reconciliation) -> None:
-    values = {field.name: getattr(one, field.name) for field in fields(one)}
-    columns = {
-        name: [[astuple(part) for part in value] if isinstance(value, tuple) else value]
-        for name, value in values.items()
-    }
-    connection.insert("reconciliations", columns)
-
-
-def kept(connection: Connection, month: date | None) -> list[Reconciliation]:
-    """Return the reconciliations of a month, or of any, the newest first."""
-    rows = connection.read(KEPT, {"month": month}).result_rows
-    return [_reconciliation(*row) for row in rows]
-
-
-def reconciled_months(connection: Connection) -> list[date]:
-    rows = connection.read(
-        "select distinct month from taximeter.reconciliations order by month desc"
-    ).result_rows
-    return [month for (month,) in rows]
-
-
-def _reconciliation(
-    month: date,
-    taken_at: datetime,
-    billed: Decimal,
-    metered: Decimal,
-    unpriced_calls: int,
-    causes: Sequence[Mapping[str, Any]],
-    days: Sequence[Mapping[str, Any]],
-    lines: Sequence[Mapping[str, Any]],
-    gaps: Sequence[Mapping[str, Any]],
-) -> Reconciliation:
-    return Reconciliation(
-        month=month,
-        taken_at=taken_at.replace(tzinfo=UTC),
-        billed=billed,
-        metered=metered,
-        unpriced_calls=unpriced_calls,
-        causes=tuple(Cause(**{**cause, "kind": CauseKind(cause["kind"])}) for cause in causes),
-        days=tuple(BilledDay(**day) for day in days),
-        lines=tuple(BilledLine(**line) for line in lines),
-        gaps=tuple(Gap(**{**gap, "hour": gap["hour"].replace(tzinfo=UTC)}) for gap in gaps),
-    )

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from operator import add
 from typing import Any, Final
 
 from taximeter_collector.calls import Call, Priced
-from taximeter_collector.store.columns import READ_COLUMNS, as_stored, call_and_price
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.columns import READ_COLUMNS, Row, as_stored, call_and_price
+from taximeter_collector.store.connection import Connected, Connection
 from taximeter_collector.store.scope import HOUR, Period, Scope
-from taximeter_collector.store.spend import scope_condition
+from taximeter_collector.store.spend import calls_within
 
 CALLS_A_STEP: Final = 20_000
 NO_MONEY: Final = Decimal(0)
 NOTHING: Final = (0, 0, NO_MONEY, NO_MONEY, 0, 0)
 
-Row = tuple[Call, Priced]
+Line = tuple[Any, ...]
+"""The values of a `RepricedModel`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,6 @@ class RepricedModel:
     after: Decimal
     unpriced_before: int
     unpriced_after: int
-
-    def __add__(self, other: RepricedModel) -> RepricedModel:
-        sums = {
-            field.name: getattr(self, field.name) + getattr(other, field.name)
-            for field in fields(self)[2:]
-        }
-        return replace(self, **sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,37 +71,105 @@ class Repricing:
         return mine == its
 
 
-def spans(connection: Connection, period: Period, scope: Scope) -> list[Span]:
-    """Cut the hours that have calls into spans of a bounded number of them."""
-    condition, bound = _condition(period, scope)
-    rows = connection.read(
-        f"""
-        select toStartOfHour(ts) as at, count()
-        from taximeter.calls
-        where {condition}
-        group by at
-        order by at
-        """,  # noqa: S608 the columns are names of ours, values are bound
-        bound,
-    ).result_rows
-    found: list[Span] = []
-    calls_so_far = 0
-    for hour, calls in rows:
-        first = hour.replace(tzinfo=UTC)
-        calls_so_far += calls
-        if found and calls_so_far <= CALLS_A_STEP:
-            found[-1] = replace(found[-1], end=first + HOUR)
-        else:
-            found.append(Span(first, first + HOUR))
-            calls_so_far = calls
-    return found
+class Repricings(Connected):
+    def repricing_spans(self, period: Period, scope: Scope) -> list[Span]:
+        """Cut the hours that have calls into spans of a bounded number of them, in order."""
+        condition, bound = calls_within(period, scope)
+        rows = self._connection.read(
+            f"""
+            select toStartOfHour(ts) as at, count()
+            from taximeter.calls
+            where {condition}
+            group by at
+            order by at
+            """,  # noqa: S608 the columns are names of ours, values are bound
+            bound,
+        ).result_rows
+        found: list[Span] = []
+        calls_so_far = 0
+        for first, calls in rows:
+            calls_so_far += calls
+            if found and calls_so_far <= CALLS_A_STEP:
+                found[-1] = replace(found[-1], end=first + HOUR)
+            else:
+                found.append(Span(first, first + HOUR))
+                calls_so_far = calls
+        return found
+
+    def keep_repricing(self, one: Repricing) -> None:
+        self._connection.insert(
+            "repricings",
+            {
+                "id": [one.id],
+                "asked_by": [one.asked_by],
+                "started_at": [one.started_at],
+                "finished_at": [one.finished_at],
+                "book_version": [one.book_version],
+                "start": [one.period.start],
+                "end": [one.period.end],
+                "scope": [{str(name): list(values) for name, values in one.scope.values.items()}],
+            },
+        )
+
+    def keep_step(self, id_: str, step: Step) -> None:
+        self._connection.insert(
+            "repricing_steps",
+            {
+                "id": [id_],
+                "first_hour": [step.span.first],
+                "end_hour": [step.span.end],
+                "after": [step.span.after],
+                "upto": [step.span.upto],
+                "lines": [[astuple(line) for line in step.lines]],
+            },
+        )
+
+    def repricings(self) -> list[Repricing]:
+        """Return the jobs of the past, the newest first."""
+        rows = self._connection.read(
+            """
+            select id, asked_by, started_at, max(finished_at), book_version, start, end, scope
+            from taximeter.repricings
+            group by id, asked_by, started_at, book_version, start, end, scope
+            order by started_at desc
+            limit 100
+            """
+        ).result_rows
+        return [
+            Repricing(
+                id=id_,
+                asked_by=asked_by,
+                started_at=started_at,
+                finished_at=finished_at,
+                book_version=book_version,
+                period=Period(start, end),
+                scope=Scope.of(scope),
+            )
+            for id_, asked_by, started_at, finished_at, book_version, start, end, scope in rows
+        ]
+
+    def repricing_steps(self, id_: str) -> list[Step]:
+        """Return what was noted of a job, in order."""
+        rows = self._connection.read(
+            """
+            select first_hour, end_hour, after, upto, lines
+            from taximeter.repricing_steps final
+            where id = {id:String}
+            order by first_hour, after
+            """,
+            {"id": id_},
+        ).result_rows
+        return [
+            Step(Span(*span), tuple(RepricedModel(**line) for line in lines))
+            for *span, lines in rows
+        ]
 
 
 def rows_of(
     connection: Connection, span: Span, period: Period, scope: Scope
 ) -> tuple[list[Row], Span, int]:
     """Return calls as they are stored, the span that they fill, and their newest revision."""
-    condition, bound = _condition(period, scope)
+    condition, bound = calls_within(period, scope)
     is_one_hour = span.end - span.first == HOUR
     rows = connection.read(
         f"""
@@ -141,12 +203,12 @@ def repriced(
 ) -> tuple[list[Row], tuple[RepricedModel, ...]]:
     """Return the calls whose price is another now, and the sums of all before and after."""
     changed: list[Row] = []
-    sums: dict[tuple[date, str], tuple[Any, ...]] = {}
+    counted: list[Line] = []
     for call, before in rows:
         later = as_stored(price(call))
         if later != before:
             changed.append((call, later))
-        one = (
+        counts = (
             1,
             later != before,
             before.usd or NO_MONEY,
@@ -154,109 +216,18 @@ def repriced(
             before.usd is None,
             later.usd is None,
         )
-        key = call.ts.date(), call.model
-        sums[key] = tuple(map(add, sums.get(key, NOTHING), one))
-    return changed, tuple(RepricedModel(*key, *sums[key]) for key in sorted(sums))
+        counted.append((call.ts.date(), call.model, *counts))
+    return changed, _added(counted)
 
 
 def summed(lines: Iterable[RepricedModel]) -> tuple[RepricedModel, ...]:
     """Add lines of the same day and model, and sort them."""
-    sums: dict[tuple[date, str], RepricedModel] = {}
-    for line in lines:
-        key = line.day, line.model
-        sums[key] = sums[key] + line if key in sums else line
-    return tuple(sums[key] for key in sorted(sums))
+    return _added(map(astuple, lines))
 
 
-def keep_repricing(connection: Connection, one: Repricing) -> None:
-    connection.insert(
-        "repricings",
-        {
-            "id": [one.id],
-            "asked_by": [one.asked_by],
-            "started_at": [one.started_at],
-            "finished_at": [one.finished_at],
-            "book_version": [one.book_version],
-            "start": [one.period.start],
-            "end": [one.period.end],
-            "scope": [{str(name): list(values) for name, values in one.scope.values.items()}],
-        },
-    )
-
-
-def keep_step(connection: Connection, id_: str, step: Step) -> None:
-    lines = [
-        tuple(getattr(line, field.name) for field in fields(RepricedModel)) for line in step.lines
-    ]
-    connection.insert(
-        "repricing_steps",
-        {
-            "id": [id_],
-            "first_hour": [step.span.first],
-            "end_hour": [step.span.end],
-            "after": [step.span.after],
-            "upto": [step.span.upto],
-            "lines": [lines],
-        },
-    )
-
-
-def repricings(connection: Connection) -> list[Repricing]:
-    """Return the jobs of the past, the newest first."""
-    rows = connection.read(
-        """
-        select id, asked_by, started_at, max(finished_at) as ended, book_version, start, end, scope
-        from taximeter.repricings
-        group by id, asked_by, started_at, book_version, start, end, scope
-        order by started_at desc
-        limit 100
-        """
-    ).result_rows
-    return [_repricing(*row) for row in rows]
-
-
-def steps(connection: Connection, id_: str) -> Iterator[Step]:
-    """Yield what was noted of a job, in order."""
-    rows = connection.read(
-        """
-        select first_hour, end_hour, after, upto, lines
-        from taximeter.repricing_steps final
-        where id = {id:String}
-        order by first_hour, after
-        """,
-        {"id": id_},
-    ).result_rows
-    for first, end, after, upto, lines in rows:
-        span = Span(first.replace(tzinfo=UTC), end.replace(tzinfo=UTC), after, upto)
-        yield Step(span, tuple(RepricedModel(**line) for line in lines))
-
-
-def _repricing(
-    id_: str,
-    asked_by: str,
-    started_at: datetime,
-    finished_at: datetime | None,
-    book_version: str,
-    start: datetime,
-    end: datetime,
-    scope: dict[str, Sequence[str]],
-) -> Repricing:
-    return Repricing(
-        id=id_,
-        asked_by=asked_by,
-        started_at=started_at.replace(tzinfo=UTC),
-        finished_at=finished_at and finished_at.replace(tzinfo=UTC),
-        book_version=book_version,
-        period=Period(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC)),
-        scope=Scope.of(scope),
-    )
-
-
-def _condition(period: Period, scope: Scope) -> tuple[str, dict[str, Any]]:
-    condition, bound = scope_condition(scope)
-    return (
-        f"{condition} and ts >= {{start:DateTime64(3, 'UTC')}}"
-        " and ts < {period_end:DateTime64(3, 'UTC')}"
-        " and toStartOfHour(ts) >= toStartOfHour({start:DateTime64(3, 'UTC')})",
-        {**bound, "start": period.start, "period_end": period.end},
-    )
+def _added(lines: Iterable[Line]) -> tuple[RepricedModel, ...]:
+    sums: dict[Line, Line] = {}
+    for day, model, *counts in lines:
+        key = day, model
+        sums[key] = tuple(map(add, sums.get(key, NOTHING), counts))
+    return tuple(RepricedModel(*key, *sums[key]) for key in sorted(sums))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
@@ -9,7 +11,6 @@ from typing import Any, Final, NamedTuple
 from prometheus_client import Gauge
 
 from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.numbers import Numbers
 
 MARK = """
 insert into taximeter.dirty_hours (hour, writer, seq, settled_at, shard)
@@ -66,80 +67,12 @@ select
     (select count() from taximeter.open_hours)
 """
 
-LAST_NUMBER = """
-select greatest(
-    (select max(seq) from taximeter.dirty_hours),
-    (select max(version) from taximeter.hours_done),
-    (select max(version) from taximeter.days_done),
-    (select max(version) from taximeter.spend_hourly),
-    (select max(version) from taximeter.latency_hourly),
-    (select max(version) from taximeter.outcomes_hourly),
-    (select max(version) from taximeter.spend_daily),
-    (select max(version) from taximeter.latency_daily),
-    (select max(version) from taximeter.user_days_done),
-    (select max(version) from taximeter.users_daily),
-    (select max(version) from taximeter.user_totals_daily),
-    (select max(version) from taximeter.distinct_users_daily)
-)
+REFRESH = """
+insert into taximeter.{table}
+select *, {{version:UInt64}}
+from taximeter.{view}
+where {moment} in {{moments:Array({kind})}}
 """
-
-REFRESH_HOURS = [
-    """
-    insert into taximeter.spend_hourly
-    select *, {version:UInt64}
-    from taximeter.spend_of_rows
-    where hour in {moments:Array(DateTime('UTC'))}
-    """,
-    """
-    insert into taximeter.latency_hourly
-    select *, {version:UInt64}
-    from taximeter.latency_of_rows
-    where hour in {moments:Array(DateTime('UTC'))}
-    """,
-    """
-    insert into taximeter.outcomes_hourly
-    select *, {version:UInt64}
-    from taximeter.outcomes_of_rows
-    where hour in {moments:Array(DateTime('UTC'))}
-    """,
-]
-
-REFRESH_DAYS = [
-    """
-    insert into taximeter.spend_daily
-    select *, {version:UInt64}
-    from taximeter.spend_of_hours
-    where day in {moments:Array(Date)}
-    """,
-    """
-    insert into taximeter.latency_daily
-    select *, {version:UInt64}
-    from taximeter.latency_of_hours
-    where day in {moments:Array(Date)}
-    """,
-]
-
-REFRESH_USER_DAYS = [
-    """
-    insert into taximeter.users_daily
-    select *, {version:UInt64}
-    from taximeter.users_of_rows
-    where day in {moments:Array(Date)}
-    """,
-    """
-    insert into taximeter.user_totals_daily
-    select *, {version:UInt64}
-    from taximeter.user_totals_of_rows
-    where day in {moments:Array(Date)}
-    """,
-    """
-    insert into taximeter.distinct_users_daily
-    select *, {version:UInt64}
-    from taximeter.distinct_users_of_rows
-    where day in {moments:Array(Date)}
-    """,
-]
-
 
 PARTS: Final = Gauge("taximeter_store_parts", "Parts that the tables lie in, at the last refresh")
 OPEN_HOURS: Final = Gauge("taximeter_open_hours", "Hours summed from calls, after the last refresh")
@@ -156,22 +89,77 @@ class Stale(NamedTuple):
 
 
 class Grain(NamedTuple):
-    """How rollups of one length of time are made and noted."""
+    """Rollups that are made and noted together."""
 
-    statements: Sequence[str]
+    views: Mapping[str, str]
+    """By the table of each rollup: what is to be in it, but the version."""
     done_table: str
     moment: str
+    kind: str
     seen: str
 
+    def refill(self, table: str) -> str:
+        """Return the statement that sums moments anew into a rollup."""
+        view, moment, kind = self.views[table], self.moment, self.kind
+        return REFRESH.format(table=table, view=view, moment=moment, kind=kind)
 
-HOURS: Final = Grain(REFRESH_HOURS, "hours_done", "hour", "seq")
-DAYS: Final = Grain(REFRESH_DAYS, "days_done", "day", "hours_version")
-USER_DAYS: Final = Grain(REFRESH_USER_DAYS, "user_days_done", "day", "hours_version")
+
+HOURS: Final = Grain(
+    {
+        "spend_hourly": "spend_of_rows",
+        "latency_hourly": "latency_of_rows",
+        "outcomes_hourly": "outcomes_of_rows",
+    },
+    "hours_done",
+    "hour",
+    "DateTime('UTC')",
+    "seq",
+)
+DAYS: Final = Grain(
+    {"spend_daily": "spend_of_hours", "latency_daily": "latency_of_hours"},
+    "days_done",
+    "day",
+    "Date",
+    "hours_version",
+)
+USER_DAYS: Final = Grain(
+    {
+        "users_daily": "users_of_rows",
+        "user_totals_daily": "user_totals_of_rows",
+        "distinct_users_daily": "distinct_users_of_rows",
+    },
+    "user_days_done",
+    "day",
+    "Date",
+    "hours_version",
+)
+GRAINS: Final = (HOURS, DAYS, USER_DAYS)
+ROLLUPS: Final = {table: grain.moment for grain in GRAINS for table in grain.views}
+NOTES: Final = {grain.done_table: grain.moment for grain in GRAINS}
+"""The tables of sums and of the notes on them, with the columns of their moments."""
 
 
-def last_number(connection: Connection) -> int:
-    """Return the largest that anything in the store has."""
-    return int(connection.read(LAST_NUMBER).result_rows[0][0])
+class Numbers:
+    """Rising numbers, which tell the newer of two things: nanoseconds since 1970, or a later one.
+
+    They go on from the largest in the store and from any other that was seen: processes that share
+    one hardly ever draw the same, and a clock that was set back makes nothing new look old.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        numbers = {"dirty_hours": "seq"} | dict.fromkeys((*NOTES, *ROLLUPS), "version")
+        newest = " union all ".join(
+            f"select max({number}) as newest from taximeter.{table}"  # noqa: S608 names of ours
+            for table, number in numbers.items()
+        )
+        rows = connection.read(f"select max(newest) from ({newest})").result_rows  # noqa: S608
+        self._last = int(rows[0][0])
+        self._lock = threading.Lock()
+
+    def next(self, beyond: int = 0) -> int:
+        with self._lock:
+            self._last = max(self._last + 1, beyond + 1, time.time_ns())
+            return self._last
 
 
 def observe(connection: Connection) -> None:
@@ -241,9 +229,9 @@ def _refresh(
     moments = [one.moment for one in stale]
     begun, version = numbers.next(beyond=max(one.version for one in stale)), numbers.next()
     _note(connection, grain, moments, begun, [0] * len(moments))
-    for statement in grain.statements:
+    for table in grain.views:
         bound = {"version": version, "moments": moments}
-        connection.command(_of_shard(connection, statement), bound)
+        connection.command(_of_shard(connection, grain.refill(table)), bound)
     _note(connection, grain, moments, version, [one.seen for one in stale])
 
 

@@ -8,30 +8,28 @@ from itertools import product
 from math import prod
 from typing import Final
 
-from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.spend import SpendRow, spend, total_of
+from taximeter_collector.store.spend import SpendQuestions, SpendRow, total_of
 
 MOST_BOUND_VALUES: Final = 2_000
 """A query that would be narrowed to more values reads all: a server limits a request's length."""
 
 
-def spent(
-    connection: Connection, period: Period, scopes: Mapping[str, Scope]
-) -> dict[str, SpendRow]:
-    """Return the spend of each scope; those that name the same columns share a query."""
-    alike: dict[tuple[Dimension, ...], dict[str, Scope]] = defaultdict(dict)
-    found: dict[str, SpendRow] = {}
-    for name, scope in scopes.items():
-        if scope.has_tags:
-            found[name] = spend(connection, period, (), scope)[0]
-        else:
-            alike[scope.dimensions][name] = scope
-    for by, sharing in alike.items():
-        rows = {row.key: row for row in spend(connection, period, by, _union(by, sharing.values()))}
-        for name, scope in sharing.items():
-            found[name] = total_of(_inside(scope, by, rows))
-    return found
+class ScopeQuestions(SpendQuestions):
+    def spent(self, period: Period, scopes: Mapping[str, Scope]) -> dict[str, SpendRow]:
+        """Return the spend of each named scope; those that name the same columns share a query."""
+        alike: dict[tuple[Dimension, ...], dict[str, Scope]] = defaultdict(dict)
+        found: dict[str, SpendRow] = {}
+        for name, scope in scopes.items():
+            if scope.has_tags:
+                found[name] = self.spend(period, scope=scope)[0]
+            else:
+                alike[scope.dimensions][name] = scope
+        for by, sharing in alike.items():
+            rows = {row.key: row for row in self.spend(period, by, _union(by, sharing.values()))}
+            for name, scope in sharing.items():
+                found[name] = total_of(_inside(scope, by, rows))
+        return found
 
 
 def _inside(

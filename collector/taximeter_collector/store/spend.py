@@ -4,31 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from taximeter_collector.store.connection import Connection
+from taximeter_collector.store.connection import Connected, Connection
 from taximeter_collector.store.scope import DAY, HOUR, Dimension, Period, Scope, ceiling, floor
-
-MEASURES = (
-    "cost",
-    "estimated_cost",
-    "cost_input",
-    "cost_cached_input",
-    "cost_cache_write",
-    "cost_output",
-    "calls",
-    "errors",
-    "unpriced_calls",
-    "estimated_calls",
-    "input_tokens",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +36,9 @@ class SpendRow:
     output_tokens: int
     reasoning_tokens: int
 
-    @classmethod
-    def nothing(cls) -> SpendRow:
-        nothing: dict[str, Any] = {name: Decimal(0) if "cost" in name else 0 for name in MEASURES}
-        return cls(**nothing)
+    @staticmethod
+    def nothing() -> SpendRow:
+        return total_of(())
 
     @property
     def cost_other(self) -> Decimal:
@@ -72,32 +53,37 @@ class SpendRow:
         return self.cost * 1000 / priced if priced else None
 
 
-def spend(
-    connection: Connection,
-    period: Period,
-    by: Sequence[Dimension],
-    scope: Scope,
-    limit: int | None = None,
-    least: Decimal | None = None,
-) -> list[SpendRow]:
-    """Return the spend of a period by some dimensions, the dearest first, from `least` on."""
-    if limit is not None and list(by) == [Dimension.USER]:
-        names = dearest_users(connection, period, scope, limit, least)
-        scope = scope.narrowed(Dimension.USER, *names)
-    return list(_rows(by, _sums(connection, period, by, MEASURES, scope, limit, least)))
+MEASURES = tuple([field.name for field in fields(SpendRow) if field.name not in ("key", "at")])
 
 
-def dearest_users(
-    connection: Connection,
-    period: Period,
-    scope: Scope,
-    limit: int,
-    least: Decimal | None = None,
-) -> list[str]:
-    """Return who cost most, the dearest first: of very many, for by far less than all measures."""
-    by = [Dimension.USER]
-    rows = _sums(connection, period, by, ["cost", "calls"], scope, limit, least)
-    return [user for user, *_ in rows]
+class SpendQuestions(Connected):
+    def spend(
+        self,
+        period: Period,
+        by: Sequence[Dimension] = (),
+        scope: Scope = Scope(),  # noqa: B008
+        limit: int | None = None,
+        least: Decimal | None = None,
+    ) -> list[SpendRow]:
+        """Return the spend of a period by some dimensions, the dearest first, from `least` on."""
+        if limit is not None and list(by) == [Dimension.USER]:
+            names = self.dearest_users(period, scope, limit=limit, least=least)
+            scope = scope.narrowed(Dimension.USER, *names)
+        sums = _sums(self._connection, period, by, MEASURES, scope, limit, least)
+        return list(_rows(by, sums))
+
+    def dearest_users(
+        self,
+        period: Period,
+        scope: Scope = Scope(),  # noqa: B008
+        *,
+        limit: int,
+        least: Decimal | None = None,
+    ) -> list[str]:
+        """Return who cost most, the dearest first: of very many, for far less than all measures."""
+        by = [Dimension.USER]
+        rows = _sums(self._connection, period, by, ["cost", "calls"], scope, limit, least)
+        return [user for user, *_ in rows]
 
 
 def _sums(
@@ -114,7 +100,7 @@ def _sums(
     sql = f"""
         select {", ".join([*by, *sums])}
         from ({question.parts(period)}) as part
-        where {question.condition(scope)}
+        where {question.condition()}
         {"group by " + ", ".join(by) if by else ""}
         {"" if least is None else f"having cost_sum >= {question.bind(least, 'Decimal(38, 12)')}"}
         order by cost_sum desc, {", ".join([*by, "calls_sum"])}
@@ -142,10 +128,17 @@ def summed_by(rows: Iterable[SpendRow], places: Sequence[int] = (0,)) -> list[Sp
     return sorted(sums, key=lambda row: (-row.cost, row.key))
 
 
-def scope_condition(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """Return the SQL condition of a scope, and the values that are bound in it."""
+def calls_within(period: Period, scope: Scope) -> tuple[str, dict[str, Any]]:
+    """Return the SQL condition of the rows of `calls` there, and the values bound in it."""
     question = _Question((), scope)
-    return question.condition(scope), question.bound
+    # The table is sorted by the hour.
+    condition = f"""
+        toStartOfHour(ts) >= toStartOfHour({{since:DateTime64(3, 'UTC')}})
+            and toStartOfHour(ts) <= toStartOfHour({{until:DateTime64(3, 'UTC')}})
+            and ts >= {{since:DateTime64(3, 'UTC')}} and ts < {{until:DateTime64(3, 'UTC')}}
+            and {question.condition()}
+    """
+    return condition, {**question.bound, "since": period.start, "until": period.end}
 
 
 class _Question:
@@ -161,14 +154,14 @@ class _Question:
         self.bound[name] = value
         return f"{{{name}:{kind}}}"
 
-    def condition(self, scope: Scope) -> str:
+    def condition(self) -> str:
         conditions = [
             f"{dimension} in {self.bind(list(values), 'Array(String)')}"
-            for dimension, values in scope.values.items()
+            for dimension, values in self.scope.values.items()
         ]
         conditions += [
             f"{dimension} not in {self.bind(list(values), 'Array(String)')}"
-            for dimension, values in scope.without.items()
+            for dimension, values in self.scope.without.items()
         ]
         return " and ".join(conditions) or "true"
 

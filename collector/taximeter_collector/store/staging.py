@@ -12,7 +12,7 @@ from taximeter_collector.calls import Rates
 from taximeter_collector.otlp import Window
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.errors import StoreError
-from taximeter_collector.store.incoming import DECODED, INSERTED, KEY, SCHEMA, STRUCTURE
+from taximeter_collector.store.incoming import DECODED, INSERTED, SCHEMA, STRUCTURE
 
 DEAREST: Final = Decimal("0.001")
 """US dollars a token; with the tokens' bound it keeps sums within the column."""
@@ -100,7 +100,7 @@ class Staging:
     def price_keys(self) -> Sequence[PriceKey]:
         """Return the keys of the plain calls, and note their hours."""
         of_plain = f"from {self._calls} where {PLAIN}"
-        sql = f"select distinct toStartOfHour(ts), {', '.join(KEY)} {of_plain}"
+        sql = f"select distinct toStartOfHour(ts), {', '.join(PriceKey._fields)} {of_plain}"
         rows = self._connection.read(sql, self._window).result_rows
         self.hours = {hour for hour, *_ in rows}
         return list({PriceKey(*key): None for _, *key in rows})
@@ -112,7 +112,7 @@ class Staging:
         if not fits:
             return
         columns: dict[str, list[object]] = {
-            name: [one.key[number] for one in fits] for number, name in enumerate(KEY)
+            name: [getattr(one.key, name) for one in fits] for name in PriceKey._fields
         }
         for name in ("above", "upto", "most_output", "rate_card"):
             columns[name] = [getattr(one, name) for one in fits]
@@ -189,7 +189,7 @@ class Staging:
     def _priced(self) -> str:
         return f"""
             from {self._calls} as incoming
-            inner join {self._rates} as rates using ({", ".join(KEY)})
+            inner join {self._rates} as rates using ({", ".join(PriceKey._fields)})
             where {PLAIN} and input_tokens > above and input_tokens <= upto
                 and output_tokens <= most_output
         """

@@ -7,44 +7,36 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from taximeter_collector.calls import Call, Loss, Priced
+from taximeter_collector.calls import Call, Priced
 from taximeter_collector.otlp import Window
 from taximeter_collector.store import keeping
 from taximeter_collector.store.backup import read_tables, write_tables
+from taximeter_collector.store.calls import CallQuestions
 from taximeter_collector.store.columns import Row, by_week, columns_of
+from taximeter_collector.store.condition import Condition, condition
 from taximeter_collector.store.connection import MOST_SECONDS, Connection
 from taximeter_collector.store.copying import Copied, copy
 from taximeter_collector.store.errors import StoreError, StoreUnavailable
-from taximeter_collector.store.keeping import Retention
-from taximeter_collector.store.mirror import Line, Mirror, note_prompt_versions
-from taximeter_collector.store.mirror import keep as keep_mirror
-from taximeter_collector.store.numbers import Numbers
-from taximeter_collector.store.quality import add_losses
-from taximeter_collector.store.questions import Questions
-from taximeter_collector.store.reconciliations import (
-    Reconciliation,
-    keep_reconciliation,
-    kept,
-    reconciled_months,
-)
+from taximeter_collector.store.focus import FocusExport
+from taximeter_collector.store.habits import HabitQuestions
+from taximeter_collector.store.keeping import Keeping
+from taximeter_collector.store.mirror import Mirrored
+from taximeter_collector.store.quality import QualityQuestions
+from taximeter_collector.store.reconciliations import Reconciliations
 from taximeter_collector.store.repricing import (
     Repricing,
+    Repricings,
     Span,
     Step,
-    keep_repricing,
-    keep_step,
     repriced,
-    repricings,
     rows_of,
-    spans,
-    steps,
 )
 from taximeter_collector.store.rollups import (
-    last_number,
+    Numbers,
     mark,
     observe,
     refresh_days,
@@ -52,16 +44,31 @@ from taximeter_collector.store.rollups import (
     settled_hours,
 )
 from taximeter_collector.store.schema import migrate
-from taximeter_collector.store.scope import Period, Scope
+from taximeter_collector.store.scopes import ScopeQuestions
 from taximeter_collector.store.staging import PricedKey, PriceKey, Staging
+from taximeter_collector.store.traffic import TrafficQuestions
 
 Price = Callable[[Call], Priced]
 
 HOURS_A_REFRESH = 200
 
 
-class Store(Questions):
-    """Calls and what they cost. Safe to share between threads; a server also between processes."""
+class Store(
+    ScopeQuestions,
+    CallQuestions,
+    TrafficQuestions,
+    HabitQuestions,
+    QualityQuestions,
+    FocusExport,
+    Mirrored,
+    Reconciliations,
+    Repricings,
+    Keeping,
+):
+    """Calls and what they cost. Safe to share between threads; a server also between processes.
+
+    What can be asked of them, and what is kept beside them, is in the modules of its parts.
+    """
 
     def __init__(self, url: str, cluster: str = "") -> None:
         """Open and migrate the store; `cluster` is the server's own name of one.
@@ -74,7 +81,7 @@ class Store(Questions):
             Path(parts.path).mkdir(parents=True, exist_ok=True)
         super().__init__(Connection(url, cluster))
         self.migrated = migrate(self._connection)
-        self._numbers = Numbers(last_number(self._connection))
+        self._numbers = Numbers(self._connection)
         self._writer = secrets.token_hex(8)
         self._staging = Staging(self._connection, self._writer, reads_files=self.reads_files)
         self._adding = threading.RLock()
@@ -93,9 +100,9 @@ class Store(Questions):
             return
         with self._changing(call.ts for call, _ in rows) as revision:
             # A partition is a week; an insert over too many of them is refused by the engine.
-            for week, of_week in by_week(rows):
+            for week, of_week in by_week(rows).items():
                 columns = columns_of(of_week, revision=revision, book_version=book_version, now=now)
-                self._connection.insert("calls", columns, token=f"{token}/{week:%G-%V}")
+                self._connection.insert("calls", columns, token=f"{token}/{week}")
 
     @property
     def reads_files(self) -> bool:
@@ -115,10 +122,6 @@ class Store(Questions):
         with self._changing(self._staging.hours) as revision:
             self._staging.take(token=token, revision=revision, book_version=book_version, now=now)
 
-    def add_losses(self, losses: Sequence[Loss]) -> None:
-        """Keep what apps say they could not deliver; the same told again counts once."""
-        add_losses(self._connection, losses)
-
     def refresh(self, *, quiet_s: int = 0) -> int:
         """Recompute the rollups of changed hours and days; return how many hours that were.
 
@@ -132,21 +135,6 @@ class Store(Questions):
             refresh_days(self._connection, self._numbers)
             observe(self._connection)
         return len(hours)
-
-    def keep_reconciliation(self, reconciliation: Reconciliation) -> None:
-        keep_reconciliation(self._connection, reconciliation)
-
-    def reconciliations(self, month: date | None = None) -> list[Reconciliation]:
-        """Return the newest reconciliations of a month, or of any, the newest first."""
-        return kept(self._connection, month)
-
-    def reconciled_months(self) -> list[date]:
-        """Return the first days of the months that have a reconciliation, the newest first."""
-        return reconciled_months(self._connection)
-
-    def repricing_spans(self, period: Period, scope: Scope) -> list[Span]:
-        """Return the parts of a re-pricing, in order."""
-        return spans(self._connection, period, scope)
 
     def preview(self, job: Repricing, span: Span, price: Price) -> Step:
         """Say what `reprice` would do."""
@@ -163,36 +151,10 @@ class Store(Questions):
             changed, lines = repriced(rows, price)
             step = Step(span, lines)
             if not noted:
-                keep_step(self._connection, job.id, step)
+                self.keep_step(job.id, step)
             token = f"reprice/{job.id}/{self._numbers.next(beyond=newest)}"
             self.add(changed, token=token, book_version=job.book_version, now=now)
         return step
-
-    def keep_mirror(self, mirror: Mirror, lines: Sequence[Line]) -> None:
-        """Copy what the watch says, for dashboards."""
-        keep_mirror(self._connection, mirror, lines)
-
-    def note_prompt_versions(self, since: datetime) -> None:
-        """Note the versions of prompts in hours from then on, for dashboards."""
-        note_prompt_versions(self._connection, since)
-
-    def keep_repricing(self, job: Repricing) -> None:
-        keep_repricing(self._connection, job)
-
-    def repricings(self) -> list[Repricing]:
-        """Return the newest re-pricings, the newest first."""
-        return repricings(self._connection)
-
-    def repricing_steps(self, id_: str) -> list[Step]:
-        return list(steps(self._connection, id_))
-
-    def keep(self, retention: Retention) -> None:
-        """Let the engine drop what is older, from now on."""
-        keeping.keep(self._connection, retention)
-
-    def clear_old_ids(self, retention: Retention, now: datetime) -> list[date]:
-        """Clear the ids of weeks that ended long enough ago; return the Mondays of those weeks."""
-        return keeping.clear_old_ids(self._connection, retention, now)
 
     def forget(self, user: str) -> int:
         """Take a user's name off all calls and return of how many; their dollars stay."""
@@ -205,13 +167,25 @@ class Store(Questions):
         with self._refreshing, self._adding:
             yield
 
+    def size(self) -> int:
+        """Return how many bytes the store takes on its disks."""
+        sql = (
+            "select sum(bytes_on_disk) from system.parts where database = {name:String} and active"
+        )
+        bound = {"name": self._connection.shard_database}
+        return int(self._connection.read(sql, bound).result_rows[0][0])
+
+    def condition(self) -> Condition:
+        """Return how the engine is."""
+        return condition(self._connection)
+
     def write_tables(self, folder: Path) -> None:
         write_tables(self._connection, folder)
 
     def read_tables(self, folder: Path) -> None:
         """Read what `write_tables` wrote into an empty store."""
         read_tables(self._connection, folder)
-        self._numbers = Numbers(last_number(self._connection))
+        self._numbers = Numbers(self._connection)
 
     def copy_to(self, target: Store) -> Iterator[Copied]:
         """Copy into a store that is empty, or has a part of this one; yield what both have."""
@@ -220,10 +194,6 @@ class Store(Questions):
                 with target._changing(hours):
                     pass
             yield copied
-
-    def answers(self) -> bool:
-        """Tell whether the engine can be asked now; raises StoreUnavailable when it can't."""
-        return bool(self._connection.read("select 1").result_rows)
 
     def close(self) -> None:
         # Tables that can't be dropped now are dropped by a later start.

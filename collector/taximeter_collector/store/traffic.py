@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from math import isnan
 
-from taximeter_collector.store.connection import Connection
-from taximeter_collector.store.scope import Period
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from taximeter_collector.store.connection import Connected
+from taximeter_collector.store.scope import EPOCH, Period
 
 P95_BY_FEATURE = """
 select feature, quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2]
@@ -41,12 +39,6 @@ from taximeter.latency_by_hour
 where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 """
 
-USERS = """
-select uniqCombined64Merge(14)(users)
-from taximeter.distinct_users_by_day
-where day >= {start:Date} and day < {end:Date}
-"""
-
 LAST_CALL = "select max(ts) from taximeter.calls"
 # Sums are kept longer than calls, and made a little later.
 FIRST_HOUR = """
@@ -73,47 +65,39 @@ class Traffic:
     cached_input_tokens: int
 
 
-def p95_ms_by_feature(connection: Connection, period: Period) -> dict[str, float]:
-    """Return it over the UTC days that a period touches."""
-    bound = {"start": period.start, "end": period.end}
-    rows = connection.read(P95_BY_FEATURE, bound).result_rows
-    return {feature: float(milliseconds) for feature, milliseconds in rows}
+class TrafficQuestions(Connected):
+    def p95_ms_by_feature(self, period: Period) -> dict[str, float]:
+        """Return it over the UTC days that a period touches."""
+        bound = {"start": period.start, "end": period.end}
+        rows = self._connection.read(P95_BY_FEATURE, bound).result_rows
+        return {feature: float(milliseconds) for feature, milliseconds in rows}
 
+    def traffic(self, period: Period) -> Traffic:
+        bound = {"start": period.start, "end": period.end}
+        outcomes, tokens, latency = (
+            self._connection.read(question, bound).result_rows[0]
+            for question in (OUTCOMES, TOKENS, LATENCY)
+        )
+        calls, errors, rate_limited = outcomes
+        input_tokens, cached = tokens
+        p95_ms, ttft_ms = latency
+        return Traffic(
+            calls=calls,
+            errors=errors,
+            rate_limited=rate_limited,
+            p95_ms=None if isnan(p95_ms) else p95_ms,
+            median_ttft_ms=None if isnan(ttft_ms) else ttft_ms,
+            input_tokens=input_tokens,
+            cached_input_tokens=cached,
+        )
 
-def traffic(connection: Connection, period: Period) -> Traffic:
-    bound = {"start": period.start, "end": period.end}
-    outcomes, tokens, latency = (
-        connection.read(question, bound).result_rows[0] for question in (OUTCOMES, TOKENS, LATENCY)
-    )
-    calls, errors, rate_limited = outcomes
-    input_tokens, cached = tokens
-    p95_ms, ttft_ms = latency
-    return Traffic(
-        calls=calls,
-        errors=errors,
-        rate_limited=rate_limited,
-        p95_ms=None if isnan(p95_ms) else p95_ms,
-        median_ttft_ms=None if isnan(ttft_ms) else ttft_ms,
-        input_tokens=input_tokens,
-        cached_input_tokens=cached,
-    )
+    def first_hour(self) -> datetime | None:
+        """Return the first hour that any call is known of, by the sums too."""
+        return self._moment(FIRST_HOUR)
 
+    def last_call_at(self) -> datetime | None:
+        return self._moment(LAST_CALL)
 
-def distinct_users(connection: Connection, period: Period) -> int:
-    bound = {"start": period.start.date(), "end": period.end.date()}
-    return int(connection.read(USERS, bound).result_rows[0][0])
-
-
-def first_hour(connection: Connection) -> datetime | None:
-    """Return the first hour that any call is known of, by the sums too."""
-    return _moment(connection, FIRST_HOUR)
-
-
-def last_call_at(connection: Connection) -> datetime | None:
-    return _moment(connection, LAST_CALL)
-
-
-def _moment(connection: Connection, question: str) -> datetime | None:
-    found: datetime = connection.read(question).result_rows[0][0]
-    moment = found.replace(tzinfo=UTC)
-    return moment if moment > EPOCH else None
+    def _moment(self, question: str) -> datetime | None:
+        moment: datetime = self._connection.read(question).result_rows[0][0]
+        return moment if moment > EPOCH else None
