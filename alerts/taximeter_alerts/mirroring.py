@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from taximeter_collector.store import (
 
 EVERY_S: Final = 60
 LARGEST_LOAD: Final = 0.05
+"""The part of a core that it may cost."""
 NEWEST_DELIVERIES: Final = 500
 EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATE: Final = timedelta(days=2)
@@ -64,18 +64,10 @@ class Mirroring:
         self._meter = meter
         self._rejected: Mapping[str, int] = {}
         self._versions_since = EVER
-        self._again_at: datetime | None = None
         self._findings_again_at: datetime | None = None
 
-    def tick(self, now: datetime) -> None:
-        """Copy what is known now, as often as its cost allows."""
-        if self._again_at is not None and now < self._again_at:
-            return
-        began = time.monotonic()
-        self.copy(now)
-        self._again_at = now + timedelta(seconds=time.monotonic() - began) / LARGEST_LOAD
-
     def copy(self, now: datetime) -> None:
+        """Copy what is known now."""
         meter = self._meter()
         self._store.keep_mirror(Mirror.METER, [self._meter_line(meter, now)])
         self._rejected = meter.rejected

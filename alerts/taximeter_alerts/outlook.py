@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S: Final = 60
 LARGEST_LOAD: Final = 0.1
+"""The part of a core that it may cost."""
 FORECAST_EVERY: Final = timedelta(minutes=15)
 FORECASTS_IN_A_ROW: Final = 2
 ON_COURSE: Final = 100
@@ -42,23 +42,16 @@ DAILY: Final = Recurrence("day")
 
 
 class Outlook:
-    """Looks at every budget that asks for it, as often as its cost allows."""
+    """Looks at every whole budget that asks for it."""
 
     def __init__(self, store: Store, state: State, register: Register) -> None:
         self._store = store
         self._state = state
         self._register = register
-        self._again_at: datetime | None = None
         self._forecast_at: datetime | None = None
 
     def tick(self, now: datetime) -> None:
-        if self._again_at is not None and now < self._again_at:
-            return
-        began = time.monotonic()
-        budgets = [one for one in self._register.in_force(now) if one.each is None]
-        self.look(budgets, now)
-        took = timedelta(seconds=time.monotonic() - began)
-        self._again_at = now + took / LARGEST_LOAD
+        self.look([one for one in self._register.in_force(now) if one.each is None], now)
 
     def look(self, budgets: Sequence[Budget], now: datetime) -> list[Alert]:
         """Raise what is due; return the new alerts."""

@@ -37,9 +37,6 @@ class OwnAlerts:
         self._lag_s = lag_s
         self._channels = channels
 
-    def tick(self, now: datetime) -> None:
-        self.look(now)
-
     def look(self, now: datetime) -> list[Notice]:
         """Raise what is due; return the new notices."""
         if not self._channels:

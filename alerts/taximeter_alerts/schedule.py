@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -30,10 +31,11 @@ class Schedule:
         # It warns whenever a job takes longer than its interval, which max_instances handles.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
-    def every(self, seconds: float, name: str, job: Job) -> None:
+    def every(self, seconds: float, name: str, job: Job, *, largest_load: float = 1) -> None:
+        """Run a job so often, or as often as it takes at most that part of the time."""
         # UTC intervals only: the cron trigger skips days when clocks change in many zones.
         trigger = IntervalTrigger(seconds=seconds, timezone=UTC)
-        self._scheduler.add_job(_guarded, trigger, args=(name, job), name=name)
+        self._scheduler.add_job(Paced(name, job, largest_load).run, trigger, name=name)
 
     def start(self) -> None:
         self._scheduler.start()
@@ -44,8 +46,23 @@ class Schedule:
             self._scheduler.shutdown(wait=True)
 
 
-def _guarded(name: str, job: Job) -> None:
-    try:
-        job(datetime.now(UTC))
-    except Exception:
-        log.exception("a scheduled job failed and will be tried again", extra={"job": name})
+class Paced:
+    """A job that waits after a run that took long; one that failed is tried again at once."""
+
+    def __init__(self, name: str, job: Job, largest_load: float) -> None:
+        self._name = name
+        self._job = job
+        self._largest_load = largest_load
+        self._again_at = 0.0
+
+    def run(self) -> None:
+        began = monotonic()
+        if began < self._again_at:
+            return
+        try:
+            self._job(datetime.now(UTC))
+        except Exception:
+            job = {"job": self._name}
+            log.exception("a scheduled job failed and will be tried again", extra=job)
+        else:
+            self._again_at = began + (monotonic() - began) / self._largest_load

@@ -50,16 +50,14 @@ def spending_of(store: Store, watched: Iterable[tuple[Budget, Period]]) -> list[
     return spending
 
 
-def spending_of_each(
-    store: Store, watched: Iterable[tuple[Budget, Period]], *, limit: int | None = None
-) -> list[Spending]:
+def spending_of_each(store: Store, watched: Iterable[tuple[Budget, Period]]) -> list[Spending]:
     """Return the spend of the values that reached the lowest threshold of their budget."""
     spending = []
     for budget, period in watched:
         if budget.each is None:
             continue
         least = max(budget.amount * budget.thresholds[0] / 100, SMALLEST)
-        rows = store.spend(period, [budget.each], budget.scope, limit, least)
+        rows = store.spend(period, [budget.each], budget.scope, least=least)
         spending += [Spending(budget, period, row, row.key[0]) for row in rows]
     return spending
 

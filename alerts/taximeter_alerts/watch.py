@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from taximeter_alerts.alert import MOST_SINGLY, Alert, AlertKey, Kind
@@ -24,11 +23,11 @@ log = logging.getLogger(__name__)
 
 FEATURES_SHOWN = 3
 LARGEST_LOAD: Final = 0.1
-"""The part of a core that budgets for each user, or the like, may cost."""
+"""The part of a core that budgets for each value may cost."""
 
 
 class Watch:
-    """Evaluates the budgets at every tick, those for each value as often as their cost allows."""
+    """Evaluates the budgets in force: whole ones, and those for each user or the like."""
 
     def __init__(
         self, store: Store, state: State, register: Register, book: Callable[[], PriceBook]
@@ -37,18 +36,16 @@ class Watch:
         self._state = state
         self._register = register
         self._book = book
-        self._each_again_at: datetime | None = None
 
-    def tick(self, now: datetime) -> None:
-        budgets = self._register.in_force(now)
-        self._evaluate([one for one in budgets if one.each is None], now)
-        if self._each_again_at is None or now >= self._each_again_at:
-            began = time.monotonic()
-            self._evaluate([one for one in budgets if one.each], now)
-            took = timedelta(seconds=time.monotonic() - began)
-            self._each_again_at = now + took / LARGEST_LOAD
+    def whole(self, now: datetime) -> None:
+        self._evaluate(now, for_each=False)
 
-    def _evaluate(self, budgets: Sequence[Budget], now: datetime) -> None:
+    def for_each(self, now: datetime) -> None:
+        self._evaluate(now, for_each=True)
+
+    def _evaluate(self, now: datetime, *, for_each: bool) -> None:
+        in_force = self._register.in_force(now)
+        budgets = [one for one in in_force if (one.each is not None) is for_each]
         evaluate(self._store, self._state, budgets, now, self._book())
 
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from taximeter_alerts import heartbeat as heartbeats
 from taximeter_alerts import mirroring, own_alerts
 from taximeter_alerts import outlook as outlooks
+from taximeter_alerts import watch as watching
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.heartbeat import Heartbeat
 from taximeter_alerts.mirroring import MeterState, Mirroring
@@ -107,8 +108,16 @@ class Service:
             savings=lambda: savings.known,
         )
         self._schedule = Schedule()
-        self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
-        self._schedule.every(outlooks.EVERY_S, "outlook", outlook.tick)
+        self._schedule.every(settings.tick_seconds, "budgets", watch.whole)
+        self._schedule.every(
+            settings.tick_seconds,
+            "budgets for each value",
+            watch.for_each,
+            largest_load=watching.LARGEST_LOAD,
+        )
+        self._schedule.every(
+            outlooks.EVERY_S, "outlook", outlook.tick, largest_load=outlooks.LARGEST_LOAD
+        )
         own = OwnAlerts(
             self._store,
             self._state,
@@ -122,8 +131,10 @@ class Service:
             savings,
             lambda: MeterState(self._journal.oldest_s, rejected()),
         )
-        self._schedule.every(mirroring.EVERY_S, "mirror", copying.tick)
-        self._schedule.every(own_alerts.EVERY_S, "own alerts", own.tick)
+        self._schedule.every(
+            mirroring.EVERY_S, "mirror", copying.copy, largest_load=mirroring.LARGEST_LOAD
+        )
+        self._schedule.every(own_alerts.EVERY_S, "own alerts", own.look)
         self._schedule.every(
             settings.tick_seconds,
             "deliveries",
