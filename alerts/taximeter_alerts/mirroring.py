@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -80,22 +80,14 @@ class Mirroring:
         self._versions_since = now - LATE
         if self._findings_again_at is None or now >= self._findings_again_at:
             found = self._findings(now)
-            self._store.keep_mirror(Mirror.FINDINGS, [_looked(now), *found])
+            # A line that names nothing: without one, what is done would be found for ever.
+            self._store.keep_mirror(Mirror.FINDINGS, [FindingLine(taken_at=now), *found])
             # Where there was nothing yet, something is looked for again soon.
             self._findings_again_at = now + (FINDINGS_EVERY if found else FRESH_FOR)
 
     def _findings(self, now: datetime) -> list[FindingLine]:
         return [
-            FindingLine(
-                taken_at=now,
-                kind=one.kind,
-                feature=one.feature,
-                model=one.model,
-                advice=one.advice,
-                evidence=one.evidence,
-                usd_a_month=round(one.usd_a_month, 12),
-                confidence=one.confidence,
-            )
+            FindingLine(taken_at=now, **asdict(one) | {"usd_a_month": round(one.usd_a_month, 12)})
             for one in self._savings.at(now)[0]
         ]
 
@@ -138,20 +130,6 @@ class Mirroring:
             if count > self._rejected.get(reason, 0)
         }
         return MeterLine(at=now, lag_s=state.lag_s, rejected=since)
-
-
-def _looked(now: datetime) -> FindingLine:
-    """Return a line that names nothing: without one, what is done would be found for ever."""
-    return FindingLine(
-        taken_at=now,
-        kind="",
-        feature="",
-        model="",
-        advice="",
-        evidence="",
-        usd_a_month=Decimal(0),
-        confidence="",
-    )
 
 
 def _alert(one: Delivery, now: datetime) -> AlertLine:
