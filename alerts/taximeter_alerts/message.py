@@ -58,11 +58,11 @@ def message_of(outgoing: Outgoing, voice: Voice, templates: Path | None = None) 
     footer = _in_one_line(text.get("footer", ""))
     if outgoing.may_be_repeat:
         footer = f"{footer} {voice.said(REPEATED)}".strip()
-    links = [("Open Taximeter", outgoing.links.page)]
+    links = [("Open Taximeter", outgoing.page_url)]
     if len(told) == 1 and isinstance(told[0], Alert) and told[0].calls:
-        links.append(("Its calls", f"{outgoing.links.page}/calls{told[0].calls}"))
-    if outgoing.links.answer:
-        links.append(("Acknowledge or snooze", outgoing.links.answer))
+        links.append(("Its calls", f"{outgoing.page_url}/calls{told[0].calls}"))
+    if outgoing.answer_url:
+        links.append(("Acknowledge or snooze", outgoing.answer_url))
     return Message(
         title=_in_one_line(plain["title"]),
         line=_in_one_line(plain["line"]),

@@ -35,7 +35,8 @@ class Schedule:
         """Run a job so often, or as often as it takes at most that part of the time."""
         # UTC intervals only: the cron trigger skips days when clocks change in many zones.
         trigger = IntervalTrigger(seconds=seconds, timezone=UTC)
-        self._scheduler.add_job(Paced(name, job, largest_load).run, trigger, name=name)
+        args = (name, job, Pace(largest_load))
+        self._scheduler.add_job(_guarded, trigger, args=args, name=name)
 
     def start(self) -> None:
         self._scheduler.start()
@@ -46,23 +47,23 @@ class Schedule:
             self._scheduler.shutdown(wait=True)
 
 
-class Paced:
-    """A job that waits after a run that took long; one that failed is tried again at once."""
+class Pace:
+    """Lets something be done as often as it takes at most a part of the time."""
 
-    def __init__(self, name: str, job: Job, largest_load: float) -> None:
-        self._name = name
-        self._job = job
+    def __init__(self, largest_load: float) -> None:
         self._largest_load = largest_load
         self._again_at = 0.0
 
-    def run(self) -> None:
+    def run(self, work: Callable[[], object]) -> None:
+        """Do it, or not yet; what failed may be done again at once."""
         began = monotonic()
-        if began < self._again_at:
-            return
-        try:
-            self._job(datetime.now(UTC))
-        except Exception:
-            job = {"job": self._name}
-            log.exception("a scheduled job failed and will be tried again", extra=job)
-        else:
+        if began >= self._again_at:
+            work()
             self._again_at = began + (monotonic() - began) / self._largest_load
+
+
+def _guarded(name: str, job: Job, pace: Pace) -> None:
+    try:
+        pace.run(lambda: job(datetime.now(UTC)))
+    except Exception:
+        log.exception("a scheduled job failed and will be tried again", extra={"job": name})

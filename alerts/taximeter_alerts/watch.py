@@ -13,7 +13,8 @@ from taximeter_alerts.alert import MOST_SINGLY, Alert, AlertKey, Kind
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import OVER, correction, due, key_of
 from taximeter_alerts.register import Register
-from taximeter_alerts.spending import Spending, spending_of, spending_of_each
+from taximeter_alerts.schedule import Pace
+from taximeter_alerts.spending import Spending, spending_of
 from taximeter_alerts.state import Silence, State
 from taximeter_alerts.story import story_of
 from taximeter_collector.prices import PriceBook
@@ -27,7 +28,7 @@ LARGEST_LOAD: Final = 0.1
 
 
 class Watch:
-    """Evaluates the budgets in force: whole ones, and those for each user or the like."""
+    """Evaluates the budgets at every tick, those for each value as often as their cost allows."""
 
     def __init__(
         self, store: Store, state: State, register: Register, book: Callable[[], PriceBook]
@@ -36,22 +37,15 @@ class Watch:
         self._state = state
         self._register = register
         self._book = book
+        self._for_each = Pace(LARGEST_LOAD)
 
-    def whole(self, now: datetime) -> None:
-        self._evaluate(now, for_each=False)
+    def tick(self, now: datetime) -> None:
+        budgets = self._register.in_force(now)
+        self._evaluate([one for one in budgets if one.each is None], now)
+        self._for_each.run(lambda: self._evaluate([one for one in budgets if one.each], now))
 
-    def for_each(self, now: datetime) -> None:
-        self._evaluate(now, for_each=True)
-
-    def _evaluate(self, now: datetime, *, for_each: bool) -> None:
-        in_force = self._register.in_force(now)
-        budgets = [one for one in in_force if (one.each is not None) is for_each]
+    def _evaluate(self, budgets: Sequence[Budget], now: datetime) -> None:
         evaluate(self._store, self._state, budgets, now, self._book())
-
-
-def current(budgets: Sequence[Budget], now: datetime) -> list[tuple[Budget, Period]]:
-    """Pair each budget with its current period."""
-    return [(budget, budget.period_at(now)) for budget in budgets]
 
 
 def evaluate(
@@ -63,10 +57,7 @@ def evaluate(
 ) -> list[Alert]:
     """Raise the alerts that are due; return the new ones."""
     watched = list(_watched(state, budgets, now))
-    spending = [
-        *spending_of(store, [one for one in watched if one[0].each is None]),
-        *spending_of_each(store, watched),
-    ]
+    spending = spending_of(store, watched)
     told = _told(state, watched)
     alerts = [
         (alert, one)
@@ -85,14 +76,6 @@ def evaluate(
         if state.add(full, _inhibited(one, heard)):
             if alert.key.kind == Kind.THRESHOLD and alert.is_over:
                 over.append(one)
-            log.info(
-                "an alert was raised",
-                extra={
-                    "budget": one.budget.name,
-                    "kind": alert.key.kind,
-                    "percent": alert.key.percent,
-                },
-            )
             new.append(full)
     return new
 

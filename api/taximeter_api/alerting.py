@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from taximeter_alerts.alert import Alert, AlertKey, Kind, Links, Outgoing, Told
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Outgoing, Told
 from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError
 from taximeter_alerts.periods import month_at
 from taximeter_alerts.state import Delivery, Silence, State
@@ -100,7 +100,7 @@ def test_channel(state: State, channels: Channels, name: str, page_url: str) -> 
         known = ", ".join(channels) or "none is"
         raise Refused(f"{name} is not set up; {known}", status=404)
     made_up = _made_up(datetime.now(UTC))
-    message = Outgoing(told=(made_up,), id=made_up.key.digest, links=Links(page=page_url))
+    message = Outgoing(told=(made_up,), id=made_up.key.digest, page_url=page_url)
     try:
         channels[name].sender.send(message)
     except (DeliveryError, ChannelGone) as error:

@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from taximeter_alerts import heartbeat as heartbeats
 from taximeter_alerts import mirroring, own_alerts
 from taximeter_alerts import outlook as outlooks
-from taximeter_alerts import watch as watching
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.heartbeat import Heartbeat
 from taximeter_alerts.mirroring import MeterState, Mirroring
@@ -86,7 +85,7 @@ class Service:
             channels,
             lambda: datetime.now(UTC),
             page_url=settings.page_url,
-            threads=self._sending,
+            run=self._sending.submit,
         )
         self._store = Store(settings.store_url, settings.cluster)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
@@ -108,13 +107,7 @@ class Service:
             savings=lambda: savings.known,
         )
         self._schedule = Schedule()
-        self._schedule.every(settings.tick_seconds, "budgets", watch.whole)
-        self._schedule.every(
-            settings.tick_seconds,
-            "budgets for each value",
-            watch.for_each,
-            largest_load=watching.LARGEST_LOAD,
-        )
+        self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
         self._schedule.every(
             outlooks.EVERY_S, "outlook", outlook.tick, largest_load=outlooks.LARGEST_LOAD
         )
