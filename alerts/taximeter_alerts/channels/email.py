@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import html
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid
 from pathlib import Path
@@ -40,16 +39,6 @@ DOMAIN: Final = "taximeter"
 IMAGE: Final = f"course@{DOMAIN}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """A mail that is no alert."""
-
-    to: Sequence[str]
-    subject: str
-    plain: str
-    html: str
-
-
 class Email(Sender):
     """A message that comes twice has the same Message-ID, and says that it may be a repeat."""
 
@@ -82,11 +71,13 @@ class Email(Sender):
     def send(self, outgoing: Outgoing) -> None:
         self._deliver(self._email(outgoing))
 
-    def send_letter(self, letter: Letter) -> Collection[str]:
+    def send_letter(
+        self, to: Sequence[str], subject: str, *, plain: str, html: str
+    ) -> Collection[str]:
         """Send once and return the addresses that were refused; raise as `send` does."""
-        email = self._headed(letter.subject, letter.to, make_msgid(domain=DOMAIN))
-        email.set_content(letter.plain)
-        email.add_alternative(letter.html, subtype="html")
+        email = self._headed(subject, to, make_msgid(domain=DOMAIN))
+        email.set_content(plain)
+        email.add_alternative(html, subtype="html")
         return self._deliver(email)
 
     def _deliver(self, email: EmailMessage) -> Collection[str]:
