@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from taximeter_alerts.alert import Alert, AlertKey, Links, Outgoing, Told
+from taximeter_alerts.alert import Alert, AlertKey, Outgoing, Told
 from taximeter_alerts.budgets import Budget
 from taximeter_collector.calls import Call, CostStatus, Priced, Usage
 from taximeter_collector.store import Period
@@ -58,6 +58,11 @@ def unpriced(**fields: Any) -> tuple[Call, Priced]:
 Rows = Sequence[tuple[Call, Priced]]
 
 
+def at_once(work: Callable[..., object], *args: object) -> None:
+    """Do it as a pool of threads would, before the next."""
+    work(*args)
+
+
 def budget(amount: str = "10.00", **fields: Any) -> Budget:
     """Build a monthly budget of everything; `fields` are those of `Budget`."""
     return Budget(**{"name": "search", "amount": Decimal(amount), **fields})
@@ -84,7 +89,7 @@ def alert(percent: int = 50, **fields: Any) -> Alert:
     return Alert(**{**defaults, **fields})
 
 
-def outgoing(*told: Told, page_url: str = "http://127.0.0.1:8787", **fields: Any) -> Outgoing:
+def outgoing(*told: Told, **fields: Any) -> Outgoing:
     """Build the message of alerts as the outbox does."""
     id_ = told[0].key.digest if len(told) == 1 else "digest"
-    return Outgoing(**{"told": told, "id": id_, "links": Links(page=page_url), **fields})
+    return Outgoing(**{"told": told, "id": id_, "page_url": "http://127.0.0.1:8787", **fields})

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from builders import at_once
 from taximeter_alerts.alert import Outgoing
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.channels import Channel
@@ -70,8 +71,9 @@ def live_through(store: Store, every: timedelta) -> None:
         path = Path(folder) / "budgets.yaml"
         path.write_text(_budgets(rows), encoding="utf-8")
         register = Register(LiveFile(path, read_budgets), state)
+        outlook = Outlook(store, state, register)
         for now, some in groupby(rows, lambda row: NOW - every * ((NOW - row[0].ts) // every)):
-            _look(store, state, register, now, list(some))
+            _look(store, state, register, outlook, now, list(some))
         savings = Savings(store, PriceBook.shipped)
         Mirroring(store, state, register, savings, lambda: MeterState(0.3, {})).copy(NOW)
     _tell_of_meter(store)
@@ -79,14 +81,20 @@ def live_through(store: Store, every: timedelta) -> None:
 
 
 def _look(
-    store: Store, state: State, register: Register, now: datetime, calls: Sequence[Row]
+    store: Store,
+    state: State,
+    register: Register,
+    outlook: Outlook,
+    now: datetime,
+    calls: Sequence[Row],
 ) -> None:
     store.add(calls, token=f"month/{now}", book_version=PriceBook.shipped().version, now=now)
     store.refresh()
     budgets: list[Budget] = [one for one in register.in_force(now) if one.each is None]
     evaluate(store, state, budgets, now)
-    Outlook(store, state, register).look(budgets, now)
-    Outbox(state, {"slack": Channel(sender=Listener())}, lambda: now, page_url="").tick()
+    outlook.look(budgets, now)
+    channels = {"slack": Channel(sender=Listener())}
+    Outbox(state, channels, lambda: now, page_url="", run=at_once).tick()
 
 
 def _calls(store: Store) -> list[Row]:

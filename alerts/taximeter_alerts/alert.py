@@ -126,17 +126,19 @@ class Notice:
     def is_over(self) -> bool:
         return True
 
+    @property
+    def subject_digest(self) -> str:
+        return self.key.digest
+
+
+def notice(subject: str, title: str, text: str, now: datetime, channels: tuple[str, ...]) -> Notice:
+    """Return what is told once a day while it lasts."""
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    key = AlertKey(subject, day, Kind.NOTICE, 100, Decimal(0))
+    return Notice(key=key, title=title, text=text, at=now, channels=channels)
+
 
 Told = Alert | Notice
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
-    """Addresses in a message; those that do something open a page that asks first."""
-
-    page: str
-    answer: str = ""
-    """Where it is acknowledged or snoozed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,8 @@ class Outgoing:
     told: tuple[Told, ...]
     id: str
     """The same at each attempt."""
-    links: Links
+    page_url: str
+    answer_url: str = ""
+    """Of a page that asks whether to acknowledge or snooze it."""
     may_be_repeat: bool = False
     """Nobody knows whether an earlier attempt arrived."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from taximeter_alerts.alert import Alert, AlertKey, Kind
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Story
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.scope_words import query_of_calls
 from taximeter_alerts.spending import Spending
@@ -16,6 +16,7 @@ OVER: Final = 100
 """Percent of the limit from which a budget is over."""
 CORRECTED_BY: Final = 5
 """Percentage points that spend must fall under a threshold before its alert is taken back."""
+NO_STORY: Final = Story()
 
 
 def crossed(budget: Budget, spend: Decimal) -> list[int]:
@@ -65,6 +66,7 @@ def alert_of(
     *,
     also_passed: tuple[int, ...] = (),
     next_threshold: int | None = None,
+    story: Story = NO_STORY,
 ) -> Alert:
     return Alert(
         key=key,
@@ -81,6 +83,7 @@ def alert_of(
         rolling_days=one.budget.period.rolling_days,
         revision=one.budget.digest,
         calls=query_of_calls(one.scope, one.period),
+        story=story,
     )
 
 

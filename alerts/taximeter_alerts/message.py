@@ -58,11 +58,11 @@ def message_of(outgoing: Outgoing, voice: Voice, templates: Path | None = None) 
     footer = _in_one_line(text.get("footer", ""))
     if outgoing.may_be_repeat:
         footer = f"{footer} {voice.said(REPEATED)}".strip()
-    links = [("Open Taximeter", outgoing.links.page)]
+    links = [("Open Taximeter", outgoing.page_url)]
     if len(told) == 1 and isinstance(told[0], Alert) and told[0].calls:
-        links.append(("Its calls", f"{outgoing.links.page}/calls{told[0].calls}"))
-    if outgoing.links.answer:
-        links.append(("Acknowledge or snooze", outgoing.links.answer))
+        links.append(("Its calls", f"{outgoing.page_url}/calls{told[0].calls}"))
+    if outgoing.answer_url:
+        links.append(("Acknowledge or snooze", outgoing.answer_url))
     return Message(
         title=_in_one_line(plain["title"]),
         line=_in_one_line(plain["line"]),
@@ -75,27 +75,40 @@ def message_of(outgoing: Outgoing, voice: Voice, templates: Path | None = None) 
     )
 
 
-def samples() -> dict[str, list[dict[str, Any]]]:
-    """Return facts of each kind of message, to try templates on."""
-    at = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
-    key = AlertKey("search", at, Kind.THRESHOLD, 50, Decimal(5), "ada")
-    alert = Alert(
+def made_up(at: datetime) -> Alert:
+    """Return an alert that is not real, to try channels and templates on."""
+    # A key of its own, so that a receiver that knows the last test takes this one, too.
+    key = AlertKey("Test of Taximeter, not real", at, Kind.TEST, 50, Decimal(50))
+    return Alert(
         key=key,
         period=month_at(at, ZoneInfo("UTC")),
         zone="UTC",
-        limit=Decimal(10),
-        spent=Decimal(6),
-        unpriced_calls=2,
-        also_passed=(25,),
+        limit=Decimal(100),
+        spent=Decimal("50.25"),
+        unpriced_calls=0,
+        also_passed=(),
         next_threshold=75,
         at=at,
         channels=(),
-        owner="@web",
-        top_features=(("chat", Decimal(4)), ("", Decimal(2))),
+        owner="",
+        top_features=(("search", Decimal("30.25")), ("chat", Decimal(20))),
     )
-    notice = Notice(key=key, title="A title", text="A text", at=at, channels=())
-    plain = replace(alert, top_features=(), also_passed=(), owner="", unpriced_calls=0)
-    alert = replace(alert, story=_sample_story(alert))
+
+
+def samples() -> dict[str, list[dict[str, Any]]]:
+    """Return facts of each kind of message, to try templates on."""
+    at = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
+    told = made_up(at)
+    plain = replace(told, top_features=())
+    alert = replace(
+        told,
+        key=replace(told.key, value="ada"),
+        unpriced_calls=2,
+        also_passed=(25,),
+        owner="@web",
+        story=_sample_story(told),
+    )
+    notice = Notice(key=told.key, title="A title", text="A text", at=at, channels=())
     of_alerts = [facts_of(alert), facts_of(plain)]
     kinds: dict[str, list[dict[str, Any]]] = dict.fromkeys(Kind, of_alerts)
     return kinds | {"digest": [_digest([alert, plain])[1]], Kind.NOTICE: [_one(notice)[1]]}

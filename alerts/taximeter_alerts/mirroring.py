@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -29,6 +28,7 @@ from taximeter_collector.store import (
 
 EVERY_S: Final = 60
 LARGEST_LOAD: Final = 0.05
+"""The part of a core that it may cost."""
 NEWEST_DELIVERIES: Final = 500
 EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATE: Final = timedelta(days=2)
@@ -64,18 +64,10 @@ class Mirroring:
         self._meter = meter
         self._rejected: Mapping[str, int] = {}
         self._versions_since = EVER
-        self._again_at: datetime | None = None
         self._findings_again_at: datetime | None = None
 
-    def tick(self, now: datetime) -> None:
-        """Copy what is known now, as often as its cost allows."""
-        if self._again_at is not None and now < self._again_at:
-            return
-        began = time.monotonic()
-        self.copy(now)
-        self._again_at = now + timedelta(seconds=time.monotonic() - began) / LARGEST_LOAD
-
     def copy(self, now: datetime) -> None:
+        """Copy what is known now."""
         meter = self._meter()
         self._store.keep_mirror(Mirror.METER, [self._meter_line(meter, now)])
         self._rejected = meter.rejected
@@ -88,22 +80,14 @@ class Mirroring:
         self._versions_since = now - LATE
         if self._findings_again_at is None or now >= self._findings_again_at:
             found = self._findings(now)
-            self._store.keep_mirror(Mirror.FINDINGS, [_looked(now), *found])
+            # A line that names nothing: without one, what is done would be found for ever.
+            self._store.keep_mirror(Mirror.FINDINGS, [FindingLine(taken_at=now), *found])
             # Where there was nothing yet, something is looked for again soon.
             self._findings_again_at = now + (FINDINGS_EVERY if found else FRESH_FOR)
 
     def _findings(self, now: datetime) -> list[FindingLine]:
         return [
-            FindingLine(
-                taken_at=now,
-                kind=one.kind,
-                feature=one.feature,
-                model=one.model,
-                advice=one.advice,
-                evidence=one.evidence,
-                usd_a_month=round(one.usd_a_month, 12),
-                confidence=one.confidence,
-            )
+            FindingLine(taken_at=now, **asdict(one) | {"usd_a_month": round(one.usd_a_month, 12)})
             for one in self._savings.at(now)[0]
         ]
 
@@ -146,20 +130,6 @@ class Mirroring:
             if count > self._rejected.get(reason, 0)
         }
         return MeterLine(at=now, lag_s=state.lag_s, rejected=since)
-
-
-def _looked(now: datetime) -> FindingLine:
-    """Return a line that names nothing: without one, what is done would be found for ever."""
-    return FindingLine(
-        taken_at=now,
-        kind="",
-        feature="",
-        model="",
-        advice="",
-        evidence="",
-        usd_a_month=Decimal(0),
-        confidence="",
-    )
 
 
 def _alert(one: Delivery, now: datetime) -> AlertLine:

@@ -8,31 +8,23 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
-from taximeter_alerts.alert import MOST_SINGLY, AlertKey, Kind, Links, Notice, Outgoing
+from taximeter_alerts.alert import MOST_SINGLY, Outgoing, notice
 from taximeter_alerts.answering import Signer
-from taximeter_alerts.channels import Channel, ChannelGone, Channels, DeliveryError
-from taximeter_alerts.state import (
-    LONGEST_WAIT,
-    QUIET,
-    SILENCED,
-    Delivery,
-    DeliveryState,
-    Silence,
-    State,
-    is_of_now,
-)
+from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError
+from taximeter_alerts.state import Delivery, DeliveryState, State
+from taximeter_alerts.state.deliveries import LONGEST_WAIT, QUIET, SILENCED, is_of_now
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S: Final = 2.0
 LAST_RETRY_S: Final = 600.0
 MAYBE_SENT_TRIES: Final = 3
-QUIET_LOOK_AGAIN: Final = timedelta(minutes=5)
+LOOK_AGAIN: Final = timedelta(minutes=5)
+"""At what is put off until something changes."""
+NOT_SET_UP: Final = "it is not set up"
 
 
 class Outbox:
@@ -45,10 +37,10 @@ class Outbox:
         clock: Callable[[], datetime],
         *,
         page_url: str,
-        threads: Executor | None = None,
+        run: Callable[..., object],
     ) -> None:
-        """Send from `threads`, so that a slow channel holds up no other; else one by one."""
-        self._threads = threads
+        """Send to a channel by `run`, in a thread, so that a slow one holds up no other."""
+        self._run = run
         self._busy: set[str] = set()
         self._state = state
         self._channels = channels
@@ -68,29 +60,23 @@ class Outbox:
             by_channel[one.channel].append(one)
         for name, waiting in by_channel.items():
             if name not in self._channels:
-                self._tell_elsewhere(name, waiting, "it is not set up")
-            if name in gone:
-                self._give_up(waiting, gone[name])
+                self._send_nothing(name, waiting, NOT_SET_UP, DeliveryState.PENDING)
+            elif name in gone:
+                self._send_nothing(name, waiting, gone[name], DeliveryState.DEAD)
             elif name not in self._busy and not now < held.get(name, now) <= now + LONGEST_WAIT:
                 messages = list(_messages(self._not_quiet(name, waiting, now)))
-                if self._threads is None:
-                    self._send_all(name, messages)
-                else:
-                    self._busy.add(name)
-                    self._threads.submit(self._send_in_thread, name, messages)
+                self._busy.add(name)
+                self._run(self._send_all, name, messages)
 
-    def _send_in_thread(self, name: str, messages: Sequence[Sequence[Delivery]]) -> None:
+    def _send_all(self, name: str, messages: Sequence[Sequence[Delivery]]) -> None:
         try:
-            self._send_all(name, messages)
+            for together in messages:
+                if not self._attempt(name, together):
+                    return
         except Exception:
             log.exception("sending to a channel failed and goes on later", extra={"channel": name})
         finally:
             self._busy.discard(name)
-
-    def _send_all(self, name: str, messages: Sequence[Sequence[Delivery]]) -> None:
-        for together in messages:
-            if not self._attempt(name, together):
-                return
 
     def _not_silenced(self, due: Sequence[Delivery], now: datetime) -> list[Delivery]:
         """Return what nobody silenced; the rest waits for the silence's end, or for nothing."""
@@ -100,33 +86,25 @@ class Outbox:
             silence = next((some for some in silences if some.covers(one.alert.key)), None)
             if silence is None:
                 free.append(one)
-            else:
-                self._hold(one, silence, now)
+                continue
+            until, matters = silence.until, is_of_now(one.alert, silence.until)
+            note = f"{SILENCED}{silence.made_by} until {until:%d %b %H:%M} UTC"
+            became = DeliveryState.PENDING if matters else DeliveryState.SILENCED
+            again_at = min(until, now + LONGEST_WAIT)
+            self._state.deliveries.hold([one.id], now, again_at, note, became)
         return free
 
-    def _hold(self, one: Delivery, silence: Silence, now: datetime) -> None:
-        matters = is_of_now(one.alert, silence.until)
-        self._state.deliveries.hold(
-            [one.id],
-            now,
-            min(silence.until, now + LONGEST_WAIT),
-            f"{SILENCED}{silence.made_by} until {silence.until:%d %b %H:%M} UTC",
-            DeliveryState.PENDING if matters else DeliveryState.SILENCED,
-        )
-
     def _not_quiet(self, name: str, due: list[Delivery], now: datetime) -> list[Delivery]:
-        channel = self._channels.get(name)
-        if channel is None or channel.quiet is None or not channel.quiet.holds(now):
+        quiet = self._channels[name].quiet
+        if quiet is None or not quiet.holds(now):
             return due
         waits = [one.id for one in due if not one.alert.is_over]
-        again_at = now + QUIET_LOOK_AGAIN
-        self._state.deliveries.hold(waits, now, again_at, QUIET)
+        self._state.deliveries.hold(waits, now, now + LOOK_AGAIN, QUIET)
         return [one for one in due if one.alert.is_over]
 
     def _attempt(self, name: str, together: Sequence[Delivery]) -> bool:
         """Claim deliveries just before they are sent in one message; tell whether to go on."""
-        bucket = self._buckets.get(name)
-        if bucket is not None and not bucket.takes_one():
+        if not self._buckets[name].takes_one():
             return False
         deliveries = self._state.deliveries
         alone = len(together) == 1
@@ -134,9 +112,8 @@ class Outbox:
         claimed = deliveries.claim([one.id for one in together], self._clock(), batch)
         if not claimed:
             return True
-        channel = self._channels.get(name)
         try:
-            _send(channel, self._outgoing(claimed))
+            self._channels[name].sender.send(self._outgoing(claimed))
         except DeliveryError as error:
             self._postpone(claimed, error)
             return error.retry_after_s is None
@@ -158,7 +135,8 @@ class Outbox:
         return Outgoing(
             told=tuple(one.alert for one in claimed),
             id=first.batch,
-            links=Links(page=self._page_url, answer=answer),
+            page_url=self._page_url,
+            answer_url=answer,
             may_be_repeat=any(one.maybe_sent for one in claimed),
         )
 
@@ -166,12 +144,11 @@ class Outbox:
         log.warning("an alert was not delivered yet", extra=_fields(claimed, error))
         name, now = claimed[0].channel, self._clock()
         due_at = now + _wait(claimed[0], error)
-        if error.retry_after_s is not None and name in self._channels:
+        if error.retry_after_s is not None:
             self._state.channels.hold(name, due_at)
-        channel = self._channels.get(name)
-        may_storm = channel is not None and not channel.sender.knows_repeats
-        unanswered = max(one.unanswered for one in claimed) + int(error.maybe_sent)
-        gives_up = may_storm and error.maybe_sent and unanswered >= MAYBE_SENT_TRIES
+        may_storm = error.maybe_sent and not self._channels[name].sender.knows_repeats
+        unanswered = max(one.unanswered for one in claimed) + 1
+        gives_up = may_storm and unanswered >= MAYBE_SENT_TRIES
         if gives_up:
             self._tell_elsewhere(name, claimed, str(error))
         self._state.deliveries.finish(
@@ -193,24 +170,22 @@ class Outbox:
         """Send alerts to another channel, too, which is told why, once a day."""
         now = self._clock()
         if fallback := self._fallback(name):
-            day = now.replace(hour=0, minute=0, second=0, microsecond=0)
             self._state.deliveries.also_to(fallback, told, now)
-            self._state.add(
-                Notice(
-                    key=AlertKey(f"channel {name}", day, Kind.NOTICE, 100, Decimal(0)),
-                    title=f"The channel {name} takes no messages",
-                    text=f"{reason}. Alerts for it come here until it is mended; "
-                    f"then: taximeter alerts test {name}",
-                    at=now,
-                    channels=(fallback,),
-                )
+            title = f"The channel {name} takes no messages"
+            text = (
+                f"{reason}. Alerts for it come here until it is mended; "
+                f"then: taximeter alerts test {name}"
             )
+            self._state.add(notice(f"channel {name}", title, text, now, (fallback,)))
 
-    def _give_up(self, waiting: Sequence[Delivery], reason: str) -> None:
-        now, name = self._clock(), waiting[0].channel
+    def _send_nothing(
+        self, name: str, waiting: Sequence[Delivery], reason: str, became: DeliveryState
+    ) -> None:
+        """Note why a channel is not even tried, and tell its fallback."""
+        now = self._clock()
         self._tell_elsewhere(name, waiting, reason)
         ids = [one.id for one in waiting]
-        self._state.deliveries.hold(ids, now, now, reason, DeliveryState.DEAD)
+        self._state.deliveries.hold(ids, now, now + LOOK_AGAIN, reason, became)
 
     def _fallback(self, name: str) -> str:
         """Return the channel that is told instead, one that works."""
@@ -250,12 +225,6 @@ def _messages(due: Sequence[Delivery]) -> Iterable[Sequence[Delivery]]:
         yield new
     else:
         yield from ([one] for one in new)
-
-
-def _send(channel: Channel | None, outgoing: Outgoing) -> None:
-    if channel is None:
-        raise DeliveryError("the channel is not set up", retry_after_s=LAST_RETRY_S)
-    channel.sender.send(outgoing)
 
 
 def _wait(delivery: Delivery, error: DeliveryError) -> timedelta:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,25 +9,21 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from taximeter_alerts.alert import Alert, AlertKey, Kind
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Story
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import alert_of, key_of
 from taximeter_alerts.periods import Recurrence
 from taximeter_alerts.register import Register
-from taximeter_alerts.spending import Spending, spending_of
+from taximeter_alerts.spending import spending_of
 from taximeter_alerts.state import State
 from taximeter_alerts.story import by_hour_of, forecast_for, pace_of
-from taximeter_alerts.watch import current
-from taximeter_analysis.forecast import Forecast
 from taximeter_analysis.spikes import WEEKS, Unusual, unusual
 from taximeter_collector.store import Dimension, Period, Store
 
-log = logging.getLogger(__name__)
-
 EVERY_S: Final = 60
 LARGEST_LOAD: Final = 0.1
+"""The part of a core that it may cost."""
 FORECAST_EVERY: Final = timedelta(minutes=15)
-FORECASTS_IN_A_ROW: Final = 2
 ON_COURSE: Final = 100
 """Percent of the limit from which a forecast counts."""
 OFF_COURSE: Final = 95
@@ -42,67 +36,57 @@ DAILY: Final = Recurrence("day")
 
 
 class Outlook:
-    """Looks at every budget that asks for it, as often as its cost allows."""
+    """Looks at every whole budget that asks for it."""
 
     def __init__(self, store: Store, state: State, register: Register) -> None:
         self._store = store
         self._state = state
         self._register = register
-        self._again_at: datetime | None = None
         self._forecast_at: datetime | None = None
+        self._on_course: set[AlertKey] = set()
+        """What a forecast was over its limit of: it is told when the next one is, too."""
 
     def tick(self, now: datetime) -> None:
-        if self._again_at is not None and now < self._again_at:
-            return
-        began = time.monotonic()
-        budgets = [one for one in self._register.in_force(now) if one.each is None]
-        self.look(budgets, now)
-        took = timedelta(seconds=time.monotonic() - began)
-        self._again_at = now + took / LARGEST_LOAD
+        self.look([one for one in self._register.in_force(now) if one.each is None], now)
 
     def look(self, budgets: Sequence[Budget], now: datetime) -> list[Alert]:
         """Raise what is due; return the new alerts."""
         due = [*self._fast(budgets, now), *self._spikes(budgets, now)]
         if self._forecast_at is None or now - self._forecast_at >= FORECAST_EVERY:
             self._forecast_at = now
-            due += self._on_course(budgets, now)
-        new = [alert for alert in due if self._state.add(alert)]
-        for alert in new:
-            fields = {"budget": alert.key.budget, "kind": alert.key.kind}
-            log.info("a budget's outlook is told", extra=fields)
-        return new
+            due += self._forecasts(budgets, now)
+        return [alert for alert in due if self._state.add(alert)]
 
-    def _on_course(self, budgets: Sequence[Budget], now: datetime) -> Iterator[Alert]:
+    def _forecasts(self, budgets: Sequence[Budget], now: datetime) -> Iterator[Alert]:
         watched = [
             (budget, period)
-            for budget, period in current(budgets, now)
+            for budget in budgets
+            for period in [budget.period_at(now)]
             if budget.forecast and budget.amount > 0 and period.end - period.start >= SHORTEST
         ]
         for one in spending_of(self._store, watched):
             if one.spent.cost >= one.budget.amount:
                 continue
             forecast = forecast_for(one, by_hour_of(self._store, one, now), now)
-            if forecast is not None and self._holds(one, forecast, now):
-                key = key_of(one, ON_COURSE, Kind.FORECAST)
-                alert = alert_of(one, key, now)
-                story = replace(alert.story, forecast=forecast, pace=pace_of(one, now))
-                yield replace(alert, story=story)
+            key = key_of(one, ON_COURSE, Kind.FORECAST)
+            if forecast is not None and self._is_on_course(key, forecast.total / one.budget.amount):
+                story = Story(forecast=forecast, pace=pace_of(one, now))
+                yield alert_of(one, key, now, story=story)
 
-    def _holds(self, one: Spending, forecast: Forecast, now: datetime) -> bool:
-        """Tell whether the forecast has been over the limit often enough."""
-        subject = f"{one.budget.name}\n{one.period.start.isoformat()}\n{one.budget.amount}"
-        percent = forecast.total * 100 / one.budget.amount
-        conditions = self._state.conditions
-        if percent >= ON_COURSE:
-            return conditions.again(subject, Kind.FORECAST, now) >= FORECASTS_IN_A_ROW
-        if percent < OFF_COURSE:
-            conditions.end(subject, Kind.FORECAST)
-        return False
+    def _is_on_course(self, key: AlertKey, share: Decimal) -> bool:
+        """Tell whether a forecast is over the limit for the second time."""
+        if share * 100 < OFF_COURSE:
+            self._on_course.discard(key)
+        if share * 100 < ON_COURSE:
+            return False
+        was = key in self._on_course
+        self._on_course.add(key)
+        return was
 
     def _fast(self, budgets: Sequence[Budget], now: datetime) -> Iterator[Alert]:
         watched = [
-            (budget, period)
-            for budget, period in current(budgets, now)
+            (budget, budget.period_at(now))
+            for budget in budgets
             if budget.pace and budget.amount > 0
         ]
         if not watched:
@@ -123,8 +107,7 @@ class Outlook:
                 key = replace(
                     key_of(one, 0, Kind.PACE), period_start=DAILY.at(now, one.budget.zone).start
                 )
-                alert = alert_of(one, key, now)
-                yield replace(alert, story=replace(alert.story, burn=rates[0][0]))
+                yield alert_of(one, key, now, story=Story(burn=rates[0][0]))
 
     def _spikes(self, budgets: Sequence[Budget], now: datetime) -> Iterator[Alert]:
         for budget in budgets:
@@ -135,8 +118,7 @@ class Outlook:
             for feature, found in self._unusual(budget, budget.spikes, now):
                 day = DAILY.at(found.hour, budget.zone).start
                 key = AlertKey(budget.name, day, Kind.SPIKE, 0, Decimal(0), feature)
-                alert = alert_of(one, key, now)
-                yield replace(alert, story=replace(alert.story, unusual=found))
+                yield alert_of(one, key, now, story=Story(unusual=found))
 
     def _unusual(
         self, budget: Budget, floor_usd: Decimal, now: datetime

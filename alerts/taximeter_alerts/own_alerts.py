@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
-from taximeter_alerts.alert import AlertKey, Kind, Notice
+from taximeter_alerts.alert import Notice, notice
 from taximeter_alerts.state import State
 from taximeter_collector.store import Dimension, Period, Store
 
@@ -36,9 +35,6 @@ class OwnAlerts:
         self._state = state
         self._lag_s = lag_s
         self._channels = channels
-
-    def tick(self, now: datetime) -> None:
-        self.look(now)
 
     def look(self, now: datetime) -> list[Notice]:
         """Raise what is due; return the new notices."""
@@ -92,6 +88,4 @@ class OwnAlerts:
             )
 
     def _notice(self, subject: str, title: str, text: str, now: datetime) -> Notice:
-        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        key = AlertKey(f"meter: {subject}", day, Kind.NOTICE, 100, Decimal(0))
-        return Notice(key=key, title=title, text=text, at=now, channels=self._channels)
+        return notice(f"meter: {subject}", title, text, now, self._channels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -30,10 +31,12 @@ class Schedule:
         # It warns whenever a job takes longer than its interval, which max_instances handles.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
-    def every(self, seconds: float, name: str, job: Job) -> None:
+    def every(self, seconds: float, name: str, job: Job, *, largest_load: float = 1) -> None:
+        """Run a job so often, or as often as it takes at most that part of the time."""
         # UTC intervals only: the cron trigger skips days when clocks change in many zones.
         trigger = IntervalTrigger(seconds=seconds, timezone=UTC)
-        self._scheduler.add_job(_guarded, trigger, args=(name, job), name=name)
+        args = (name, job, Pace(largest_load))
+        self._scheduler.add_job(_guarded, trigger, args=args, name=name)
 
     def start(self) -> None:
         self._scheduler.start()
@@ -44,8 +47,23 @@ class Schedule:
             self._scheduler.shutdown(wait=True)
 
 
-def _guarded(name: str, job: Job) -> None:
+class Pace:
+    """Lets something be done as often as it takes at most a part of the time."""
+
+    def __init__(self, largest_load: float) -> None:
+        self._largest_load = largest_load
+        self._again_at = 0.0
+
+    def run(self, work: Callable[[], object]) -> None:
+        """Do it, or not yet; what failed may be done again at once."""
+        began = monotonic()
+        if began >= self._again_at:
+            work()
+            self._again_at = began + (monotonic() - began) / self._largest_load
+
+
+def _guarded(name: str, job: Job, pace: Pace) -> None:
     try:
-        job(datetime.now(UTC))
+        pace.run(lambda: job(datetime.now(UTC)))
     except Exception:
         log.exception("a scheduled job failed and will be tried again", extra={"job": name})

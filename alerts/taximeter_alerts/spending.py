@@ -39,41 +39,32 @@ class Spending:
 
 
 def spending_of(store: Store, watched: Iterable[tuple[Budget, Period]]) -> list[Spending]:
-    """Return the spend of whole budgets in periods; those that share a period share a query."""
+    """Return the spend of budgets in periods; whole ones that share a period share a query.
+
+    Of a budget for each value: the values that reached its lowest threshold.
+    """
+    spending = []
     by_period: dict[Period, list[Budget]] = defaultdict(list)
     for budget, period in watched:
-        by_period[period].append(budget)
-    spending = []
+        if budget.each is None:
+            by_period[period].append(budget)
+            continue
+        least = max(budget.amount * budget.thresholds[0] / 100, SMALLEST)
+        rows = store.spend(period, [budget.each], budget.scope, least=least)
+        spending += [Spending(budget, period, row, row.key[0]) for row in rows]
     for period, sharing in by_period.items():
         spent = store.spent(period, {budget.name: budget.scope for budget in sharing})
         spending += [Spending(budget, period, spent[budget.name]) for budget in sharing]
     return spending
 
 
-def spending_of_each(
-    store: Store, watched: Iterable[tuple[Budget, Period]], *, limit: int | None = None
-) -> list[Spending]:
-    """Return the spend of the values that reached the lowest threshold of their budget."""
-    spending = []
-    for budget, period in watched:
-        if budget.each is None:
-            continue
-        least = max(budget.amount * budget.thresholds[0] / 100, SMALLEST)
-        rows = store.spend(period, [budget.each], budget.scope, limit, least)
-        spending += [Spending(budget, period, row, row.key[0]) for row in rows]
-    return spending
-
-
 def now_spent(store: Store, budgets: Sequence[Budget], now: datetime) -> list[Spending]:
     """Return the spend of each budget in its current period; the dearest value of split ones."""
     current = [(budget, budget.period_at(now)) for budget in budgets]
-    whole = [(budget, period) for budget, period in current if budget.each is None]
-    spending = spending_of(store, whole)
+    spending = spending_of(store, [pair for pair in current if pair[0].each is None])
     for budget, period in current:
         if budget.each is not None:
-            row = (store.spend(period, [budget.each], budget.scope, 1) or [NOTHING])[0]
+            rows = store.spend(period, [budget.each], budget.scope, 1)
+            row = rows[0] if rows else SpendRow.nothing()
             spending.append(Spending(budget, period, row, "".join(row.key)))
     return spending
-
-
-NOTHING: Final = SpendRow.nothing()

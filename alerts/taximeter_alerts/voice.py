@@ -20,7 +20,6 @@ TURNING: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    name: str
     escape: Callable[[str], str]
     bold: tuple[str, str]
     name_marks: tuple[str, str]
@@ -49,7 +48,7 @@ def _for_markdown(text: str) -> str:
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>#" else sign for sign in text)
 
 
-SLACK: Final = Voice("slack", _for_slack, ("*", "*"), ("`", "`"))
-HTML: Final = Voice("html", html.escape, ("<strong>", "</strong>"), ("<code>", "</code>"))
-MARKDOWN: Final = Voice("markdown", _for_markdown, ("**", "**"), ("", ""))
-PLAIN: Final = Voice("plain", str, ("", ""), ("", ""))
+SLACK: Final = Voice(_for_slack, ("*", "*"), ("`", "`"))
+HTML: Final = Voice(html.escape, ("<strong>", "</strong>"), ("<code>", "</code>"))
+MARKDOWN: Final = Voice(_for_markdown, ("**", "**"), ("", ""))
+PLAIN: Final = Voice(str, ("", ""), ("", ""))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from taximeter_alerts.alert import MOST_SINGLY, Alert, AlertKey, Kind
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.evaluate import OVER, correction, due, key_of
 from taximeter_alerts.register import Register
-from taximeter_alerts.spending import Spending, spending_of, spending_of_each
+from taximeter_alerts.schedule import Pace
+from taximeter_alerts.spending import Spending, spending_of
 from taximeter_alerts.state import Silence, State
 from taximeter_alerts.story import story_of
 from taximeter_collector.prices import PriceBook
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 FEATURES_SHOWN = 3
 LARGEST_LOAD: Final = 0.1
-"""The part of a core that budgets for each user, or the like, may cost."""
+"""The part of a core that budgets for each value may cost."""
 
 
 class Watch:
@@ -37,24 +37,15 @@ class Watch:
         self._state = state
         self._register = register
         self._book = book
-        self._each_again_at: datetime | None = None
+        self._for_each = Pace(LARGEST_LOAD)
 
     def tick(self, now: datetime) -> None:
         budgets = self._register.in_force(now)
         self._evaluate([one for one in budgets if one.each is None], now)
-        if self._each_again_at is None or now >= self._each_again_at:
-            began = time.monotonic()
-            self._evaluate([one for one in budgets if one.each], now)
-            took = timedelta(seconds=time.monotonic() - began)
-            self._each_again_at = now + took / LARGEST_LOAD
+        self._for_each.run(lambda: self._evaluate([one for one in budgets if one.each], now))
 
     def _evaluate(self, budgets: Sequence[Budget], now: datetime) -> None:
         evaluate(self._store, self._state, budgets, now, self._book())
-
-
-def current(budgets: Sequence[Budget], now: datetime) -> list[tuple[Budget, Period]]:
-    """Pair each budget with its current period."""
-    return [(budget, budget.period_at(now)) for budget in budgets]
 
 
 def evaluate(
@@ -66,10 +57,7 @@ def evaluate(
 ) -> list[Alert]:
     """Raise the alerts that are due; return the new ones."""
     watched = list(_watched(state, budgets, now))
-    spending = [
-        *spending_of(store, [one for one in watched if one[0].each is None]),
-        *spending_of_each(store, watched),
-    ]
+    spending = spending_of(store, watched)
     told = _told(state, watched)
     alerts = [
         (alert, one)
@@ -88,14 +76,6 @@ def evaluate(
         if state.add(full, _inhibited(one, heard)):
             if alert.key.kind == Kind.THRESHOLD and alert.is_over:
                 over.append(one)
-            log.info(
-                "an alert was raised",
-                extra={
-                    "budget": one.budget.name,
-                    "kind": alert.key.kind,
-                    "percent": alert.key.percent,
-                },
-            )
             new.append(full)
     return new
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from taximeter_alerts.alert import Alert, AlertKey, Kind, Links, Outgoing, Told
+from taximeter_alerts.alert import Alert, Outgoing, Told
 from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError
-from taximeter_alerts.periods import month_at
+from taximeter_alerts.message import made_up
 from taximeter_alerts.state import Delivery, Silence, State
 from taximeter_api.checks.channels import of_channels
 from taximeter_api.questions import Refused, moment_of
@@ -99,8 +97,8 @@ def test_channel(state: State, channels: Channels, name: str, page_url: str) -> 
     if name not in channels:
         known = ", ".join(channels) or "none is"
         raise Refused(f"{name} is not set up; {known}", status=404)
-    made_up = _made_up(datetime.now(UTC))
-    message = Outgoing(told=(made_up,), id=made_up.key.digest, links=Links(page=page_url))
+    alert = made_up(datetime.now(UTC))
+    message = Outgoing(told=(alert,), id=alert.key.digest, page_url=page_url)
     try:
         channels[name].sender.send(message)
     except (DeliveryError, ChannelGone) as error:
@@ -108,25 +106,6 @@ def test_channel(state: State, channels: Channels, name: str, page_url: str) -> 
     state.channels.is_back(name)
     state.deliveries.revive(datetime.now(UTC))
     return ""
-
-
-def _made_up(now: datetime) -> Alert:
-    # A key of its own, so that a receiver that knows the last test takes this one, too.
-    key = AlertKey("Test of Taximeter, not real", now, Kind.TEST, 50, Decimal(50))
-    return Alert(
-        key=key,
-        period=month_at(now, ZoneInfo("UTC")),
-        zone="UTC",
-        limit=Decimal(100),
-        spent=Decimal("50.25"),
-        unpriced_calls=0,
-        also_passed=(),
-        next_threshold=75,
-        at=now,
-        channels=(),
-        owner="",
-        top_features=(("search", Decimal("30.25")), ("chat", Decimal(20))),
-    )
 
 
 def _delivery(one: Delivery, taken_by: str | None) -> dict[str, Any]:

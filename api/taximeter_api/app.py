@@ -85,7 +85,7 @@ class Service:
             channels,
             lambda: datetime.now(UTC),
             page_url=settings.page_url,
-            threads=self._sending,
+            run=self._sending.submit,
         )
         self._store = Store(settings.store_url, settings.cluster)
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
@@ -108,7 +108,9 @@ class Service:
         )
         self._schedule = Schedule()
         self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
-        self._schedule.every(outlooks.EVERY_S, "outlook", outlook.tick)
+        self._schedule.every(
+            outlooks.EVERY_S, "outlook", outlook.tick, largest_load=outlooks.LARGEST_LOAD
+        )
         own = OwnAlerts(
             self._store,
             self._state,
@@ -122,8 +124,10 @@ class Service:
             savings,
             lambda: MeterState(self._journal.oldest_s, rejected()),
         )
-        self._schedule.every(mirroring.EVERY_S, "mirror", copying.tick)
-        self._schedule.every(own_alerts.EVERY_S, "own alerts", own.tick)
+        self._schedule.every(
+            mirroring.EVERY_S, "mirror", copying.copy, largest_load=mirroring.LARGEST_LOAD
+        )
+        self._schedule.every(own_alerts.EVERY_S, "own alerts", own.look)
         self._schedule.every(
             settings.tick_seconds,
             "deliveries",

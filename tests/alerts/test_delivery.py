@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from time import monotonic, sleep
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import postgres
-from builders import NOON, alert, outgoing
+from builders import NOON, alert, at_once, outgoing
 from taximeter_alerts.alert import Alert, Outgoing
 from taximeter_alerts.channels import (
     Channel,
@@ -33,7 +32,8 @@ from taximeter_alerts.channels import (
 from taximeter_alerts.channels.slack import plain, slack_message
 from taximeter_alerts.message import message_of
 from taximeter_alerts.outbox import Outbox
-from taximeter_alerts.state import LEASE, DeliveryState, Silence, State, StateUnavailable
+from taximeter_alerts.state import DeliveryState, Silence, State, StateUnavailable
+from taximeter_alerts.state.deliveries import LEASE
 from taximeter_alerts.voice import SLACK
 from taximeter_api.demo.fake_openai import serving
 
@@ -74,7 +74,7 @@ def webhook(url: str, **use: Any) -> dict[str, Channel]:
 
 
 def deliver(state: State, channels: Channels, clock: Callable[[], datetime]) -> None:
-    Outbox(state, channels, clock, page_url="http://127.0.0.1:8787").tick()
+    Outbox(state, channels, clock, page_url="http://127.0.0.1:8787", run=at_once).tick()
 
 
 def at(moment: datetime) -> Callable[[], datetime]:
@@ -578,7 +578,7 @@ def test_what_names_an_unknown_channel_is_told_to_another_with_the_reason(
 
 
 def test_in_quiet_hours_only_what_is_at_its_limit_is_told(state: State, slack: FakeSlack) -> None:
-    quiet = QuietHours(time(11), time(13), ZoneInfo("UTC"))
+    quiet = QuietHours(begin="11:00", end="13:00")
     state.add(alert(90))
     state.add(alert(100))
 
@@ -590,7 +590,8 @@ def test_in_quiet_hours_only_what_is_at_its_limit_is_told(state: State, slack: F
 
 
 def test_a_channel_gets_no_more_than_its_share_a_minute(state: State, slack: FakeSlack) -> None:
-    outbox = Outbox(state, webhook(slack.url, per_minute=1), at(NOON), page_url="http://x")
+    one_a_minute = webhook(slack.url, per_minute=1)
+    outbox = Outbox(state, one_a_minute, at(NOON), page_url="http://x", run=at_once)
     for percent in range(1, 9):
         state.add(alert(percent))
         outbox.tick()
@@ -655,8 +656,8 @@ def test_a_single_alert_can_be_answered_and_a_digest_can_not(state: State) -> No
         state.add(one)
     deliver(state, {"slack": Channel(sender=cut)}, at(NOON))
 
-    assert cut.got[0].links.answer.startswith("http://127.0.0.1:8787/a/")
-    assert cut.got[-1].links.answer == ""
+    assert cut.got[0].answer_url.startswith("http://127.0.0.1:8787/a/")
+    assert cut.got[-1].answer_url == ""
 
 
 def test_a_channel_whose_sending_broke_down_is_used_again(
@@ -664,7 +665,7 @@ def test_a_channel_whose_sending_broke_down_is_used_again(
 ) -> None:
     state.add(alert())
     with ThreadPoolExecutor(1) as threads:
-        outbox = Outbox(state, channels(slack), at(NOON), page_url="http://x", threads=threads)
+        outbox = Outbox(state, channels(slack), at(NOON), page_url="http://x", run=threads.submit)
         with monkeypatch.context() as broken:
             broken.setattr(outbox, "_attempt", lambda *_: 1 / 0)
             outbox.tick()
@@ -719,7 +720,7 @@ def test_a_slow_channel_holds_up_no_other_and_is_sent_to_once(
     both = {"slow": Channel(sender=slow), **channels(slack)}
     state.add(alert(channels=("slow", "slack")))
     with ThreadPoolExecutor(2) as threads:
-        outbox = Outbox(state, both, at(NOON), page_url="http://x", threads=threads)
+        outbox = Outbox(state, both, at(NOON), page_url="http://x", run=threads.submit)
         for _ in range(3):
             outbox.tick()
         deadline = monotonic() + 10

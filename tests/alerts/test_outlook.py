@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from builders import NOON, Rows, alert, budget, costing, outgoing
+from builders import NOON, Rows, budget, costing, outgoing
 from taximeter_alerts.alert import Alert, Kind
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.channels.slack import plain, slack_message
@@ -69,19 +69,23 @@ def test_a_month_on_course_to_pass_its_budget_is_told_after_the_second_look(
     assert any(text.startswith("*Such forecasts were off by*\n0%") for text in said)
 
 
+@pytest.mark.parametrize(("usd_a_day", "told"), [("8", 1), ("7", 0)])
 def test_a_forecast_that_falls_below_95_percent_begins_anew(
-    store: Store, outlook: Outlook, state: State
+    store: Store, outlook: Outlook, usd_a_day: str, told: int
 ) -> None:
-    daily(store, "10", 60)
+    calls = [costing("10", ts=NOON - day * DAY - HOUR) for day in range(60)]
     quarter = timedelta(minutes=15)
-    looked(outlook, [budget("250")], NOON)
-    subject = f"search\n{alert().period.start.isoformat()}\n250"
-    assert state.conditions.again(subject, "x", NOON) == 1
 
-    # Between 95 and 100 % the count is kept, under it is not.
-    between, under = budget("310"), budget("400")
-    assert looked(outlook, [between, under], NOON + quarter) == []
-    assert looked(outlook, [budget("250")], NOON + 2 * quarter) != []
+    def look_when_a_day_costs(usd: str, at: datetime) -> int:
+        add(store, *((call, costing(usd)[1]) for call, _ in calls))
+        return len(looked(outlook, [budget("250")], at))
+
+    # About 122, then 98 or 85 %, then 122 again.
+    first = look_when_a_day_costs("10", NOON)
+    between = look_when_a_day_costs(usd_a_day, NOON + quarter)
+    again = look_when_a_day_costs("10", NOON + 2 * quarter)
+
+    assert (first, between, again) == (0, 0, told)
 
 
 @pytest.mark.parametrize(

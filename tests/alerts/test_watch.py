@@ -9,6 +9,7 @@ import pytest
 from builders import NOON, Rows, budget, costing, outgoing, unpriced
 from taximeter_alerts.message import message_of
 from taximeter_alerts.periods import Recurrence, name_of
+from taximeter_alerts.schedule import Pace
 from taximeter_alerts.state import DeliveryState, Silence, State
 from taximeter_alerts.voice import SLACK
 from taximeter_alerts.watch import evaluate
@@ -272,3 +273,19 @@ def test_a_scope_holds_another_when_all_its_calls_are_in_it(
     outer: dict[str, object], inner: dict[str, object], *, holds: bool
 ) -> None:
     assert budget(scope=outer).scope.holds(budget(scope=inner).scope) is holds
+
+
+def test_what_took_long_waits_and_what_failed_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([0, 2, 19, 20, 20, 21])
+    monkeypatch.setattr("taximeter_alerts.schedule.monotonic", lambda: next(seconds))
+    pace = Pace(0.1)
+    done: list[str] = []
+
+    # From 0 to 2 s, so not before 20 s; it fails then, and is done at once all the same.
+    pace.run(lambda: done.append("first"))
+    pace.run(lambda: done.append("too early"))
+    with pytest.raises(ZeroDivisionError):
+        pace.run(lambda: 1 / 0)
+    pace.run(lambda: done.append("again"))
+
+    assert done == ["first", "again"]

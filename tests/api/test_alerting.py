@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from builders import alert, budget
+from builders import alert, at_once, budget
 from receivers import Answer, Receiver, listening
 from taximeter_alerts.alert import Alert, Kind
 from taximeter_alerts.channels import Channel, Channels, SlackWebhook
@@ -69,7 +69,7 @@ def of_now(percent: int = 50) -> Alert:
 
 
 def tell(state: State, channels: Channels, at: datetime | None = None) -> None:
-    Outbox(state, channels, lambda: at or datetime.now(UTC), page_url=PAGE).tick()
+    Outbox(state, channels, lambda: at or datetime.now(UTC), page_url=PAGE, run=at_once).tick()
 
 
 def link(receiver: Receiver) -> str:

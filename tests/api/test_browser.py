@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from builders import alert, costing, unpriced
+from builders import alert, at_once, costing, unpriced
 from receivers import Receiver, listening
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channel, SlackWebhook
@@ -121,7 +121,7 @@ def site(
             spent=Decimal(9),
         )
         state.add(told)
-        Outbox(state, channels, lambda: datetime.now(UTC), page_url=url).tick()
+        Outbox(state, channels, lambda: datetime.now(UTC), page_url=url, run=at_once).tick()
         yield url
     journal.close()
 

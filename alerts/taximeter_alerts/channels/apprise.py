@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from taximeter_alerts.alert import Outgoing
-from taximeter_alerts.channels.channel import DeliveryError, Words, checked
+from taximeter_alerts.channels.channel import DeliveryError, Sender, Words, checked
 from taximeter_alerts.channels.email import plain_text
 from taximeter_alerts.message import message_of
 from taximeter_alerts.voice import PLAIN
 
 
-class AppriseChannel:
-    knows_repeats = False
-    follows_up = False
-
+class AppriseChannel(Sender):
     @checked
     def __init__(self, *, url: Words, templates: Path | None = None) -> None:
         """Set up for an address that apprise knows; raises ValueError, ModuleNotFoundError."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import html
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid
 from pathlib import Path
@@ -15,7 +14,14 @@ import aiosmtplib
 from pydantic import Field
 
 from taximeter_alerts.alert import Alert, Outgoing
-from taximeter_alerts.channels.channel import ChannelGone, DeliveryError, Port, Words, checked
+from taximeter_alerts.channels.channel import (
+    ChannelGone,
+    DeliveryError,
+    Port,
+    Sender,
+    Words,
+    checked,
+)
 from taximeter_alerts.course_image import course_image
 from taximeter_alerts.message import Message, message_of
 from taximeter_alerts.voice import HTML, PLAIN
@@ -33,21 +39,8 @@ DOMAIN: Final = "taximeter"
 IMAGE: Final = f"course@{DOMAIN}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """A mail that is no alert."""
-
-    to: Sequence[str]
-    subject: str
-    plain: str
-    html: str
-
-
-class Email:
+class Email(Sender):
     """A message that comes twice has the same Message-ID, and says that it may be a repeat."""
-
-    knows_repeats = False
-    follows_up = False
 
     @checked
     def __init__(
@@ -78,23 +71,21 @@ class Email:
     def send(self, outgoing: Outgoing) -> None:
         self._deliver(self._email(outgoing))
 
-    def send_letter(self, letter: Letter) -> Collection[str]:
+    def send_letter(
+        self, to: Sequence[str], subject: str, *, plain: str, html: str
+    ) -> Collection[str]:
         """Send once and return the addresses that were refused; raise as `send` does."""
-        email = self._headed(letter.subject, letter.to, make_msgid(domain=DOMAIN))
-        email.set_content(letter.plain)
-        email.add_alternative(letter.html, subtype="html")
+        email = self._headed(subject, to, make_msgid(domain=DOMAIN))
+        email.set_content(plain)
+        email.add_alternative(html, subtype="html")
         return self._deliver(email)
 
     def _deliver(self, email: EmailMessage) -> Collection[str]:
         """Return the addresses that were refused while others were not."""
         try:
             refused, _ = asyncio.run(aiosmtplib.send(email, **self._server))
-        except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPRecipientsRefused) as error:
+        except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused) as error:
             raise _refused(error) from error
-        except aiosmtplib.SMTPResponseException as error:
-            if error.code >= 500:
-                raise ChannelGone(f"the mail server refuses the message: {error.code}") from error
-            raise DeliveryError(f"the mail server answered {error.code}") from error
         except aiosmtplib.SMTPConnectError as error:
             raise DeliveryError(
                 f"the mail server is out of reach: {type(error).__name__}"
@@ -168,9 +159,14 @@ def _lines(text: str) -> str:
     return text.replace("\n", "<br>")
 
 
-def _refused(error: aiosmtplib.SMTPException) -> ChannelGone | DeliveryError:
-    codes = [getattr(error, "code", 0)]
-    codes += [one.code for one in getattr(error, "recipients", ())]
-    if any(400 <= code < 500 for code in codes):
-        return DeliveryError(f"the mail server answered {codes}")
-    return ChannelGone(f"the mail server refuses us: {type(error).__name__}")
+def _refused(
+    error: aiosmtplib.SMTPResponseException | aiosmtplib.SMTPRecipientsRefused,
+) -> ChannelGone | DeliveryError:
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        codes = [one.code for one in error.recipients]
+    else:
+        codes = [error.code]
+    told = f"{type(error).__name__} {codes}"
+    if min(codes) < 500:
+        return DeliveryError(f"the mail server answered {told}")
+    return ChannelGone(f"the mail server refuses it: {told}")

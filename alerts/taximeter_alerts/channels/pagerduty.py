@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from taximeter_alerts.alert import MOST_SINGLY, Alert, Kind, Outgoing, Told
-from taximeter_alerts.channels.channel import Url, Words, checked
+from taximeter_alerts.alert import MOST_SINGLY, Kind, Outgoing, Told
+from taximeter_alerts.channels.channel import Sender, Url, Words, checked
 from taximeter_alerts.channels.post import Post
 from taximeter_alerts.message import message_of
 from taximeter_alerts.voice import PLAIN
@@ -17,7 +17,7 @@ LONGEST_SUMMARY: Final = 1_024
 ACTIONS: Final = {Kind.ACKNOWLEDGED: "acknowledge", Kind.CORRECTION: "resolve"}
 
 
-class PagerDuty:
+class PagerDuty(Sender):
     """Events with the same `dedup_key` are one incident, however often they are sent."""
 
     knows_repeats = True
@@ -41,14 +41,13 @@ class PagerDuty:
 
     def _event(self, one: Told, outgoing: Outgoing) -> dict[str, Any]:
         action = ACTIONS.get(Kind(one.key.kind), "trigger")
-        key = one.subject_digest if isinstance(one, Alert) else one.key.digest
         if action != "trigger":
             return {
                 "routing_key": self._routing_key,
                 "event_action": action,
-                "dedup_key": key,
+                "dedup_key": one.subject_digest,
             }
-        return self._trigger(replace(outgoing, told=(one,)), key, one)
+        return self._trigger(replace(outgoing, told=(one,)), one.subject_digest, one)
 
     def _trigger(self, outgoing: Outgoing, dedup_key: str, first: Told) -> dict[str, Any]:
         message = message_of(outgoing, PLAIN, self._templates)
@@ -57,7 +56,7 @@ class PagerDuty:
             "event_action": "trigger",
             "dedup_key": dedup_key,
             "client": "Taximeter",
-            "client_url": outgoing.links.page,
+            "client_url": outgoing.page_url,
             "links": [{"href": url, "text": label} for label, url in message.links],
             "payload": {
                 "summary": message.line[:LONGEST_SUMMARY],

@@ -19,22 +19,17 @@ NOT_SENT: Final = (
 )
 TIMEOUT: Final = urllib3.Timeout(connect=5, read=10)
 LONGEST_ANSWER: Final = 2_000_000
+BAD_REQUEST: Final = 400
 
 
 class Post:
     """Posts to one address, a secret that is never shown."""
 
-    def __init__(
-        self, name: str, url: str, *, gone: Collection[int], refuses: Collection[int] = ()
-    ) -> None:
-        """Set up for a receiver that people call `name`.
-
-        Statuses in `gone` are for good, those in `refuses` are about the message.
-        """
+    def __init__(self, name: str, url: str, *, gone: Collection[int]) -> None:
+        """Set up for a receiver that people call `name`; statuses in `gone` are for good."""
         self._name = name
         self._url = url
         self._gone = gone
-        self._refuses = refuses
         # The outbox retries; a retry down here could post twice without anyone knowing.
         self._http = urllib3.PoolManager(retries=False, timeout=TIMEOUT)
 
@@ -81,10 +76,9 @@ class Post:
             raise DeliveryError(reason, maybe_sent=True) from error
         if answer.status in self._gone:
             answer.close()
+            if answer.status == BAD_REQUEST:
+                raise MessageRefused(f"{self._name} does not take this message: {answer.status}")
             raise ChannelGone(f"{self._name} refuses this address: {answer.status}")
-        if answer.status in self._refuses:
-            answer.close()
-            raise MessageRefused(f"{self._name} does not take this message: {answer.status}")
         if not 200 <= answer.status < 300:
             answer.close()
             wait_s = _retry_after_s(answer.headers)

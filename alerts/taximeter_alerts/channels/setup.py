@@ -5,17 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
+from typing import Any, Final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from taximeter_alerts.budgets import CHECKED, ChannelName, Zone
+from taximeter_alerts.budgets import CHECKED, ChannelName
 from taximeter_alerts.channels.apprise import AppriseChannel
-from taximeter_alerts.channels.channel import Channel, QuietHours, Sender
+from taximeter_alerts.channels.channel import Channel, Sender
 from taximeter_alerts.channels.email import Email
 from taximeter_alerts.channels.pagerduty import PagerDuty
 from taximeter_alerts.channels.slack import SlackWebhook
@@ -23,7 +21,7 @@ from taximeter_alerts.channels.slack_bot import SlackBot
 from taximeter_alerts.channels.teams import Teams
 from taximeter_alerts.channels.webhook import Webhook
 from taximeter_alerts.state import State
-from taximeter_collector.accepted import accepted, said
+from taximeter_collector.accepted import accepted
 from taximeter_collector.yaml_file import Source, text_of
 
 KINDS: Final[Mapping[str, Callable[..., Sender]]] = {
@@ -40,30 +38,14 @@ SECTION: Final = "channels"
 OURS: Final = ("state", "templates")
 """What a channel gets from the service, and nobody writes."""
 
-Moment = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$"), said("give a time like 07:30")]
-
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
-class Quiet:
-    """Hours of each day in which only what is at its limit is told."""
-
-    begin: Moment
-    end: Moment
-    zone: Zone = ZoneInfo("UTC")
-
-
-@dataclass(frozen=True, kw_only=True, config=CHECKED)
-class Use:
-    """How a channel is to be used, whatever its kind."""
-
+class Named(Channel):
     name: ChannelName
-    fallback: str = ""
-    quiet: Quiet | None = None
-    per_minute: Annotated[int, Field(ge=1, le=6_000)] = 60
 
 
-_USE = TypeAdapter(Use)
-_COMMON: Final = frozenset(Use.__dataclass_fields__)
+_NAMED = TypeAdapter(Named)
+_COMMON: Final = frozenset(Named.__dataclass_fields__) - {"sender"}
 
 
 def read_channels(
@@ -92,31 +74,27 @@ def read_channels(
         if not isinstance(written, dict):
             raise source.mistake(where, "give a name, a kind and what the kind needs")
         try:
-            name, channel = channel_of(_filled(written, environment), state, templates)
+            channel = channel_of(_filled(written, environment), state, templates)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            entry = Use if first["loc"][0] in _COMMON else KINDS.get(str(written.get("kind")))
+            kind = KINDS.get(str(written.get("kind"))), OURS
+            entry, ours = (Named, ("sender",)) if first["loc"][0] in _COMMON else kind
             # The value is not told: it may be a secret.
-            told = f"{field}: {accepted(first, first['loc'], entry, OURS)}"
+            told = f"{field}: {accepted(first, first['loc'], entry, ours)}"
             parts = [written["name"], told] if "name" in written else [told]
             raise source.mistake((*where, *first["loc"]), ": ".join(parts)) from None
         except (ValueError, ModuleNotFoundError) as error:
             raise source.mistake(where, str(error)) from None
-        if name in channels:
-            raise source.mistake(where, f"name: {name!r} is taken; give each its own")
-        channels[name] = channel
+        if channel.name in channels:
+            raise source.mistake(where, f"name: {channel.name!r} is taken; give each its own")
+        channels[channel.name] = channel
     _check_fallbacks(source, channels, others)
     return channels
 
 
-def channel_of(
-    definition: Mapping[str, Any], state: State, templates: Path | None
-) -> tuple[str, Channel]:
-    """Return a channel and its name; raises ValueError, which may be pydantic's."""
-    use = _USE.validate_python(
-        {name: value for name, value in definition.items() if name in _COMMON}
-    )
+def channel_of(definition: Mapping[str, Any], state: State, templates: Path | None) -> Named:
+    """Return a channel; raises ValueError, which may be pydantic's."""
     kind = KINDS.get(str(definition.get("kind", "")))
     if kind is None:
         raise ValueError(f"kind: give one of {', '.join(sorted(KINDS))}")
@@ -129,16 +107,8 @@ def channel_of(
             raise ValueError(f"{name}: not a field of a {definition['kind']} channel")
     ours = {"state": state, "templates": templates}
     sender = kind(**own, **{name: value for name, value in ours.items() if name in known})
-    return use.name, Channel(
-        sender=sender,
-        per_minute=use.per_minute,
-        quiet=_hours(use.quiet) if use.quiet else None,
-        fallback=use.fallback,
-    )
-
-
-def _hours(quiet: Quiet) -> QuietHours:
-    return QuietHours(time.fromisoformat(quiet.begin), time.fromisoformat(quiet.end), quiet.zone)
+    common = {name: value for name, value in definition.items() if name in _COMMON}
+    return _NAMED.validate_python({**common, "sender": sender})
 
 
 def _filled(written: Any, environment: Mapping[str, str]) -> Any:

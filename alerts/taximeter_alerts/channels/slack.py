@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from taximeter_alerts.alert import Outgoing
-from taximeter_alerts.channels.channel import ChannelGone, MessageRefused, Url, checked
+from taximeter_alerts.channels.channel import MessageRefused, Sender, Url, checked
 from taximeter_alerts.channels.post import Post
 from taximeter_alerts.message import Message, message_of
 from taximeter_alerts.voice import SLACK
@@ -21,15 +21,12 @@ MOST_PARAGRAPHS: Final = 20
 Blocks = list[dict[str, Any]]
 
 
-class SlackWebhook:
+class SlackWebhook(Sender):
     """An incoming webhook: can't be read back, so what may be a repeat says so."""
-
-    knows_repeats = False
-    follows_up = False
 
     @checked
     def __init__(self, *, url: Url, templates: Path | None = None) -> None:
-        self._post = Post("Slack", url, gone=(403, 404, 410), refuses=(400,))
+        self._post = Post("Slack", url, gone=(400, 403, 404, 410))
         self._templates = templates
 
     def send(self, outgoing: Outgoing) -> None:
@@ -38,13 +35,7 @@ class SlackWebhook:
             self._post.send_json(body)
         except MessageRefused:
             # Something in the blocks is not to Slack's liking: the line alone says enough.
-            self._send_plainly(body["text"])
-
-    def _send_plainly(self, text: str) -> None:
-        try:
-            self._post.send_json({"text": text})
-        except MessageRefused as error:
-            raise ChannelGone(str(error)) from error
+            self._post.send_json({"text": body["text"]})
 
 
 def slack_message(message: Message) -> dict[str, Any]:

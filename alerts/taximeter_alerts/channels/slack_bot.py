@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from taximeter_alerts.alert import Alert, Outgoing
-from taximeter_alerts.channels.channel import ChannelGone, DeliveryError, Url, Words, checked
+from taximeter_alerts.channels.channel import (
+    ChannelGone,
+    DeliveryError,
+    Sender,
+    Url,
+    Words,
+    checked,
+)
 from taximeter_alerts.channels.post import Post
 from taximeter_alerts.channels.slack import slack_message
 from taximeter_alerts.message import message_of
@@ -38,7 +45,7 @@ GONE: Final = frozenset(
 )
 
 
-class SlackBot:
+class SlackBot(Sender):
     knows_repeats = True
     follows_up = True
 

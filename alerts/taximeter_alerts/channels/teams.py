@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from taximeter_alerts.alert import Outgoing
-from taximeter_alerts.channels.channel import Url, checked
+from taximeter_alerts.channels.channel import Sender, Url, checked
 from taximeter_alerts.channels.post import Post
 from taximeter_alerts.message import Message, message_of
 from taximeter_alerts.voice import MARKDOWN
@@ -15,10 +15,7 @@ LONGEST_TEXT: Final = 2_000
 MOST_PARAGRAPHS: Final = 8
 
 
-class Teams:
-    knows_repeats = False
-    follows_up = False
-
+class Teams(Sender):
     @checked
     def __init__(self, *, url: Url, templates: Path | None = None) -> None:
         self._post = Post("Teams", url, gone=(400, 401, 403, 404, 410))

@@ -13,7 +13,7 @@ import time
 from typing import Any, Final
 
 from taximeter_alerts.alert import Notice, Outgoing, Told
-from taximeter_alerts.channels.channel import Url, checked
+from taximeter_alerts.channels.channel import Sender, Url, checked
 from taximeter_alerts.channels.post import Post
 
 PREFIX: Final = "whsec_"
@@ -21,7 +21,7 @@ SHORTEST_KEY: Final = 24
 LONGEST_KEY: Final = 64
 
 
-class Webhook:
+class Webhook(Sender):
     """Tells of alerts in JSON; a message that comes twice has the same id."""
 
     knows_repeats = True
@@ -35,7 +35,7 @@ class Webhook:
 
     def send(self, outgoing: Outgoing) -> None:
         told = outgoing.told
-        page = outgoing.links.page
+        page = outgoing.page_url
         if len(told) == 1:
             self._send(outgoing.id, _told(told[0], page))
             return

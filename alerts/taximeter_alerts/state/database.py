@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -69,20 +69,31 @@ class Database:
             sa.event.listen(self._engine, "connect", _make_durable)
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        with self._errors(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """Give a transaction that is committed in the end."""
         with self._errors(), self._engine.begin() as connection:
             yield connection
 
+    def read(self, question: sa.Executable) -> Sequence[Any]:
+        """Return all rows of an answer."""
+        with self._errors(), self._engine.connect() as connection:
+            return connection.execute(question).all()
+
+    def write(self, statement: sa.Executable) -> None:
+        with self.writing() as connection:
+            connection.execute(statement)
+
     def insert_new(self, table: sa.Table, row: Mapping[str, Any]) -> sqlite.Insert:
         """Return an insert that leaves alone what is there already."""
         insert = postgresql.insert if self._is_postgres else sqlite.insert
         return cast(sqlite.Insert, insert(table).values(row).on_conflict_do_nothing())
+
+    def added(
+        self, connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]
+    ) -> int | None:
+        """Insert a row; return its id, None where it was there already."""
+        statement = self.insert_new(table, row).returning(table.c.id)
+        return connection.execute(statement).scalar_one_or_none()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -99,18 +110,11 @@ class Database:
                 connection.execute(sa.insert(tables.migrations).values(number=number))
         return missing
 
-    def pending(self) -> list[int]:
-        """Return what `migrate` would apply; raises StateUnavailable when the schema is newer."""
-        with self.reading() as connection:
-            return self._pending(connection)
-
-    def clock(self) -> datetime | None:
-        """Return the moment by a server's clock."""
-        if not self._is_postgres:
-            return None
-        with self.reading() as connection:
-            moment: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-            return moment
+    def condition(self) -> Condition:
+        """Look and change nothing; raises StateUnavailable when the schema is newer."""
+        clock = self.read(sa.select(sa.func.clock_timestamp()))[0][0] if self._is_postgres else None
+        with self._errors(), self._engine.connect() as connection:
+            return Condition(self._pending(connection), clock)
 
     def _pending(self, connection: sa.Connection) -> list[int]:
         applied = 0
@@ -135,7 +139,7 @@ class Database:
 
 class Condition(NamedTuple):
     pending: list[int]
-    """Numbers of the migrations that the database lacks."""
+    """Numbers of the migrations that the database lacks, which `migrate` would apply."""
     clock: datetime | None
     """None: it is this machine's."""
 
@@ -146,16 +150,7 @@ def condition_of(url: str) -> Condition:
     if url.startswith("sqlite:") and not Path(path).exists():
         return Condition(list(range(1, len(MIGRATIONS) + 1)), None)
     with closing(Database(url)) as database:
-        return Condition(database.pending(), database.clock())
-
-
-def text_of(moment: datetime) -> str:
-    """Return a moment as it is kept: text that sorts as moments do."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def moment_of(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+        return database.condition()
 
 
 def _make_durable(connection: sqlite3.Connection, _record: object) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from taximeter_alerts.alert import Told
-from taximeter_alerts.state.database import Database, text_of
+from taximeter_alerts.state.database import Database
 from taximeter_alerts.state.tables import alerts, deliveries
 
 LEASE: Final = timedelta(seconds=60)
@@ -48,6 +48,7 @@ class DeliveryState(StrEnum):
 
 UNFINISHED: Final = sa.case((deliveries.c.state == DeliveryState.SENDING, 1), else_=0)
 """1 for an attempt whose end was never noted: it may have been one that arrived."""
+IS_SILENCED: Final = deliveries.c.error.startswith(SILENCED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Deliveries:
                         state=DeliveryState.SENDING,
                         attempts=deliveries.c.attempts + 1,
                         maybe_sent=deliveries.c.maybe_sent + UNFINISHED,
-                        due_at=text_of(now + LEASE),
+                        due_at=now + LEASE,
                         batch=sa.case((deliveries.c.batch == "", batch), else_=deliveries.c.batch),
                     )
                 )
@@ -124,7 +125,7 @@ class Deliveries:
                     )
                     .values(
                         state=state,
-                        due_at=text_of(due_at),
+                        due_at=due_at,
                         error=error,
                         maybe_sent=deliveries.c.maybe_sent + int(maybe_sent),
                         unanswered=deliveries.c.unanswered + int(maybe_sent),
@@ -140,29 +141,33 @@ class Deliveries:
         state: DeliveryState = DeliveryState.PENDING,
     ) -> None:
         """Put off, or put away, what is due."""
-        with self._database.writing() as connection:
-            connection.execute(
-                sa.update(deliveries)
-                .where(deliveries.c.id.in_(ids), _is_free(now))
-                .values(
-                    state=state,
-                    due_at=text_of(due_at),
-                    error=error,
-                    maybe_sent=deliveries.c.maybe_sent + UNFINISHED,
-                )
+        self._database.write(
+            sa.update(deliveries)
+            .where(deliveries.c.id.in_(ids), _is_free(now))
+            .values(
+                state=state,
+                due_at=due_at,
+                error=error,
+                maybe_sent=deliveries.c.maybe_sent + UNFINISHED,
             )
+        )
 
-    def free(self, reason: str, now: datetime) -> None:
-        """Make due what was held or put away for a reason that begins so, where it matters."""
+    def end_silence(self, now: datetime) -> None:
+        """Make due what was silenced and still matters; what still is will be held again."""
         states = [DeliveryState.PENDING, DeliveryState.SILENCED]
-        condition = deliveries.c.error.startswith(reason) & deliveries.c.state.in_(states)
+        self._make_due(IS_SILENCED & deliveries.c.state.in_(states), now)
+
+    def revive(self, now: datetime) -> None:
+        """Give dead deliveries of periods that are not over another try."""
+        self._make_due(deliveries.c.state == DeliveryState.DEAD, now)
+
+    def _make_due(self, condition: sa.ColumnElement[bool], now: datetime) -> None:
         ids = [one.id for one in self._read(condition) if is_of_now(one.alert, now)]
-        with self._database.writing() as connection:
-            connection.execute(
-                sa.update(deliveries)
-                .where(deliveries.c.id.in_(ids), deliveries.c.state.in_(states))
-                .values(state=DeliveryState.PENDING, due_at=text_of(now), error="")
-            )
+        self._database.write(
+            sa.update(deliveries)
+            .where(deliveries.c.id.in_(ids), condition)
+            .values(state=DeliveryState.PENDING, due_at=now, error="")
+        )
 
     def also_to(self, channel: str, given_up: Sequence[Delivery], now: datetime) -> None:
         """Send the alerts of deliveries that were given up to another channel."""
@@ -171,24 +176,13 @@ class Deliveries:
                 row = new_delivery(one.number, channel, now)
                 connection.execute(self._database.insert_new(deliveries, row))
 
-    def revive(self, now: datetime) -> None:
-        """Give dead deliveries of periods that are not over another try."""
-        dead = self._read(deliveries.c.state == DeliveryState.DEAD)
-        ids = [one.id for one in dead if is_of_now(one.alert, now)]
-        with self._database.writing() as connection:
-            connection.execute(
-                sa.update(deliveries)
-                .where(deliveries.c.id.in_(ids))
-                .values(state=DeliveryState.PENDING, due_at=text_of(now))
-            )
-
     def failing(self) -> dict[str, tuple[str, int]]:
         """Return by channel why the last attempts failed, and how many deliveries wait for that."""
         failed = self._read(
             deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.SENDING])
             & (deliveries.c.attempts >= FAILED_AGAIN)
             & deliveries.c.error.not_in(["", QUIET])
-            & ~deliveries.c.error.startswith(SILENCED)
+            & ~IS_SILENCED
         )
         waiting = Counter(one.channel for one in failed)
         return {one.channel: (one.error, waiting[one.channel]) for one in failed}
@@ -209,36 +203,28 @@ class Deliveries:
             .where(condition)
             .order_by(deliveries.c.id)
         )
-        with self._database.reading() as connection:
-            rows = list(connection.execute(question).mappings())
         return [
             Delivery(
-                id=row["id"],
-                channel=row["channel"],
-                state=DeliveryState(row["state"]),
-                attempts=row["attempts"],
-                maybe_sent=row["maybe_sent"],
-                alert=FACTS.validate_json(row["facts"]),
-                number=row["alert"],
-                error=row["error"],
-                unanswered=row["unanswered"],
-                batch=row["batch"],
+                id=row.id,
+                channel=row.channel,
+                state=DeliveryState(row.state),
+                attempts=row.attempts,
+                maybe_sent=row.maybe_sent,
+                alert=FACTS.validate_json(row.facts),
+                number=row.alert,
+                error=row.error,
+                unanswered=row.unanswered,
+                batch=row.batch,
             )
-            for row in rows
+            for row in self._database.read(question)
         ]
 
 
-def new_delivery(alert: int, channel: str, due_at: datetime) -> dict[str, Any]:
+def new_delivery(
+    alert: int, channel: str, due_at: datetime, state: DeliveryState = DeliveryState.PENDING
+) -> dict[str, object]:
     """Return the row of an alert that a channel is to be told."""
-    return {
-        "alert": alert,
-        "channel": channel,
-        "state": DeliveryState.PENDING,
-        "attempts": 0,
-        "maybe_sent": 0,
-        "due_at": text_of(due_at),
-        "error": "",
-    }
+    return {"alert": alert, "channel": channel, "state": state, "due_at": due_at}
 
 
 def is_of_now(alert: Told, now: datetime) -> bool:
@@ -252,7 +238,7 @@ def _is_free(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(
         deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.SENDING]),
         sa.or_(
-            deliveries.c.due_at <= text_of(now),
-            deliveries.c.due_at > text_of(now + LONGEST_WAIT + LEASE),
+            deliveries.c.due_at <= now,
+            deliveries.c.due_at > now + LONGEST_WAIT + LEASE,
         ),
     )

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.state.database import Database, moment_of, text_of
+from taximeter_alerts.state.database import Database
 from taximeter_alerts.state.tables import revisions
 
 _BUDGET = TypeAdapter(Budget)
@@ -59,18 +59,15 @@ class Revisions:
 
     def newest(self) -> list[Revision]:
         """Return the newest revision of each budget that is not deleted, by name."""
-        with self._database.reading() as connection:
-            return [one for one in _newest(connection) if one.definition]
+        return [one for one in self._newest() if one.definition]
 
     def history(self, budget: str) -> list[Revision]:
         """Return all revisions of a budget, the newest first."""
-        with self._database.reading() as connection:
-            return _read(connection, revisions.c.budget == budget)
+        return self._read(revisions.c.budget == budget)
 
     def differences(self, budgets: Sequence[Budget], origin: Origin) -> list[Change]:
         """Say what `replace_all` would do."""
-        with self._database.reading() as connection:
-            return _differences(_newest(connection), budgets, origin)
+        return _differences(self._newest(), budgets, origin)
 
     def replace_all(
         self, budgets: Sequence[Budget], origin: Origin, by: str, now: datetime
@@ -79,12 +76,10 @@ class Revisions:
         return self._append(lambda newest: _differences(newest, budgets, origin), origin, by, now)
 
     def put(self, budget: Budget, origin: Origin, by: str, now: datetime) -> list[Change]:
-        return self._append(
-            lambda newest: _changes(newest, [(budget.name, budget)]), origin, by, now
-        )
+        return self._append(lambda newest: _changes(newest, {budget.name: budget}), origin, by, now)
 
     def delete(self, name: str, origin: Origin, by: str, now: datetime) -> list[Change]:
-        return self._append(lambda newest: _changes(newest, [(name, None)]), origin, by, now)
+        return self._append(lambda newest: _changes(newest, {name: None}), origin, by, now)
 
     def _append(
         self,
@@ -96,33 +91,49 @@ class Revisions:
         """Append what is different, each once, whoever else is told the same meanwhile."""
         told: list[Change] = []
         while True:
+            newest = self._newest()
+            numbers = {one.budget: one.number for one in newest}
+            changes = changes_to(newest)
             with self._database.writing() as connection:
-                newest = _newest(connection)
-                numbers = {one.budget: one.number for one in newest}
-                changes = changes_to(newest)
-                rows = [
-                    {
-                        "budget": change.budget,
-                        "number": numbers.get(change.budget, 0) + 1,
-                        "definition": _written(change.definition),
-                        "digest": change.definition.digest if change.definition else "",
-                        "source": origin,
-                        "made_by": by,
-                        "made_at": text_of(now),
-                        "changes": change.changes,
-                    }
+                first = [
+                    self._database.added(
+                        connection,
+                        revisions,
+                        {
+                            "budget": change.budget,
+                            "number": numbers.get(change.budget, 0) + 1,
+                            "definition": _written(change.definition),
+                            "digest": change.definition.digest if change.definition else "",
+                            "source": origin,
+                            "made_by": by,
+                            "made_at": now,
+                            "changes": change.changes,
+                        },
+                    )
                     for change in changes
                 ]
-                taken = [
-                    connection.execute(
-                        self._database.insert_new(revisions, row).returning(revisions.c.id)
-                    ).scalar_one_or_none()
-                    is not None
-                    for row in rows
-                ]
-            told += [change for change, first in zip(changes, taken, strict=True) if first]
-            if all(taken):
+            told += [change for change, id_ in zip(changes, first, strict=True) if id_]
+            if all(first):
                 return told
+
+    def _newest(self) -> list[Revision]:
+        last = sa.select(sa.func.max(revisions.c.id)).group_by(revisions.c.budget)
+        return sorted(self._read(revisions.c.id.in_(last)), key=lambda one: one.budget)
+
+    def _read(self, condition: sa.ColumnElement[bool]) -> list[Revision]:
+        question = sa.select(revisions).where(condition).order_by(revisions.c.id.desc())
+        return [
+            Revision(
+                budget=row.budget,
+                number=row.number,
+                definition=row.definition and _BUDGET.validate_json(row.definition),
+                origin=Origin(row.source),
+                made_by=row.made_by,
+                made_at=row.made_at,
+                changes=row.changes,
+            )
+            for row in self._database.read(question)
+        ]
 
 
 def _differences(
@@ -134,7 +145,7 @@ def _differences(
     }
     named |= {budget.name: budget for budget in budgets}
     moved = {one.budget for one in newest if one.origin is not origin and one.definition}
-    changes = _changes(newest, named.items())
+    changes = _changes(newest, named)
     told = {change.budget for change in changes}
     return changes + [
         Change(name, budget, f"kept in {origin} from now on")
@@ -143,12 +154,12 @@ def _differences(
     ]
 
 
-def _changes(newest: Sequence[Revision], wanted: Any) -> list[Change]:
+def _changes(newest: Sequence[Revision], wanted: Mapping[str, Budget | None]) -> list[Change]:
     before = {one.budget: one.definition for one in newest}
     return [
         Change(name, budget, _told(before.get(name), budget))
-        for name, budget in wanted
-        if _written(before.get(name)) != _written(budget)
+        for name, budget in wanted.items()
+        if before.get(name) != budget
     ]
 
 
@@ -169,29 +180,6 @@ def _shown(definition: Mapping[str, Any], name: str) -> str:
         return "default"
     value = definition[name]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _newest(connection: sa.Connection) -> list[Revision]:
-    last = sa.select(sa.func.max(revisions.c.id)).group_by(revisions.c.budget)
-    return sorted(_read(connection, revisions.c.id.in_(last)), key=lambda one: one.budget)
-
-
-def _read(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Revision]:
-    rows = connection.execute(
-        sa.select(revisions).where(condition).order_by(revisions.c.id.desc())
-    ).mappings()
-    return [
-        Revision(
-            budget=row["budget"],
-            number=row["number"],
-            definition=row["definition"] and _BUDGET.validate_json(row["definition"]),
-            origin=Origin(row["source"]),
-            made_by=row["made_by"],
-            made_at=moment_of(row["made_at"]),
-            changes=row["changes"],
-        )
-        for row in rows
-    ]
 
 
 def _written(budget: Budget | None) -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from secrets import token_urlsafe
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,22 +17,21 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.state.answers import (
     Acknowledgements,
     ChannelHealth,
-    Conditions,
     Silences,
     Threads,
-    secret_of,
 )
-from taximeter_alerts.state.database import Database, StateUnavailable, moment_of, text_of
+from taximeter_alerts.state.database import Database, StateUnavailable
 from taximeter_alerts.state.deliveries import (
     FACTS,
-    SILENCED,
     Deliveries,
     DeliveryState,
     new_delivery,
 )
 from taximeter_alerts.state.revisions import Revisions
-from taximeter_alerts.state.tables import alerts, budgets, deliveries
+from taximeter_alerts.state.tables import alerts, budgets, deliveries, secrets
 from taximeter_collector.store import Period
+
+log = logging.getLogger(__name__)
 
 IN_MEMORY: Final = "sqlite:///:memory:"
 OF_VALUE: Final = "\n"
@@ -64,7 +65,6 @@ class State:
         self.acknowledgements = Acknowledgements(self._database)
         self.channels = ChannelHealth(self._database)
         self.threads = Threads(self._database)
-        self.conditions = Conditions(self._database)
 
     def raised(self, period_starts: Sequence[datetime]) -> set[AlertKey]:
         """Return the alerts raised so far for periods that began at these moments."""
@@ -74,21 +74,20 @@ class State:
             alerts.c.kind,
             alerts.c.percent,
             alerts.c.threshold_usd,
-        ).where(alerts.c.period_start.in_([text_of(moment) for moment in period_starts]))
-        with self._database.reading() as connection:
-            return {
-                AlertKey(name, moment_of(start), kind, percent, Decimal(usd), value)
-                for subject, start, kind, percent, usd in connection.execute(question)
-                for name, _, value in [subject.partition(OF_VALUE)]
-            }
+        ).where(alerts.c.period_start.in_(period_starts))
+        return {
+            AlertKey(name, start, kind, percent, Decimal(usd), value)
+            for subject, start, kind, percent, usd in self._database.read(question)
+            for name, _, value in [subject.partition(OF_VALUE)]
+        }
 
     def known_since(self, names: Sequence[str], now: datetime) -> dict[str, datetime]:
         """Return since when each budget is watched, which for a new one is now."""
         question = sa.select(budgets.c.name, budgets.c.known_since)
         with self._database.writing() as connection:
-            known = {name: moment_of(since) for name, since in connection.execute(question)}
+            known: dict[str, datetime] = dict(connection.execute(question).all())
             for name in set(names) - known.keys():
-                row = {"name": name, "known_since": text_of(now)}
+                row = {"name": name, "known_since": now}
                 connection.execute(self._database.insert_new(budgets, row))
                 known[name] = now
         return known
@@ -99,21 +98,20 @@ class State:
         Channels that are `inhibited` are not told, which is noted.
         """
         with self._database.writing() as connection:
-            number = connection.execute(
-                self._database.insert_new(alerts, _alert_row(alert, alert.key)).returning(
-                    alerts.c.id
-                )
-            ).scalar_one_or_none()
+            number = self._database.added(connection, alerts, _alert_row(alert, alert.key))
             if number is None:
                 return False
             for key in superseded(alert):
                 row = _alert_row(alert, key) | {"superseded_by": number}
                 connection.execute(self._database.insert_new(alerts, row))
             for channel in alert.channels:
-                row = new_delivery(number, channel, alert.at)
-                if channel in inhibited:
-                    row["state"] = DeliveryState.INHIBITED
+                is_told = channel not in inhibited
+                became = DeliveryState.PENDING if is_told else DeliveryState.INHIBITED
+                row = new_delivery(number, channel, alert.at, became)
                 connection.execute(sa.insert(deliveries).values(row))
+        key = alert.key
+        fields = {"budget": key.budget, "kind": key.kind, "percent": key.percent}
+        log.info("an alert was raised", extra=fields)
         return True
 
     def alerts_of(self, budget: str, period: Period) -> list[Alert]:
@@ -122,13 +120,12 @@ class State:
             sa.select(alerts.c.facts)
             .where(
                 alerts.c.budget == budget,
-                alerts.c.period_start == text_of(period.start),
+                alerts.c.period_start == period.start,
                 alerts.c.superseded_by.is_(None),
             )
             .order_by(alerts.c.id)
         )
-        with self._database.reading() as connection:
-            told = [FACTS.validate_json(one) for one in connection.execute(question).scalars()]
+        told = [FACTS.validate_json(one.facts) for one in self._database.read(question)]
         return [one for one in told if isinstance(one, Alert)]
 
     def told(self, budget: Budget, period: Period) -> list[Passed]:
@@ -136,7 +133,6 @@ class State:
 
         Of a budget for each value they are those of its values.
         """
-        starts = [text_of(start) for start in budget.starts_alike(period)]
         is_its = alerts.c.budget == budget.name
         if budget.each:
             of_values = budget.name + OF_VALUE
@@ -150,32 +146,33 @@ class State:
             .where(
                 is_its,
                 alerts.c.kind == Kind.THRESHOLD,
-                alerts.c.period_start.in_(starts),
+                alerts.c.period_start.in_(budget.starts_alike(period)),
                 alerts.c.superseded_by.is_(None),
             )
             .group_by(alerts.c.percent)
             .order_by(alerts.c.percent)
         )
-        with self._database.reading() as connection:
-            return [
-                Passed(percent, budgets, one.partition(OF_VALUE)[2])
-                for percent, budgets, one in connection.execute(question)
-            ]
+        return [
+            Passed(percent, values, one.partition(OF_VALUE)[2])
+            for percent, values, one in self._database.read(question)
+        ]
 
     def alert(self, number: int) -> Told | None:
         question = sa.select(alerts.c.facts).where(alerts.c.id == number)
-        with self._database.reading() as connection:
-            facts = connection.execute(question).scalar_one_or_none()
-        return None if facts is None else FACTS.validate_json(facts)
+        told = [FACTS.validate_json(one.facts) for one in self._database.read(question)]
+        return told[0] if told else None
 
     def end_silence(self, number: int, now: datetime) -> None:
         """End a silence; what it held and still matters is due again."""
         self.silences.end(number, now)
-        self.deliveries.free(SILENCED, now)
+        self.deliveries.end_silence(now)
 
     def secret(self, name: str) -> str:
-        """Return a secret that all replicas share."""
-        return secret_of(self._database, name)
+        """Return a secret that all replicas share, made when it is asked for first."""
+        row = {"name": name, "value": token_urlsafe(32)}
+        self._database.write(self._database.insert_new(secrets, row))
+        question = sa.select(secrets.c.value).where(secrets.c.name == name)
+        return str(self._database.read(question)[0].value)
 
     def close(self) -> None:
         self._database.close()
@@ -193,7 +190,7 @@ def superseded(alert: Told) -> Iterator[AlertKey]:
 def _alert_row(alert: Told, key: AlertKey) -> dict[str, Any]:
     return {
         "budget": key.budget + (OF_VALUE + key.value if key.value else ""),
-        "period_start": text_of(key.period_start),
+        "period_start": key.period_start,
         "kind": key.kind,
         "percent": key.percent,
         "threshold_usd": format(key.threshold_usd, "f"),

@@ -1,8 +1,24 @@
-"""Tables of the state. Moments are text in ISO 8601 and UTC, so that it sorts; dollars are text."""
+"""Tables of the state. Dollars are text."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
+
+
+class Moment(sa.TypeDecorator[datetime]):
+    """Text in ISO 8601 and UTC, so that it sorts; "" for None."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: object) -> str:
+        return value.astimezone(UTC).isoformat(timespec="microseconds") if value else ""
+
+    def process_result_value(self, value: str | None, _dialect: object) -> datetime | None:
+        return datetime.fromisoformat(value) if value else None
+
 
 metadata = sa.MetaData()
 
@@ -11,7 +27,7 @@ alerts = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("budget", sa.Text, nullable=False),
-    sa.Column("period_start", sa.Text, nullable=False),
+    sa.Column("period_start", Moment, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("percent", sa.Integer, nullable=False),
     sa.Column("threshold_usd", sa.Text, nullable=False),
@@ -27,10 +43,10 @@ deliveries = sa.Table(
     sa.Column("alert", sa.ForeignKey("alerts.id"), nullable=False),
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("due_at", sa.Text, nullable=False),
-    sa.Column("maybe_sent", sa.Integer, nullable=False),
-    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("maybe_sent", sa.Integer, nullable=False, default=0),
+    sa.Column("error", sa.Text, nullable=False, default=""),
     sa.Column("batch", sa.Text, nullable=False, server_default=""),
     sa.Column("unanswered", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("alert", "channel"),
@@ -41,7 +57,7 @@ budgets = sa.Table(
     "budgets",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("known_since", sa.Text, nullable=False),
+    sa.Column("known_since", Moment, nullable=False),
 )
 
 revisions = sa.Table(
@@ -54,7 +70,7 @@ revisions = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("made_by", sa.Text, nullable=False),
-    sa.Column("made_at", sa.Text, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
     sa.Column("changes", sa.Text, nullable=False),
     sa.UniqueConstraint("budget", "number"),
 )
@@ -63,9 +79,9 @@ channels = sa.Table(
     "channels",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("held_until", sa.Text, nullable=False),
-    sa.Column("gone_since", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("held_until", Moment, nullable=False),
+    sa.Column("gone_since", Moment, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
 )
 
 silences = sa.Table(
@@ -74,9 +90,9 @@ silences = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("budget", sa.Text, nullable=False),
     sa.Column("value", sa.Text, nullable=False),
-    sa.Column("until", sa.Text, nullable=False),
+    sa.Column("until", Moment, nullable=False),
     sa.Column("made_by", sa.Text, nullable=False),
-    sa.Column("made_at", sa.Text, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
 
@@ -85,7 +101,7 @@ acknowledgements = sa.Table(
     metadata,
     sa.Column("alert", sa.ForeignKey("alerts.id"), primary_key=True),
     sa.Column("made_by", sa.Text, nullable=False),
-    sa.Column("made_at", sa.Text, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
 )
 
 threads = sa.Table(
@@ -94,15 +110,6 @@ threads = sa.Table(
     sa.Column("channel", sa.Text, primary_key=True),
     sa.Column("subject", sa.Text, primary_key=True),
     sa.Column("message", sa.Text, nullable=False),
-)
-
-conditions = sa.Table(
-    "conditions",
-    metadata,
-    sa.Column("subject", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("streak", sa.Integer, nullable=False),
-    sa.Column("since", sa.Text, nullable=False),
 )
 
 secrets = sa.Table(

@@ -18,7 +18,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from taximeter_alerts.channels import ChannelGone, DeliveryError
-from taximeter_alerts.channels.email import Address, Email, Letter
+from taximeter_alerts.channels.email import Address, Email
 from taximeter_alerts.scope_words import DIMENSIONS
 from taximeter_alerts.state import IN_MEMORY, State
 from taximeter_alerts.voice import PLAIN
@@ -102,7 +102,7 @@ def report(
         notes=list(_notes(told["total"], quality)),
     )
     if sender:
-        _send(sender, _letter(table, email, settings.page_url))
+        _send(sender, table, email, settings.page_url)
     else:
         console().print(table)
 
@@ -205,7 +205,7 @@ def _mail_channel(settings: Settings, addresses: Sequence[str]) -> Email:
     )
 
 
-def _letter(table: Table, to: Sequence[str], page_url: str) -> Letter:
+def _send(sender: Email, table: Table, to: Sequence[str], page_url: str) -> None:
     (rows,) = table.sections
     if len(rows) > ROWS_IN_A_MAIL:
         left_out = f"Only the {ROWS_IN_A_MAIL} dearest of {len(rows):,} are shown."
@@ -213,23 +213,16 @@ def _letter(table: Table, to: Sequence[str], page_url: str) -> Letter:
         table = replace(table, sections=[rows[:ROWS_IN_A_MAIL]], notes=notes)
     text = StringIO()
     console(text).print(table)
-    return Letter(
-        to=to,
-        subject=f"Taximeter: {table.title}",
-        plain=f"{text.getvalue()}\n{page_url}\n",
-        # Readers of mail keep no style sheet and run nothing.
-        html=template("report.html").render(table=table, page_url=page_url),
-    )
-
-
-def _send(sender: Email, letter: Letter) -> None:
+    plain = f"{text.getvalue()}\n{page_url}\n"
+    # Readers of mail keep no style sheet and run nothing.
+    html = template("report.html").render(table=table, page_url=page_url)
     try:
         with working("sending it"):
-            refused = sender.send_letter(letter)
+            refused = sender.send_letter(to, f"Taximeter: {table.title}", plain=plain, html=html)
     except (DeliveryError, ChannelGone) as error:
         typer.echo(f"not sent: {error}", err=True)
         raise typer.Exit(1) from None
-    taken = [one for one in letter.to if one not in refused]
+    taken = [one for one in to if one not in refused]
     typer.echo(f"sent to {', '.join(taken)}")
     for one in refused:
         typer.echo(f"the mail server refuses {one}", err=True)

@@ -87,16 +87,16 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingLine:
-    """Something that would save money, in US dollars a month."""
+    """Something that would save money, in US dollars a month; a moment alone: it was looked for."""
 
     taken_at: datetime
-    kind: str
-    feature: str
-    model: str
-    advice: str
-    evidence: str
-    usd_a_month: Decimal
-    confidence: str
+    kind: str = ""
+    feature: str = ""
+    model: str = ""
+    advice: str = ""
+    evidence: str = ""
+    usd_a_month: Decimal = Decimal(0)
+    confidence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
