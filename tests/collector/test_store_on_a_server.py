@@ -3,9 +3,10 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -145,6 +146,30 @@ def test_an_embedded_store_is_copied_and_a_second_time_only_what_is_new(
     with pytest.raises(StoreError, match="other calls in 1 hours"):
         list(store.copy_to(target))
     target.close()
+
+
+def test_a_copy_that_died_is_finished_by_the_next(
+    clickhouse: Server, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taximeter_collector.store.store, "MOST_SECONDS", 0)
+    rows = [costing("1", ts=NOON + timedelta(hours=hour)) for hour in range(4)]
+    store.add(rows, token="a", book_version="b", now=NOON)
+    with closing(Store(clickhouse[1])) as target:
+        send, sent = target._connection.send, count()
+
+        def send_or_die(*what: Any) -> None:
+            if next(sent) == 2:
+                raise StoreUnavailable("killed")
+            send(*what)
+
+        monkeypatch.setattr(target._connection, "send", send_or_die)
+        with pytest.raises(StoreUnavailable):
+            list(store.copy_to(target))
+    with closing(Store(clickhouse[1])) as target:
+        assert [week.sent for week in store.copy_to(target)] == [2]
+        for _ in range(2):
+            assert target.spend(NOVEMBER) == store.spend(NOVEMBER)
+            target.refresh()
 
 
 def test_calls_wait_in_the_journal_while_the_server_is_away(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -41,8 +42,12 @@ class Copied(NamedTuple):
     sent: int
 
 
-def copy(source: Connection, target: Connection) -> Iterator[tuple[list[datetime], Copied]]:
-    """Copy week by week; yield the hours that were sent, and the calls that both have now.
+Changing = Callable[[Iterable[datetime]], AbstractContextManager[object]]
+"""Marks hours as changed, before and while their calls come: their sums are made anew."""
+
+
+def copy(source: Connection, target: Connection, changing: Changing) -> Iterator[Copied]:
+    """Copy week by week; yield the calls that both have now.
 
     Raises StoreError where the target has other calls in an hour than the source.
     """
@@ -56,7 +61,8 @@ def copy(source: Connection, target: Connection) -> Iterator[tuple[list[datetime
         missing = [hour for hour in wanted if has.get(hour) != wanted[hour]]
         for hour in missing:
             of_hour = f"toStartOfHour(ts) = toDateTime('{hour:%F %T}', 'UTC')"
-            _send(source, target, "taximeter.calls", f"taximeter.calls final where {of_hour}")
+            with changing([hour]):
+                _send(source, target, "taximeter.calls", f"taximeter.calls final where {of_hour}")
         has = _hours(target, monday)
         if different := [hour for hour in {**wanted, **has} if wanted.get(hour) != has.get(hour)]:
             raise StoreError(
@@ -64,7 +70,7 @@ def copy(source: Connection, target: Connection) -> Iterator[tuple[list[datetime
                 "copy into an empty store that no service writes to"
             )
         calls = sum(one.calls for one in wanted.values())
-        yield missing, Copied(calls, sum(wanted[hour].calls for hour in missing))
+        yield Copied(calls, sum(wanted[hour].calls for hour in missing))
 
 
 def _copy_what_outlived_its_calls(source: Connection, target: Connection, first: date) -> None:

@@ -189,11 +189,7 @@ class Store(
 
     def copy_to(self, target: Store) -> Iterator[Copied]:
         """Copy into a store that is empty, or has a part of this one; yield what both have."""
-        for hours, copied in copy(self._connection, target._connection):
-            if hours:
-                with target._changing(hours):
-                    pass
-            yield copied
+        return copy(self._connection, target._connection, target._changing)
 
     def close(self) -> None:
         # Tables that can't be dropped now are dropped by a later start.
