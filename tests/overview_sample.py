@@ -83,6 +83,7 @@ def burn_up(
         period=NOVEMBER,
         points=points,
         forecast=Decimal(forecast) if forecast else None,
+        forecast_high=None,
         forecast_points=_climb(now, NOVEMBER.end, Decimal(spent), Decimal(forecast))
         if forecast
         else (),

@@ -140,6 +140,7 @@ def _watch(store: Store) -> None:
         path.write_text(
             "budgets:\n  - {name: All, amount: 9, thresholds: [50]}\n"
             "  - {name: Small, amount: 4}\n  - {name: Users, amount: 5, each: user}\n"
+            "  - {name: Large, amount: 100, scope: {feature: search}}\n"
             "  - {name: Gone, amount: 6}\n"
         )
         register = Register(LiveFile(path, read_budgets), state)

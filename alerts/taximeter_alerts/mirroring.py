@@ -14,7 +14,7 @@ from taximeter_alerts.register import Register
 from taximeter_alerts.savings import FRESH_FOR, Savings
 from taximeter_alerts.spending import Spending, now_spent, spending_of
 from taximeter_alerts.state import Delivery, State
-from taximeter_alerts.story import ahead_of, by_day_of, by_hour_of, course_of
+from taximeter_alerts.story import by_day_of, by_hour_of, course_of, forecast_for
 from taximeter_collector.store import (
     AlertLine,
     BudgetLine,
@@ -95,7 +95,7 @@ class Mirroring:
         # Of users there are sums of days alone: their hours would be read from the calls.
         known = by_day_of if Dimension.USER in one.scope.values else by_hour_of
         by_hour = known(self._store, one, now)
-        ahead = ahead_of(one, by_hour, now)
+        forecast = forecast_for(one, by_hour, now)
         return BudgetLine(
             budget=one.budget.name,
             value=one.value,
@@ -104,22 +104,23 @@ class Mirroring:
             amount=one.budget.amount,
             spent=one.spent.cost,
             unpriced_calls=one.spent.unpriced_calls,
-            forecast=ahead[-1][1] if ahead else None,
+            forecast=forecast.total if forecast else None,
+            forecast_high=forecast.high if forecast else None,
             thresholds=one.budget.thresholds,
             is_everything=one.scope.is_everything,
             course=list(course_of(by_hour, one, now)),
-            ahead=ahead,
+            ahead=forecast.points if forecast else (),
             taken_at=now,
         )
 
     def _month(self, now: datetime) -> MonthLine:
         (one,) = spending_of(self._store, [(ALL_SPEND, ALL_SPEND.period_at(now))])
-        ahead = ahead_of(one, by_hour_of(self._store, one, now), now)
+        forecast = forecast_for(one, by_hour_of(self._store, one, now), now)
         return MonthLine(
             month=one.period.start.date(),
             spent=one.spent.cost,
             unpriced_calls=one.spent.unpriced_calls,
-            forecast=ahead[-1][1] if ahead else None,
+            forecast=forecast.total if forecast else None,
             taken_at=now,
         )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -13,7 +12,7 @@ from taximeter_alerts.alert import Story
 from taximeter_alerts.savings import savings_of
 from taximeter_alerts.spending import Spending
 from taximeter_analysis.drivers import Causes, Driver, causes, drivers
-from taximeter_analysis.forecast import Forecast, ahead, forecast_of
+from taximeter_analysis.forecast import Forecast, forecast_of
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Dimension, Period, SpendRow, Store, summed_by
 
@@ -78,16 +77,7 @@ def forecast_for(one: Spending, by_hour: ByHour, now: datetime) -> Forecast | No
     if one.budget.period.rolling_days or now >= one.period.end:
         return None
     local = now.astimezone(one.budget.zone)
-    by_day = _by_day(by_hour, one.budget.zone)
-    return forecast_of(by_day, one.spent.cost, local, one.period, one.budget.amount)
-
-
-def ahead_of(one: Spending, by_hour: ByHour, now: datetime) -> list[tuple[datetime, Decimal]]:
-    """Return the way to the forecast, a point a day; empty where there is none."""
-    if one.budget.period.rolling_days or now >= one.period.end:
-        return []
-    by_day = _by_day(by_hour, one.budget.zone)
-    return ahead(by_day, one.spent.cost, now.astimezone(one.budget.zone), one.period)
+    return forecast_of(by_hour, one.spent.cost, local, one.period, one.budget.amount)
 
 
 def pace_of(one: Spending, now: datetime) -> Decimal | None:
@@ -168,13 +158,6 @@ def course_of(by_hour: ByHour, one: Spending, now: datetime) -> Iterator[tuple[d
             yield hour, spent
         spent += by_hour[hour]
     yield min(now, one.period.end), one.spent.cost
-
-
-def _by_day(by_hour: ByHour, zone: tzinfo) -> Mapping[date, Decimal]:
-    by_day: dict[date, Decimal] = defaultdict(Decimal)
-    for hour, usd in by_hour.items():
-        by_day[hour.astimezone(zone).date()] += usd
-    return by_day
 
 
 def _sum(by_hour: ByHour, start: datetime, end: datetime) -> Decimal:

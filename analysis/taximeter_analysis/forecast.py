@@ -1,14 +1,16 @@
 """Where spend is heading: the weekday's profile times a level that follows the last weeks. Pure.
 
 The level is an exponentially weighted mean of days, each divided by what its weekday usually is; a
-day far from it counts only in part. With under two weeks of history it is the mean day.
+day far from it counts only in part. With under two weeks of history it is the mean day. A burst
+that goes on is expected to last half as long again as it has.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from statistics import fmean, median, quantiles
@@ -16,6 +18,7 @@ from typing import Final
 
 from taximeter_collector.store import Period
 
+HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 WEEK: Final = 7
 LEAST_DAYS: Final = 7
@@ -31,6 +34,14 @@ NORMAL: Final = 1.4826
 SHOWN_TO: Final = Decimal("0.000001")
 LEAST_PAST_FORECASTS: Final = 5
 MOST_PAST_FORECASTS: Final = 16
+HOURS_OF_BURST: Final = 24
+"""How far back a burst is looked for; the level takes up what lasts longer."""
+HOURS_STILL: Final = 3
+"""A burst is over when these last ones were usual."""
+LASTS: Final = 0.5
+"""So many times as long again as it has lasted a burst is expected to go on."""
+MAY_LAST: Final = 24.0
+"""And so many times it may: that of an hour for a day, that of a day until the month's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +49,35 @@ class Profile:
     """What a day is expected to cost, in US dollars."""
 
     level: float
+    farthest: float
+    """How far from the level a day is not unusual."""
     factors: tuple[float, ...]
     """By weekday, Monday first; about 1."""
 
     def expected(self, day: date) -> float:
         return self.level * self.factors[day.weekday()]
+
+    def beyond(self, day: date, usd: float) -> float:
+        """Return how much more than expected it is; 0 for what is not unusual."""
+        more = usd - self.expected(day)
+        return more if more > self.farthest * self.factors[day.weekday()] else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Spend far beyond the usual that still goes on."""
+
+    usd: float
+    """Beyond the usual, so far."""
+    usd_an_hour: float
+
+    @property
+    def lasted(self) -> timedelta:
+        return self.usd / self.usd_an_hour * HOUR
+
+    def further(self, times: float, left: timedelta) -> Decimal:
+        """Return what it costs when it lasts so many times as long again, but ends with `left`."""
+        return _usd(self.usd_an_hour * (min(times * self.lasted, left) / HOUR))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +86,15 @@ class Forecast:
 
     total: Decimal
     low: Decimal | None
-    """Of 80 % of past forecasts; None with too few of them."""
+    """Of 80 % of past forecasts, with a burst that ends now; None with too few of them."""
     high: Decimal | None
+    """With a burst that lasts; without one None with too few past forecasts."""
     error: float | None
     """Mean absolute error of past forecasts, 0.06 for 6 %."""
     reached_at: datetime | None
     """When the limit is reached, within the period."""
+    points: tuple[tuple[datetime, Decimal], ...] = ()
+    """The cumulative spend on the way there."""
 
 
 def profile_of(history: Mapping[date, Decimal], today: date) -> Profile | None:
@@ -71,7 +109,11 @@ def profile_of(history: Mapping[date, Decimal], today: date) -> Profile | None:
 
 
 def ahead(
-    history: Mapping[date, Decimal], spent: Decimal, now: datetime, period: Period
+    history: Mapping[date, Decimal],
+    spent: Decimal,
+    now: datetime,
+    period: Period,
+    burst: Burst | None = None,
 ) -> list[tuple[datetime, Decimal]]:
     """Return the cumulative spend expected from now to the end of the period.
 
@@ -79,44 +121,64 @@ def ahead(
     spend so far. Empty when there is too little history.
     """
     profile = profile_of(history, now.date())
-    points = [(now, spent)]
+    usual, points = spent, [(now, spent)]
     moment = now
     end = period.end.astimezone(now.tzinfo)
+    over = now + LASTS * burst.lasted if burst else now
     while profile is not None and moment < end:
         midnight = datetime.combine(moment.date() + DAY, datetime.min.time(), tzinfo=now.tzinfo)
-        following = min(midnight, end)
+        following = min(one for one in (midnight, end, over) if one > moment)
         part = min((following - moment) / DAY, 1.0)
-        usd = Decimal(profile.expected(moment.date()) * part).quantize(SHOWN_TO)
-        points.append((following, points[-1][1] + usd))
+        usual += _usd(profile.expected(moment.date()) * part)
+        more = burst.further(LASTS, following - now) if burst else Decimal(0)
+        points.append((following, usual + more))
         moment = following
     return points if profile is not None else []
 
 
+def burst_of(by_hour: Mapping[datetime, Decimal], now: datetime) -> Burst | None:
+    """Return what the last day cost beyond the usual, if its last hours still do."""
+    day, still = (_beyond(by_hour, now, hours) for hours in (HOURS_OF_BURST, HOURS_STILL))
+    if not day or not still:
+        return None
+    return Burst(day, max(day / HOURS_OF_BURST, still / HOURS_STILL))
+
+
 def forecast_of(
-    history: Mapping[date, Decimal],
+    by_hour: Mapping[datetime, Decimal],
     spent: Decimal,
     now: datetime,
     period: Period,
     limit: Decimal | None = None,
 ) -> Forecast | None:
-    """Return the forecast with how far past ones like it were off; see `ahead`."""
-    points = ahead(history, spent, now, period)
+    """Return the forecast with how far past ones like it were off.
+
+    `by_hour` maps the starts of hours until now to spend; see `ahead` for the rest.
+    """
+    history: dict[date, Decimal] = defaultdict(Decimal)
+    for hour, usd in by_hour.items():
+        history[hour.astimezone(now.tzinfo).date()] += usd
+    burst = burst_of(by_hour, now)
+    points = ahead(history, spent, now, period, burst)
     if not points:
         return None
-    total = points[-1][1]
+    end = period.end.astimezone(now.tzinfo)
     gone = (now.date() - period.start.astimezone(now.tzinfo).date()).days
-    left = (period.end.astimezone(now.tzinfo).date() - now.date()).days
-    errors = past_errors(history, now.date(), gone, left)
-    low = high = None
+    errors = past_errors(history, now.date(), gone, (end.date() - now.date()).days)
+    total = points[-1][1]
+    more, most = (burst.further(times, end - now) if burst else 0 for times in (LASTS, MAY_LAST))
+    low, high = None, total - more + most if burst else None
     if len(errors) >= LEAST_PAST_FORECASTS:
         tenths = quantiles(errors, n=10, method="inclusive")
-        low, high = (max(spent, _times(total, 1 + error)) for error in (tenths[0], tenths[-1]))
+        low = max(spent, _times(total - more, 1 + tenths[0]))
+        high = max(spent, _times(total - more + most, 1 + tenths[-1]))
     return Forecast(
         total=total,
         low=low,
         high=high,
         error=fmean(map(abs, errors)) if errors else None,
         reached_at=None if limit is None else reached_at(points, limit),
+        points=tuple(points),
     )
 
 
@@ -151,18 +213,32 @@ def reached_at(points: Sequence[tuple[datetime, Decimal]], limit: Decimal) -> da
     return None
 
 
+def _beyond(by_hour: Mapping[datetime, Decimal], now: datetime, hours: int) -> float:
+    """Return what the last whole hours cost beyond the usual of these hours of the weekday."""
+    end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    count = min(MOST_DAYS, (end - min(by_hour, default=end)) // DAY - 1)
+    ends = [end - back * DAY for back in range(count, -1, -1)]
+    usd = [
+        float(sum(by_hour.get(one - hour * HOUR, 0) for hour in range(1, hours + 1)))
+        for one in ends
+    ]
+    profile = _profile([one.date() for one in ends[:-1]], usd[:-1])
+    return profile.beyond(end.date(), usd[-1]) if profile else 0.0
+
+
 def _profile(days: Sequence[date], usd: Sequence[float]) -> Profile | None:
     if len(days) < LEAST_DAYS:
         return None
     if len(days) < LEAST_DAYS_OF_PROFILE:
-        return Profile(fmean(usd[-MEAN_OF_DAYS:]), (1.0,) * WEEK)
+        level = fmean(usd[-MEAN_OF_DAYS:])
+        return Profile(level, _farthest([abs(one - level) for one in usd]), (1.0,) * WEEK)
     factors = _factors(days, usd)
     usual = [
         one / factors[day.weekday()]
         for day, one in zip(days, usd, strict=True)
         if factors[day.weekday()] > SMALLEST_FACTOR
     ]
-    return Profile(_level(usual), factors)
+    return Profile(*_level(usual), factors)
 
 
 def _factors(days: Sequence[date], usd: Sequence[float]) -> tuple[float, ...]:
@@ -177,20 +253,29 @@ def _factors(days: Sequence[date], usd: Sequence[float]) -> tuple[float, ...]:
     return tuple(factor / mean for factor in factors) if mean > 0 else (1.0,) * WEEK
 
 
-def _level(usual: Sequence[float]) -> float:
+def _level(usual: Sequence[float]) -> tuple[float, float]:
+    """Return the level and how far from it is not unusual."""
     level = fmean(usual[:WEEK])
     distances: list[float] = []
     for one in usual:
         difference = one - level
         if len(distances) >= WEEK:
-            farthest = FARTHEST_MADS * NORMAL * median(distances[-MEAN_OF_DAYS:])
+            farthest = _farthest(distances)
             # A level that never moved says nothing about how far is far.
             if farthest > 0:
                 difference = max(-farthest, min(farthest, difference))
         distances.append(abs(one - level))
         level += FOLLOWS * difference
-    return level
+    return level, _farthest(distances)
+
+
+def _farthest(distances: Sequence[float]) -> float:
+    return FARTHEST_MADS * NORMAL * median(distances[-MEAN_OF_DAYS:])
 
 
 def _times(total: Decimal, factor: float) -> Decimal:
     return (total * Decimal(factor)).quantize(SHOWN_TO)
+
+
+def _usd(amount: float) -> Decimal:
+    return Decimal(amount).quantize(SHOWN_TO)

@@ -78,6 +78,8 @@ class BurnUp:
     points: tuple[tuple[datetime, Decimal], ...]
     forecast: Decimal | None
     """At the end of the period; None before there is enough to go on."""
+    forecast_high: Decimal | None
+    """The upper end of its range; None when that is not known."""
     forecast_points: tuple[tuple[datetime, Decimal], ...]
     budget: BudgetLine | None
     """The budget of all spend, if there is one."""

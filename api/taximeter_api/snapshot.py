@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -16,8 +15,9 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import MONTH, month_at, name_of
 from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import State, StateUnavailable
+from taximeter_alerts.story import HISTORY
 from taximeter_analysis.findings import Finding
-from taximeter_analysis.forecast import ahead, reached_at
+from taximeter_analysis.forecast import forecast_of
 from taximeter_api.by_feature import DAYS_SHOWN, courses, features, rise_of, spend_by_day
 from taximeter_api.overview import AlertMark, BudgetLine, BurnUp, Overview
 from taximeter_collector.prices import PriceBook
@@ -177,10 +177,6 @@ def _burn_up(
     main: Budget | None,
     lines: Mapping[str, BudgetLine],
 ) -> BurnUp:
-    first_day = (now - 28 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
-    history: dict[date, Decimal] = defaultdict(Decimal)
-    for at, cost in _by_hour(store, first_day.astimezone(UTC), now).items():
-        history[at.astimezone(now.tzinfo).date()] += cost
     by_hour = _by_hour(store, month.start, now)
     points = [(month.start, Decimal(0))]
     for at in sorted(by_hour):
@@ -190,16 +186,19 @@ def _burn_up(
         points.append((following, points[-1][1] + by_hour[at]))
     spent = points[-1][1]
     points.append((now, spent))
-    expected = ahead(history, spent, now, month)
     line = lines[main.name] if main else None
+    since = (now.astimezone(UTC) - HISTORY).replace(minute=0, second=0, microsecond=0)
+    history = _by_hour(store, since, now)
+    forecast = forecast_of(history, spent, now, month, line.limit if line else None)
     return BurnUp(
         period=month,
         points=tuple(points),
-        forecast=expected[-1][1] if expected else None,
-        forecast_points=tuple(expected),
+        forecast=forecast.total if forecast else None,
+        forecast_high=forecast.high if forecast else None,
+        forecast_points=forecast.points if forecast else (),
         budget=line,
         alerts=tuple(_marks(state, main, month)),
-        limit_reached_at=reached_at(expected, line.limit) if line else None,
+        limit_reached_at=forecast.reached_at if forecast else None,
     )
 
 

@@ -106,6 +106,19 @@ def test_what_is_not_on_course_or_not_asked_for_is_not_told(
     assert looked(outlook, [budget(**fields)], NOON, NOON + HOUR, NOON + 2 * HOUR) == []
 
 
+@pytest.mark.parametrize(("hours", "alerts"), [([], 0), ([1], 0), ([4, 5, 6], 0), (range(1, 7), 1)])
+def test_a_burst_that_goes_on_is_told_before_the_budget_is_used_up(
+    store: Store, outlook: Outlook, hours: list[int], alerts: int
+) -> None:
+    # About $300 at the month's end; with six hours of $10 it is $360, and $390 with three more.
+    daily(store, "10", 60)
+    add(store, *(costing("10", ts=NOON - hour * HOUR) for hour in hours))
+
+    told = looked(outlook, [budget("375")], NOON, NOON + timedelta(minutes=15))
+
+    assert len(told) == alerts
+
+
 def test_a_burn_of_several_times_the_even_rate_is_told_once_a_day(
     store: Store, outlook: Outlook
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,6 +19,8 @@ START: Final = datetime(2025, 1, 6, tzinfo=UTC)
 """A Monday."""
 DAYS: Final = 450
 HOUR: Final = timedelta(hours=1)
+WEEK: Final = 7 * 24
+SATURDAY: Final = 5
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,18 @@ REGIMES: Final[Mapping[str, Regime]] = {
 }
 
 
+HAPPENINGS: Final[Mapping[str, Callable[[random.Random], tuple[int, float, float]]]] = {
+    "nothing": lambda _: (0, 1, 0),
+    "a burst of an hour": lambda dice: (1, 1, dice.uniform(5, 30)),
+    "a burst that ends": lambda dice: (dice.randrange(3, 13), dice.uniform(3, 10), 0),
+    "a burst of a weekend": lambda dice: (dice.randrange(3, 13), dice.uniform(3, 10), 0),
+    "a runaway loop": lambda dice: (dice.randrange(6, 73), 1, dice.uniform(5, 30)),
+    "a new feature": lambda dice: (DAYS * 24, dice.uniform(2, 5), 0),
+    "a quiet night": lambda _: (7, 0.1, 0),
+}
+"""For how many hours what is spent is multiplied, and how many mean hours are added to each."""
+
+
 @dataclass(frozen=True)
 class Spike:
     begin: int
@@ -80,6 +94,20 @@ def series(regime: Regime, seed: int, spikes: Sequence[Spike] = ()) -> list[floa
         for hour in range(spike.begin, spike.begin + spike.hours):
             dollars[hour] *= spike.factor
     return dollars
+
+
+def happened(dollars: Sequence[float], name: str, day: int, seed: int) -> tuple[int, list[float]]:
+    """Return the hour in which something of HAPPENINGS begins, that day or soon, and the series."""
+    dice = random.Random(f"{name}/{day}/{seed}")
+    hours, factor, added = HAPPENINGS[name](dice)
+    begin = day * 24 + dice.randrange(24)
+    if name == "a burst of a weekend":
+        begin += (SATURDAY - day) % 7 * 24
+    if name == "a quiet night":
+        begin = day * 24
+    mean = sum(dollars[begin - WEEK : begin]) / WEEK
+    then = [usd * factor + added * mean for usd in dollars[begin : begin + hours]]
+    return begin, [*dollars[:begin], *then, *dollars[begin + hours :]]
 
 
 def spikes_of(seed: int) -> list[Spike]:

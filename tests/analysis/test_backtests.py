@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from statistics import fmean
@@ -10,9 +11,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analysis.regimes import DAYS, HOUR, JUDGING, REGIMES, START, moment, series, spikes_of
+from analysis.regimes import (
+    DAYS,
+    HAPPENINGS,
+    HOUR,
+    JUDGING,
+    REGIMES,
+    START,
+    happened,
+    moment,
+    series,
+    spikes_of,
+)
 from taximeter_alerts.periods import month_at
-from taximeter_analysis.forecast import ahead
+from taximeter_analysis.forecast import ahead, forecast_of
 from taximeter_analysis.spikes import unusual
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -56,6 +68,91 @@ def test_a_months_forecast_is_within_8_percent_on_average(name: str) -> None:
 
     assert len(errors) > 400
     assert fmean(errors) <= 0.08
+
+
+HAPPENS_ON = (154, 217, 281)
+WATCHED_REGIMES = ("office", "growing", "steady", "noisy")
+LIMITS = (1.1, 1.3, 2.0)
+"""Of what the month costs when nothing happens."""
+
+
+@dataclass
+class Course:
+    """How months were forecast in the two days after something began."""
+
+    errors: list[float] = field(default_factory=list)
+    above: list[bool] = field(default_factory=list)
+    """Whether the month cost more than the upper end of the range."""
+    within: list[bool] = field(default_factory=list)
+    budgets: int = 0
+    passed: int = 0
+    """Budgets that the month passed."""
+    told_after: list[int] = field(default_factory=list)
+    """Hours until it was forecast that a budget will be passed that then was."""
+    false_alarms: int = 0
+    """Budgets that were forecast to be passed and were not."""
+
+
+def course_of(name: str) -> Course:
+    course = Course()
+    for regime in WATCHED_REGIMES:
+        for seed in JUDGING[:2]:
+            usual = series(REGIMES[regime], seed)
+            for day in HAPPENS_ON:
+                follow(course, usual, *happened(usual, name, day, seed))
+    return course
+
+
+def follow(course: Course, usual: list[float], begin: int, dollars: list[float]) -> None:
+    month = month_at(moment(begin), UTC_ZONE)
+    first, end = (int((at - START) / HOUR) for at in (month.start, month.end))
+    total = sum(dollars[first:end])
+    limits = {times * sum(usual[first:end]) for times in LIMITS}
+    foretold: dict[float, int] = {}
+    by_hour = {moment(hour): Decimal(usd) for hour, usd in enumerate(dollars[:end])}
+    for hour in range(begin + 2, begin + 50, 4):
+        known = {moment(one): by_hour[moment(one)] for one in range(hour - 120 * 24, hour)}
+        spent = sum((known[moment(one)] for one in range(first, hour)), Decimal(0))
+        forecast = forecast_of(known, spent, moment(hour), month)
+        assert forecast is not None
+        assert forecast.low is not None
+        assert forecast.high is not None
+        course.errors.append(abs(float(forecast.total) / total - 1))
+        course.above.append(total > forecast.high)
+        course.within.append(forecast.low <= total <= forecast.high)
+        for limit in limits:
+            if spent < limit <= forecast.total:
+                foretold.setdefault(limit, hour - begin)
+    passed = {limit for limit in limits if total >= limit}
+    course.budgets += len(limits)
+    course.passed += len(passed)
+    course.told_after += [hours for limit, hours in foretold.items() if limit in passed]
+    course.false_alarms += len(foretold.keys() - passed)
+
+
+@pytest.fixture(scope="module")
+def courses() -> dict[str, Course]:
+    return {name: course_of(name) for name in HAPPENINGS}
+
+
+def test_a_range_reaches_as_far_as_what_goes_on_may(courses: dict[str, Course]) -> None:
+    loop, feature = courses["a runaway loop"], courses["a new feature"]
+
+    assert fmean(loop.above) <= 0.1
+    assert fmean(feature.above) <= 0.5
+    assert fmean(loop.errors) <= 0.16
+
+
+def test_what_goes_on_is_told_sooner_and_what_ends_tells_no_more(
+    courses: dict[str, Course],
+) -> None:
+    loop = courses["a runaway loop"]
+    ended = [courses[name] for name in HAPPENINGS.keys() - {"a runaway loop", "a new feature"}]
+
+    assert len(loop.told_after) == loop.passed > 50
+    assert fmean(loop.told_after) <= 11
+    assert max(fmean(one.errors) for one in ended) <= 0.06
+    assert sum(one.false_alarms for one in ended) <= 0.085 * sum(one.budgets for one in ended)
 
 
 @pytest.fixture(scope="module")

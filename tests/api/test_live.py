@@ -156,6 +156,24 @@ def test_the_month_is_told_against_the_budget_that_was_used_up_last_or_will_be_n
     assert f"${limit} budget" in render(taken, now=now)
 
 
+def test_a_month_whose_burst_may_pass_the_budget_is_not_told_in_green(
+    store: Store, state: State
+) -> None:
+    for day in range(40):
+        spend(store, "1", TAKEN_AT - day * timedelta(days=1) - 5 * HOUR)
+    quiet = overview(store, state, [budget("200")], TAKEN_AT, "b")
+    for hour in (1, 2, 3):
+        spend(store, "5", TAKEN_AT - hour * HOUR)
+    loud = overview(store, state, [budget("200")], TAKEN_AT, "b")
+
+    before, after = (render(one, now=TAKEN_AT) for one in (quiet, loud))
+
+    assert '<strong class="under">' in before
+    assert '<strong class="under">' not in after
+    # 72 hours more of $5 are $360; the month until now is $37, its rest $8.56.
+    assert "under budget, but it may reach <strong>$406</strong>" in after
+
+
 def test_an_overview_that_is_not_sent_says_when_its_data_were_taken(
     client: TestClient, store: Store
 ) -> None:

@@ -108,6 +108,14 @@ def test_the_page_shows_features_budgets_models_users_and_the_last_day() -> None
             "On course for $700 by 30 November, $150 under budget.",
         ),
         (
+            burn_up(forecast="700", forecast_high=Decimal(1900), limit_reached_at=None),
+            "On course for $700 by 30 November, $150 under budget, but it may reach $1,900.",
+        ),
+        (
+            burn_up(forecast="700", forecast_high=Decimal(850), limit_reached_at=None),
+            "On course for $700 by 30 November, $150 under budget.",
+        ),
+        (
             burn_up(forecast="850", limit_reached_at=None),
             "On course for $850 by 30 November, exactly its budget.",
         ),
@@ -127,6 +135,18 @@ def test_the_page_shows_features_budgets_models_users_and_the_last_day() -> None
 )
 def test_the_sentence_fits_the_month(month: Any, sentence: str) -> None:
     assert sentence in text(burn_up=month)
+
+
+@pytest.mark.parametrize(("high", "is_green"), [("850", True), ("850.01", False), ("1900", False)])
+def test_a_month_is_under_budget_in_green_only_while_the_upper_end_of_its_range_is(
+    high: str, is_green: bool
+) -> None:
+    month = burn_up(forecast="700", forecast_high=Decimal(high), limit_reached_at=None)
+
+    html = page(sample_overview(burn_up=month))
+
+    assert ('<strong class="under">' in html) == is_green
+    assert "$150 under budget" in Document(html).text
 
 
 def test_no_month_is_told_as_under_budget_while_another_budget_of_all_spend_is_used_up() -> None:
@@ -199,6 +219,9 @@ def test_a_forecast_without_all_prices_does_not_promise_what_is_left() -> None:
 
     assert "1 call has no known cost" in words
     assert "On course for at least $700 by 30 November, up to $150 under budget." in words
+    month = burn_up(forecast="700", forecast_high=Decimal(1900), limit_reached_at=None)
+    words = text(unpriced_calls=1, burn_up=month)
+    assert "up to $150 under budget, but it may reach $1,900 or more." in words
 
 
 def test_an_unpriced_line_is_a_lower_bound_or_unknown_but_never_0() -> None:

@@ -29,8 +29,14 @@ from seeded_boards import (
     usd,
 )
 
-FORECAST = usd("5.55") + usd("0.255") * usd("14.5")
+USUAL = usd("5.55") + usd("0.255") * usd("14.5")
 """What is spent, and the mean of ten days for the rest of today and the fourteen days after."""
+BURST = usd("4.5") - usd("1.05") / 9
+"""The last 24 hours, without the mean of those before; it goes on."""
+FORECAST, HIGH = round(USUAL + BURST / 2, 6), USUAL + BURST * 24
+CHAT = usd("0.5")
+"""Of yesterday, which the budget of search leaves out."""
+SEARCH = round(FORECAST - CHAT * usd("2.95"), 6), HIGH - CHAT * usd("26.45")
 FOUND = ("An advice", "an evidence", "search", "gpt-4o", usd("12"), "medium")
 
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
@@ -38,7 +44,9 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "spend-overview: Month-end forecast": [(FORECAST,)],
     "spend-overview: Budget used": [(5.55 / 9,)],
     "spend-overview: Could be saved a month": [(usd("12"),)],
-    "spend-overview: Budgets": [("Small", 5.55 / 4), ("Users: ada", 0.7), ("All", 5.55 / 9)],
+    "spend-overview: Budgets": [
+        *(("Small", 5.55 / 4), ("Users: ada", 0.7), ("All", 5.55 / 9), ("Large", 0.0505))
+    ],
     "spend-overview: Findings, largest saving first": [FOUND],
     "feature: Spend": [(usd("4.5"),)],
     "feature: Cached input": [(250 / 4000,)],
@@ -140,11 +148,13 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     ],
     "budgets: Over their limit": [(1,)],
     "budgets: On course to pass it": [(1,)],
+    "budgets: May pass it": [(1,)],
     "budgets: Not delivered": [(2,)],
     "budgets: Budgets": [
-        ("Small", 5.55 / 4, usd("5.55"), usd("4"), FORECAST, 0, 14.5, 0, 1),
-        ("Users: ada", 0.7, usd("3.5"), usd("5"), None, usd("1.5"), 14.5, 1.5 / 14.5, 0),
-        ("All", 5.55 / 9, usd("5.55"), usd("9"), FORECAST, usd("3.45"), 14.5, 3.45 / 14.5, 1),
+        ("Small", 5.55 / 4, usd("5.55"), usd("4"), FORECAST, HIGH, 0, 14.5, 0, 1),
+        ("Users: ada", 0.7, usd("3.5"), usd("5"), None, None, usd("1.5"), 14.5, 1.5 / 14.5, 0),
+        ("All", 5.55 / 9, usd("5.55"), usd("9"), FORECAST, HIGH, usd("3.45"), 14.5, 3.45 / 14.5, 1),
+        ("Large", 0.0505, usd("5.05"), usd("100"), *SEARCH, usd("94.95"), 14.5, 94.95 / 14.5, 1),
     ],
     "savings: Could be saved a month": [(usd("12"),)],
     "savings: Of the spend": [(12 / (5.55 / 14 * 30.4),)],
@@ -301,7 +311,7 @@ OFFERED = {
     "feature": ["chat", "search"],
     "model": ["gpt-4o", "gpt-5", "mystery-1"],
     "user": ["ada", "bob", "(none)"],
-    "budget": ["Small", "Users: ada", "All"],
+    "budget": ["Small", "Users: ada", "All", "Large"],
     "what_if": ["gpt-5"],
 }
 

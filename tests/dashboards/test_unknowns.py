@@ -57,6 +57,7 @@ UNKNOWN = BudgetLine(
     spent=Decimal(0),
     unpriced_calls=2,
     forecast=Decimal(0),
+    forecast_high=Decimal(500),
     thresholds=(50,),
     is_everything=True,
     course=[(datetime(2026, 11, 1, tzinfo=UTC), Decimal(0))],
@@ -157,7 +158,7 @@ def test_a_budget_whose_calls_have_no_price_is_used_and_left_nobody_knows_how_fa
     engine: Client,
 ) -> None:
     assert plain(shown(engine, "budgets: Budgets")) == [
-        ("Dark", None, None, 100.0, None, None, 14.5, None, 2)
+        ("Dark", None, None, 100.0, None, None, None, 14.5, None, 2)
     ]
     assert shown(engine, "spend-overview: Budget used") == [(None,)]
     assert shown(engine, "spend-overview: Budgets") == [("Dark", None)]

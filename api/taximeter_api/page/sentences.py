@@ -77,6 +77,12 @@ def _against(overview: Overview) -> Markup:
             return Markup(
                 ', {} its budget, but <strong class="over"><bdi>{}</bdi> is used up</strong>.'
             ).format(under, fmt.name(other.name, 40))
+    if burn_up.forecast_high is not None and burn_up.forecast_high > burn_up.budget.limit:
+        most = fmt.beside(burn_up.forecast_high, burn_up.budget.limit)
+        or_more = " or more" if unpriced_calls else ""
+        return Markup(", {} budget, but it may reach <strong>{}</strong>{}.").format(
+            under, most, or_more
+        )
     return Markup(', <strong class="under">{} budget</strong>.').format(under)
 
 

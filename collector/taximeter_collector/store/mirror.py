@@ -46,6 +46,8 @@ class BudgetLine:
     spent: Decimal
     unpriced_calls: int
     forecast: Decimal | None
+    forecast_high: Decimal | None
+    """The upper end of its range; None when that is not known."""
     thresholds: Sequence[int]
     is_everything: bool
     """Its scope is all calls."""

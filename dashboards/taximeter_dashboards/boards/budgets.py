@@ -31,6 +31,7 @@ DAYS_LEFT: Final = f"dateDiff('second', {LOOKED_AT}, period_end) / 86400"
 LEFT: Final = f"if({SPEND_IS_UNKNOWN}, null, greatest(amount - spent, toDecimal128(0, 12)))"
 NOT_COUNTED: Final = "Those of which no spend is known are not counted."
 FORECAST: Final = f"if({SPEND_IS_UNKNOWN}, null, forecast)"
+HIGH: Final = f"if({SPEND_IS_UNKNOWN}, null, forecast_high)"
 
 BUDGETS: Final = f"""\
 select
@@ -39,6 +40,7 @@ select
     {KNOWN_SPEND} as "Spend",
     amount as "Budgeted",
     {FORECAST} as "Forecast",
+    {HIGH} as "Up to",
     {LEFT} as "Left",
     {DAYS_LEFT} as "Days left",
     toFloat64({LEFT}) / greatest(1, {DAYS_LEFT}) as "Safe a day",
@@ -57,6 +59,12 @@ where {CURRENT}
 
 ON_COURSE: Final = f"""\
 select countIf(spent < amount and forecast >= amount) as "On course to pass it"
+from taximeter.budget_lines final
+where {CURRENT}
+"""
+
+MAY_PASS: Final = f"""\
+select countIf(spent < amount and forecast < amount and forecast_high >= amount) as "May pass it"
 from taximeter.budget_lines final
 where {CURRENT}
 """
@@ -161,13 +169,19 @@ def budgets() -> Dashboard:
         "narrow it to environments, teams, features, models or users.",
         row(100, "Which are in danger?"),
         Panel(101, "Over their limit", f"How many are used up? {NOT_COUNTED}").figure(
-            OVER, Short, width=8, levels=columns.GOOD_AT_NONE
+            OVER, Short, width=6, levels=columns.GOOD_AT_NONE
         ),
         Panel(102, "On course to pass it", f"How many will be? {NOT_COUNTED}").figure(
-            ON_COURSE, Short, width=8, levels=columns.GOOD_AT_NONE
+            ON_COURSE, Short, width=6, levels=[(None, "text"), (1, "red")]
         ),
+        Panel(
+            105,
+            "May pass it",
+            "How many more could be, by the upper end of the forecast's range? Those whose range "
+            "is not known yet are not counted.",
+        ).figure(MAY_PASS, Short, width=6, levels=[(None, "text"), (1, "yellow")]),
         Panel(103, "Not delivered", "Which alerts reached nobody?").figure(
-            NOT_DELIVERED, Short, width=8, levels=columns.GOOD_AT_NONE
+            NOT_DELIVERED, Short, width=6, levels=columns.GOOD_AT_NONE
         ),
         Panel(
             104,
@@ -181,6 +195,7 @@ def budgets() -> Dashboard:
                 Column("Used", PercentUnit, decimals=1, bar=columns.OF_A_LIMIT),
                 *(columns.SPENT, *dollars("Budgeted")),
                 Column("Forecast", Dollars, decimals=2, missing="none"),
+                Column("Up to", Dollars, decimals=2, missing="none"),
                 *dollars("Left"),
                 Column("Days left", Short, decimals=1),
                 *(*dollars("Safe a day"), columns.UNPRICED),
