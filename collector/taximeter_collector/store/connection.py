@@ -12,12 +12,13 @@ from dataclasses import asdict
 from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
+from clickhouse_connect.driver.query import QueryResult
 
 from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
 
@@ -50,13 +51,6 @@ READ_LIMITS: Mapping[str, int] = {
 }
 
 
-class Rows(Protocol):
-    """A result: its rows as tuples, in order."""
-
-    @property
-    def result_rows(self) -> Sequence[Sequence[Any]]: ...
-
-
 class Connection:
     """A handle that writes and a few that read; safe to share between threads."""
 
@@ -79,7 +73,7 @@ class Connection:
         """What a definition says to be done on all servers."""
         return f"ON CLUSTER '{self.cluster}'" if self.cluster else ""
 
-    def read(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+    def read(self, sql: str, parameters: Mapping[str, Any] | None = None) -> QueryResult:
         """Return what the engine answers; moments are in UTC, whatever this machine's zone is."""
         with self._readers.lent() as reader:
             return reader.query(
