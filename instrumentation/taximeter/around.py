@@ -8,8 +8,11 @@ from typing import Any
 
 Steps = Generator[tuple[Any, Any], Any, None]
 """Yields the arguments that the function gets, then meets its result or its exception."""
-Around = Callable[[Any, Any, Any], Steps]
-"""Begins the steps of one run, from the function's owner and the arguments that it was given."""
+Around = Callable[[Any, Any, Any], Steps | None]
+"""Begins the steps of one run, from the function's owner and the arguments that it was given.
+
+None leaves the run alone.
+"""
 Hook = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Gives what stands in the place of a function."""
 
@@ -19,14 +22,18 @@ def around(begin: Around) -> Hook:
     def hook(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def hooked(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            steps = begin(owner, args, kwargs)
+            if (steps := begin(owner, args, kwargs)) is None:
+                return function(owner, *args, **kwargs)
             args, kwargs = next(steps)
             try:
                 result = function(owner, *args, **kwargs)
             except BaseException as error:
                 _failed(steps, error)
                 raise
-            _returned(steps, result)
+            try:  # noqa: SIM105 - `suppress` would cost each call a microsecond
+                steps.send(result)
+            except StopIteration:
+                pass
             return result
 
         return hooked
@@ -38,26 +45,23 @@ def async_around(begin: Around) -> Hook:
     def hook(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         async def hooked(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            steps = begin(owner, args, kwargs)
+            if (steps := begin(owner, args, kwargs)) is None:
+                return await function(owner, *args, **kwargs)
             args, kwargs = next(steps)
             try:
                 result = await function(owner, *args, **kwargs)
             except BaseException as error:
                 _failed(steps, error)
                 raise
-            _returned(steps, result)
+            try:  # noqa: SIM105 - `suppress` would cost each call a microsecond
+                steps.send(result)
+            except StopIteration:
+                pass
             return result
 
         return hooked
 
     return hook
-
-
-def _returned(steps: Steps, result: Any) -> None:
-    try:
-        steps.send(result)
-    except StopIteration:
-        return
 
 
 def _failed(steps: Steps, error: BaseException) -> None:

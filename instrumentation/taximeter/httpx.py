@@ -36,11 +36,14 @@ def is_wanted() -> bool:
     return importlib.util.find_spec("opentelemetry.instrumentation.httpx") is not None
 
 
-def _sent(_: Any, args: Any, kwargs: Any) -> Steps:
+def _sent(_: Any, args: Any, kwargs: Any) -> Steps | None:
     # Each call of the SDK comes by here, too.
     if current_call.get() is not None or (call := _begun(*args, **kwargs)) is None:
-        yield args, kwargs
-        return
+        return None
+    return _metered(call, args, kwargs)
+
+
+def _metered(call: Call, args: Any, kwargs: Any) -> Steps:
     try:
         with entered(call):
             response = yield args, kwargs
