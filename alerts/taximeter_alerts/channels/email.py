@@ -166,7 +166,8 @@ def _refused(
         codes = [one.code for one in error.recipients]
     else:
         codes = [error.code]
-    told = f"{type(error).__name__} {codes}"
+    told = ", ".join(map(str, codes))
     if min(codes) < 500:
         return DeliveryError(f"the mail server answered {told}")
-    return ChannelGone(f"the mail server refuses it: {told}")
+    what = "us" if isinstance(error, aiosmtplib.SMTPAuthenticationError) else "the message"
+    return ChannelGone(f"the mail server refuses {what}: {told}")
