@@ -30,6 +30,7 @@ A_REQUEST = 1_000
 SENDERS = 4
 PACE = 20_000
 """Spans a second."""
+TRICKLE_S = 30
 MODELS = ("gpt-5-2025-08-07", "gpt-4o-2024-08-06", "gpt-5-mini-2025-08-07", "o4-mini-2025-04-16")
 DICE = random.Random(7)
 
@@ -59,6 +60,21 @@ def main() -> None:
         paced("nobody reads", otlp, bodies[: len(bodies) // 2])
         with reading(page):
             paced("heavy pages are read", otlp, bodies[len(bodies) // 2 :])
+    for calls_s in (3, 35, 350):
+        with tempfile.TemporaryDirectory() as folder, service(folder, "a small load") as server:
+            trickled(calls_s, *server)
+
+
+def trickled(calls_s: int, pid: int, _page: str, otlp: str) -> None:
+    """Send so few calls a second, in up to ten requests, and print what the service takes."""
+    requests_s = min(10, calls_s)
+    bodies = [body(calls_s // requests_s) for _ in range(TRICKLE_S * requests_s)]
+    before, began = cpu_s(pid), time.perf_counter()
+    for number, one in enumerate(bodies):
+        time.sleep(max(0.0, began + number / requests_s - time.perf_counter()))
+        post(otlp, one)
+    used = (cpu_s(pid) - before) / (time.perf_counter() - began)
+    print(f"at {calls_s} calls/s {used:.2f} of a core")
 
 
 def paced(what: str, otlp: str, bodies: list[bytes]) -> None:
@@ -104,13 +120,18 @@ def reading(page: str) -> Iterator[None]:
 
 def again(one: bytes) -> bytes:
     """Return the same spans as other calls."""
+    return gzip.compress(with_ids(one, iter(lambda: DICE.randbytes(12).hex(), "")), 1)
+
+
+def with_ids(one: bytes, ids: Iterator[str]) -> bytes:
+    """Return the same spans with other ids, unpacked."""
     message = ExportTraceServiceRequest.FromString(gzip.decompress(one))
     for made in message.resource_spans[0].scope_spans[0].spans:
         made.span_id = DICE.randbytes(8)
         for pair in made.attributes:
             if pair.key == "gen_ai.response.id":
-                pair.value.string_value = f"chatcmpl-{DICE.randbytes(12).hex()}"
-    return gzip.compress(message.SerializeToString(), 1)
+                pair.value.string_value = f"chatcmpl-{next(ids)}"
+    return message.SerializeToString()
 
 
 def timed(otlp: str, one: bytes) -> float:
@@ -119,13 +140,16 @@ def timed(otlp: str, one: bytes) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def body() -> bytes:
+def body(calls: int = 0) -> bytes:
+    """Return a request of so many calls; without a number a full one, a quarter of it no calls."""
     message = ExportTraceServiceRequest()
     of_resource = message.resource_spans.add()
     of_resource.resource.attributes.append(attribute("service.name", "webapp"))
     spans = of_resource.scope_spans.add()
     spans.scope.name = "taximeter"
-    spans.spans.extend(call() if number % 4 else route() for number in range(A_REQUEST))
+    spans.spans.extend(
+        call() if calls or number % 4 else route() for number in range(calls or A_REQUEST)
+    )
     return gzip.compress(message.SerializeToString(), 1)
 
 

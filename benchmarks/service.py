@@ -28,7 +28,7 @@ IDLE_S = 10
 
 
 @contextmanager
-def service(folder: str, what: str) -> Iterator[tuple[int, str, str]]:
+def service(folder: str, what: str, store: str = "") -> Iterator[tuple[int, str, str]]:
     """Run the service on a folder and print how long it took to be ready."""
     ports = (free_port(), free_port())
     settings = {
@@ -36,6 +36,7 @@ def service(folder: str, what: str) -> Iterator[tuple[int, str, str]]:
         "PORT": str(ports[0]),
         "OTLP_PORT": str(ports[1]),
         "LOG_LEVEL": "warning",
+        "STORE": store,
     }
     began = time.perf_counter()
     process = subprocess.Popen(

@@ -286,9 +286,7 @@ def test_a_call_goes_all_the_way_and_a_crash_loses_and_repeats_nothing(
     assert (total["cost"], total["cost_is_complete"]) == (TOTAL, False)
     assert {row["user"] for row in service.spend("user")["rows"]} == {"", "ada"}
     metrics = service.metrics()
-    # The failed call and the one of an unknown model need Python's rules.
-    assert metrics['taximeter_calls_stored_total{decoded_by="engine"}'] == 4
-    assert metrics['taximeter_calls_stored_total{decoded_by="python"}'] == 2
+    assert metrics['taximeter_calls_stored_total{decoded_by="python"}'] == 6
     assert metrics["taximeter_journal_bytes"] == metrics["taximeter_journal_age_seconds"] == 0
 
     eventually("a Slack message", lambda: messages)

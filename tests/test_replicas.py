@@ -28,7 +28,7 @@ BUDGETS = "budgets:\n" + "".join(
 )
 SEVERAL_TICKS_S = 3
 BODIES = 12
-CALLS_A_BODY = 40
+CALLS_A_BODY = 500
 REPORTED = {"taximeter.usage.source": "reported"}
 # 1,000 tokens in at $2.50 and 100 out at $10 a million
 USD_A_CALL = Decimal("0.0035")

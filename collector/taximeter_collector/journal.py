@@ -28,7 +28,7 @@ LENGTH: Final = struct.Struct("<I")
 FRAME: Final = struct.Struct("<III")
 SUFFIX: Final = ".journal"
 SEGMENT_BYTES: Final = 16_000_000
-SEGMENT_SECONDS: Final = 0.5
+SEGMENT_SECONDS: Final = 1.0
 WAITING_APPENDS: Final = 1024
 WAITING_BYTES: Final = 100_000_000
 

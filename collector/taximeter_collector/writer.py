@@ -32,6 +32,8 @@ RECEIVED_AT: Final = struct.Struct("<q")
 IDLE_WAIT_S: Final = 0.2
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
+FEW: Final = 500
+"""Spans that Python decodes sooner than the engine has read its statement."""
 
 SEGMENT_TIME: Final = Histogram("taximeter_segment_seconds", "From reading a segment to its end")
 STORED: Final = Counter("taximeter_calls_stored", "Calls by who decoded them", ["decoded_by"])
@@ -53,12 +55,17 @@ class Writer:
         store: Store,
         prices: Callable[[], PriceBook],
         how_late: timedelta = Retention().how_late,  # noqa: B008
+        few: int = FEW,
     ) -> None:
-        """Set up the writer; calls that came later than `how_late` are not kept."""
+        """Set up the writer; calls that came later than `how_late` are not kept.
+
+        The engine decodes a segment from so many of our own spans on.
+        """
         self._journal = journal
         self._store = store
         self._prices = prices
         self._how_late = how_late
+        self._few = few
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
         self.trouble = ""
@@ -119,6 +126,8 @@ class Writer:
             return
         book = self._prices()
         plain, others, losses = _sorted(segment, self._how_late)
+        if len(plain) < self._few:
+            plain, others = [], plain + others
         left = self._left_by_the_engine(plain, book)
         others += [plain[number] for number in left]
         # What has no price comes first, so that no sum looks complete before it is.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 import taximeter_collector.journal
 import taximeter_collector.writer
@@ -26,6 +27,7 @@ from taximeter_collector.store import (
 )
 from taximeter_collector.writer import Writer, frame
 
+REPORTED = {"taximeter.usage.source": "reported"}
 DAY = Period(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 17, tzinfo=UTC))
 
 
@@ -49,7 +51,7 @@ class ClosedFor:
 
 
 def written(journal: Journal, store: Store) -> None:
-    writer = Writer(journal, store, PriceBook.shipped)
+    writer = Writer(journal, store, PriceBook.shipped, few=1)
     writer.start()
     journal.close()
     writer.close()
@@ -112,10 +114,38 @@ class Listening:
 
 def of_two_kinds(journal: Journal) -> None:
     """Append a plain call, which is the engine's, and one of a model without a price."""
-    plain = span({"taximeter.usage.source": "reported"})
+    plain = span(REPORTED)
     odd = span({"gen_ai.response.id": "chatcmpl-2", "gen_ai.response.model": "gpt-99"}, span_id=2)
     body = request(plain, odd, scope="taximeter").SerializeToString()
     journal.append(frame(NOON, body)).result(5)
+
+
+def test_python_decodes_a_few_spans_for_which_the_engine_would_only_read_its_statement(
+    store: Store, tmp_path: Path
+) -> None:
+    for spans, by_engine in ((499, 0), (500, 500)):
+        journal = Journal(tmp_path / str(spans), max_bytes=1_000_000)
+        calls = (
+            span({"gen_ai.response.id": f"c-{spans}-{one}", **REPORTED}, span_id=one + 1)
+            for one in range(spans)
+        )
+        body = request(*calls, scope="taximeter").SerializeToString()
+        journal.append(frame(NOON, body)).result(5)
+        before = decoded_by_the_engine()
+
+        writer = Writer(journal, store, PriceBook.shipped)
+        writer.start()
+        journal.close()
+        writer.close()
+
+        assert decoded_by_the_engine() - before == by_engine
+    assert store.spend(DAY)[0].calls == 999
+    assert store.spend(DAY)[0].cost == 999 * Decimal("0.0035")
+
+
+def decoded_by_the_engine() -> float:
+    labels = {"decoded_by": "engine"}
+    return REGISTRY.get_sample_value("taximeter_calls_stored_total", labels) or 0.0
 
 
 def test_no_sum_looks_complete_while_a_segment_is_being_stored(
