@@ -26,12 +26,11 @@ from taximeter.month_forecasts final
 where month = toStartOfMonth(toDate($__toTime, 'UTC'))
 """
 
-# Of several budgets of all spend the largest is the one that the month is held against.
 BUDGET_USED: Final = f"""\
 select {USED} as "Used"
 from taximeter.budget_lines final
 where {CURRENT}
-order by is_everything desc, if(is_everything, toFloat64(amount), "Used") desc
+order by is_everything desc, "Used" desc nulls last
 limit 1
 """
 
@@ -106,9 +105,8 @@ def spend_overview() -> Dashboard:
         Panel(
             110,
             "Budget used",
-            "How much of the largest budget of all spend is used, or else "
-            f"of the fullest one? {WHATEVER_IS_CHOSEN} At least this much where calls have no "
-            "known price.",
+            "How much of the fullest budget of all spend is used, or else of the fullest of "
+            f"others? {WHATEVER_IS_CHOSEN} At least this much where calls have no known price.",
         ).figure(BUDGET_USED, PercentUnit, decimals=0, levels=columns.OF_A_LIMIT),
         Panel(
             102, "Spend in range", f"What did the chosen time cost? {WHOLE_DAYS} {AT_LEAST}"
