@@ -44,6 +44,8 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICRO: Final = Decimal("0.000001")
 SOURCES: Final = {source.value: source for source in UsageSource}
 MOST_TAGS: Final = 32
+LABELS: Final = (str, int, float)
+"""Types of what is kept as a label; a boolean is an int."""
 known_label = lru_cache(maxsize=4096)(label)
 """Most values come again and again."""
 
@@ -132,8 +134,9 @@ def _call(ts: datetime, span: Span, resource: Mapping[str, Any], values: Values)
     for key, value in values.items():
         kind, name, below = RULES.get(key, NO_RULE)
         if kind is Kind.TEXT:
-            if isinstance(value, str):
-                columns[name] = known_label(value)
+            if isinstance(value, LABELS):
+                # As text, since to the cache 1, 1.0 and True are one value.
+                columns[name] = known_label(str(value))
         elif kind is Kind.TOKENS:
             tokens[name] = value
             are_counts = are_counts and _count(value, below) is not None
@@ -144,7 +147,7 @@ def _call(ts: datetime, span: Span, resource: Mapping[str, Any], values: Values)
                 columns[name] = value
         elif key.startswith(METER):
             meters[label(key.removeprefix(METER))] = value
-        elif key.startswith(TAG) and isinstance(value, str):
+        elif key.startswith(TAG) and isinstance(value, LABELS):
             tags[label(key.removeprefix(TAG))] = label(value)
     columns.setdefault("model", columns.get("request_model", ""))
     nanoseconds = span.end_time_unix_nano - span.start_time_unix_nano
@@ -219,7 +222,11 @@ def _count(value: Any, below: int) -> int | None:
 
 
 def _texts(columns: Mapping[str, str], values: Values) -> dict[str, Any]:
-    return {name: label(values[key]) for key, name in columns.items() if _is(values.get(key), str)}
+    return {
+        name: label(values[key])
+        for key, name in columns.items()
+        if isinstance(values.get(key), LABELS)
+    }
 
 
 def _strings(values: Values, key: str) -> list[str]:

@@ -113,7 +113,7 @@ def test_a_call_without_usage_has_lost_it() -> None:
         {"gen_ai.request.max_tokens": 2**40},
         {"gen_ai.response.time_to_first_chunk": float("nan")},
         {"gen_ai.request.stream": "yes"},
-        {"taximeter.feature": 7},
+        {"taximeter.feature": ["search"]},
         {"taximeter.attempt.waits": ["soon"]},
         {"taximeter.attempt.statuses": [0.5]},
         {"taximeter.usage.source": ["reported"]},
@@ -124,6 +124,21 @@ def test_an_attribute_of_another_type_than_the_contract_is_absent(
     attributes: dict[str, Any],
 ) -> None:
     assert decoded(attributes) == decoded()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(4711, "4711"), (0, "0"), (0.5, "0.5"), (1, "1"), (True, "True"), (1.0, "1.0")],
+    ids=str,
+)
+def test_a_number_or_boolean_as_a_label_is_kept_as_its_text(value: Any, text: str) -> None:
+    message = request(
+        span({"user.id": value, "taximeter.tag.order": value}), resource={"service.name": value}
+    )
+
+    (call,) = calls(message)
+
+    assert (call.user_id, call.tags, call.service) == (text, {"order": text}, text)
 
 
 def test_spans_without_any_id_stay_apart() -> None:

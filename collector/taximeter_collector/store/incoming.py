@@ -108,6 +108,7 @@ def _decoded() -> str:
     # All that is asked of each key, in one pass over them.
     refused = (
         f"startsWith(key, '{contract.METER}') or startsWith(key, '{contract.TAG}')"
+        f" or key in ({_list([*contract.TEXTS])}) and value.1 = ''"
         f" or key in ({_list(whole_keys)}) and (value.1 != '' or value.2 or value.4 != 0)"
         f" or key in ({_list([*contract.TOKENS])}) and (value.3 < 0 or value.3 > {MOST_TOKENS})"
         f" or key in ({_list([*OTHER_TOKENS, first_chunk])}) and value.3 != 0"
