@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,10 +22,12 @@ from fastapi import APIRouter
 
 from taximeter_api.questions import Refused
 from taximeter_collector.settings import Settings
-from taximeter_collector.store import Period, Store
+from taximeter_collector.store import Period, SpendRow, Store, StoreError
 
 MANIFEST: Final = "manifest.json"
 STATE: Final = "state.db"
+SUMS: Final = "SHA256SUMS"
+"""As `sha256sum --check` reads it. A backup of an older version has none."""
 EVER: Final = Period(datetime(1971, 1, 1, tzinfo=UTC), datetime(2105, 1, 1, tzinfo=UTC))
 
 
@@ -58,28 +61,32 @@ def back_up(store: Store, settings: Settings, now: datetime) -> Backup:
         _copy_state(settings.data_dir / STATE, Path(part) / STATE)
         manifest = {"format": 1, "calls": total.calls, "cost": f"{total.cost:f}"}
         (Path(part) / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+        (Path(part) / SUMS).write_bytes(_sums(Path(part)))
         _pack(Path(part), path)
     return Backup(path=path, calls=total.calls, cost=total.cost)
 
 
 def restore(path: Path, settings: Settings) -> Backup:
-    """Fill an empty data folder from a file, and check its sums."""
-    if any(settings.data_dir.glob("*")):
-        raise Refused(f"{settings.data_dir} is not empty: restore into a new data folder")
-    if urlsplit(settings.store_url).scheme != "chdb":
+    """Fill an empty data folder from a file. What is not verified leaves nothing in it."""
+    address = urlsplit(settings.store_url)
+    if address.scheme != "chdb":
         raise Refused("a backup is restored into an embedded store: unset the store's address")
+    store = Path(address.path)
+    if any(settings.data_dir.glob("*")) or store.exists():
+        raise Refused(f"{settings.data_dir} is not empty: restore into a new data folder")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.data_dir, prefix="part-") as part:
-        manifest = _unpacked(path, Path(part))
-        with closing(Store(settings.store_url)) as store:
-            store.read_tables(Path(part) / "tables")
-            total = store.spend(EVER)[0]
+    with TemporaryDirectory(dir=settings.data_dir, prefix="part-") as folder:
+        part = Path(folder)
+        manifest = _unpacked(path, part)
+        _check_state(path, part / STATE)
+        total = _read_tables(path, part / "tables", part / "store")
         found, told = (total.calls, total.cost), (manifest["calls"], Decimal(manifest["cost"]))
         if found != told:
             raise Refused(f"{path}: {found} calls and dollars came back of {told}")
-        shutil.copytree(Path(part) / "journal", settings.journal_dir, dirs_exist_ok=True)
-        if (Path(part) / STATE).exists():
-            shutil.copy(Path(part) / STATE, settings.data_dir / STATE)
+        shutil.move(part / "store", store)
+        shutil.move(part / "journal", settings.journal_dir)
+        if (part / STATE).exists():
+            shutil.move(part / STATE, settings.data_dir / STATE)
     return Backup(path=path, calls=total.calls, cost=total.cost)
 
 
@@ -126,10 +133,25 @@ def _pack(folder: Path, path: Path) -> None:
     part.replace(path)
 
 
+def _sums(folder: Path) -> bytes:
+    """Return a line for each file of a backup, however deep."""
+    files = sorted(one for one in folder.rglob("*") if one.is_file() and one.name != SUMS)
+    lines = []
+    for one in files:
+        with one.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {one.relative_to(folder)}\n")
+    return "".join(lines).encode()
+
+
 def _unpacked(path: Path, folder: Path) -> dict[str, Any]:
+    """Unpack the file, and tell damage where it holds digests."""
     try:
         with tarfile.open(path) as tar:
             tar.extractall(folder, filter="data")
+        sums = folder / SUMS
+        if sums.exists() and sums.read_bytes() != _sums(folder):
+            raise Refused(f"{path} is damaged: it is not what was written")
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
     except OSError as error:
         raise Refused(f"{path}: {error.strerror or error}") from None
@@ -138,3 +160,24 @@ def _unpacked(path: Path, folder: Path) -> dict[str, Any]:
     if manifest.get("format") != 1:
         raise Refused(f"{path} is of a newer version: upgrade first")
     return manifest
+
+
+def _check_state(path: Path, state: Path) -> None:
+    if not state.exists():
+        return
+    try:
+        with closing(sqlite3.connect(state)) as opened:
+            (said,) = opened.execute("pragma integrity_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+    if said != "ok":
+        raise Refused(f"{path}: its {STATE} is damaged: {said}")
+
+
+def _read_tables(path: Path, tables: Path, into: Path) -> SpendRow:
+    try:
+        with closing(Store(f"chdb://{into}")) as store:
+            store.read_tables(tables)
+            return store.spend(EVER)[0]
+    except StoreError as error:
+        raise Refused(f"{path}: its tables can't be read: {error}") from None

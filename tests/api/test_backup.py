@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def run(*arguments: object, data: Path, code: str = "") -> subprocess.CompletedP
         [sys.executable, *command, *map(str, arguments)],
         env={
             **os.environ,
-            "PYTHONPATH": str(here),
+            "PYTHONPATH": os.pathsep.join([str(here), *sys.path]),
             "TAXIMETER_SERVER_DATA_DIR": str(data),
             "TAXIMETER_SERVER_PORT": "1",
         },
@@ -96,6 +97,76 @@ def test_what_is_restored_is_what_was_there(data: Path, tmp_path: Path) -> None:
     assert len(journal) == 1
     assert (new / "state.db").read_bytes()[:6] == b"SQLite"
     assert list((data / "backups").iterdir()) == [path]
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path) -> Path:
+    said = run("backup", data=data).stdout
+    return Path(said.partition(": ")[0])
+
+
+@pytest.fixture(scope="module")
+def old(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a backup as they were before it held digests."""
+    path = tmp_path_factory.mktemp("old") / "old.tar"
+    with tarfile.open(whole) as of, tarfile.open(path, "w") as to:
+        for member in of:
+            if member.name != "SHA256SUMS":
+                to.addfile(member, of.extractfile(member) if member.isfile() else None)
+    return path
+
+
+def damaged(path: Path, member: str, to: Path, *, at: int = 0) -> Path:
+    """Flip one bit of what the backup holds of a member, at a place in it or in its middle."""
+    with tarfile.open(path) as tar:
+        found = next(one for one in tar if one.isfile() and one.name.startswith(member))
+    content = bytearray(path.read_bytes())
+    content[found.offset_data + (at or found.size // 2)] ^= 1
+    to.write_bytes(content)
+    return to
+
+
+@pytest.mark.parametrize("member", ["SHA256SUMS", "journal", "manifest.json", "state.db", "tables"])
+def test_a_flipped_bit_of_a_backup_is_noticed_and_nothing_is_left(
+    whole: Path, member: str, tmp_path: Path
+) -> None:
+    path = damaged(whole, member, tmp_path / "damaged.tar")
+
+    said = run("restore", path, data=tmp_path / "new")
+
+    assert said.returncode == 2
+    assert said.stderr == f"taximeter: {path} is damaged: it is not what was written\n"
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_backup_without_digests_is_restored(old: Path, tmp_path: Path) -> None:
+    said = run("restore", old, data=tmp_path / "new")
+
+    assert (said.returncode, "42 calls, $50.00" in said.stdout) == (0, True), said.stderr
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "journal",
+        "state.db",
+        "store",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("member", "at", "reason"),
+    [
+        ("tables/calls", 30, "its tables can't be read: "),
+        ("state.db", 100, "its state.db is damaged: "),
+    ],
+)
+def test_what_an_old_backup_can_t_give_back_leaves_nothing(
+    old: Path, member: str, at: int, reason: str, tmp_path: Path
+) -> None:
+    path = damaged(old, member, tmp_path / "damaged.tar", at=at)
+
+    said = run("restore", path, data=tmp_path / "new")
+
+    assert said.returncode == 2
+    assert f"taximeter: {path}: {reason}" in said.stderr
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_nothing_is_restored_over_data_or_from_what_is_no_backup(
