@@ -24,6 +24,9 @@ REMEMBERED: Final = 10_000
 """Requests; at a thousand spans each they are the last minutes of a busy collector."""
 MOST_SPANS: Final = 100_000
 
+REQUESTS: Final = Counting(
+    "taximeter_requests", "OTLP requests by HTTP status, also of gRPC", ["status"]
+)
 SPANS: Final = Counting("taximeter_spans", "Spans received, calls or not")
 REFUSED_SPANS: Final = Counting(
     "taximeter_refused_spans", "Spans outside the accepted time", ["reason"]

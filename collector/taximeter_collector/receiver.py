@@ -12,9 +12,8 @@ from fastapi import APIRouter, Request, Response
 from google.protobuf import json_format
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from prometheus_client import Counter as Counting
 
-from taximeter_collector.intake import Intake, Refused, not_durable
+from taximeter_collector.intake import REQUESTS, Intake, Refused, not_durable
 from taximeter_collector.otlp_json import MalformedRequest, as_protobuf
 
 if sys.version_info >= (3, 14):
@@ -26,8 +25,6 @@ PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 RETRY_AFTER_S: Final = "5"
 GZIP: Final = 16 + zlib.MAX_WBITS
-
-REQUESTS: Final = Counting("taximeter_requests", "OTLP requests by HTTP status", ["status"])
 
 
 def receiver(

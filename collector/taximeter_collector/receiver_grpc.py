@@ -9,7 +9,7 @@ from typing import Final
 
 import grpc
 
-from taximeter_collector.intake import Intake, Refused, not_durable
+from taximeter_collector.intake import REQUESTS, Intake, Refused, not_durable
 
 SERVICE: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
 THREADS: Final = 8
@@ -19,6 +19,7 @@ LAST_ANSWERS_S: Final = 5.0
 # Exporters send again what is UNAVAILABLE, and nothing else of these.
 STATUS: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
     413: grpc.StatusCode.INVALID_ARGUMENT,
     429: grpc.StatusCode.UNAVAILABLE,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -58,14 +59,19 @@ class GrpcReceiver:
         self._server.stop(LAST_ANSWERS_S).wait()
 
     def _export(self, intake: Intake, body: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            self._check_token(context)
+            answer = _kept(intake, body)
+        except Refused as refused:
+            REQUESTS.labels(refused.status).inc()
+            context.abort(STATUS[refused.status], refused.reason)
+        REQUESTS.labels(200).inc()
+        return answer
+
+    def _check_token(self, context: grpc.ServicerContext) -> None:
         metadata = dict(context.invocation_metadata())
         if not self._authorised(str(metadata.get("authorization", ""))):
-            reason = "send the ingest token: authorization: Bearer <token>"
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
-        try:
-            return _kept(intake, body)
-        except Refused as refused:
-            context.abort(STATUS[refused.status], refused.reason)
+            raise Refused(401, "send the ingest token: authorization: Bearer <token>")
 
 
 def _kept(intake: Intake, body: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from prometheus_client import REGISTRY
 
 from spans import request, span
 from taximeter_collector import otlp
@@ -98,6 +100,23 @@ def test_a_bad_request_is_told_what_to_do(
 
     assert refused.value.code() is status
     assert reason in str(refused.value.details())
+
+
+@pytest.mark.parametrize(
+    ("body", "token", "status"),
+    [(b"", "", "200"), (b"\xff\xff", "", "400"), (b"", "wrong", "401")],
+)
+def test_a_request_is_counted_by_the_status_that_it_has_over_http(
+    address: str, body: bytes, token: str, status: str
+) -> None:
+    def counted() -> float:
+        return REGISTRY.get_sample_value("taximeter_requests_total", {"status": status}) or 0.0
+
+    before = counted()
+    with suppress(grpc.RpcError):
+        send(address, body, token)
+
+    assert counted() - before == 1
 
 
 def test_a_full_journal_asks_the_sender_to_come_back(address: str) -> None:
