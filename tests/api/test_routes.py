@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -11,7 +12,7 @@ from starlette.testclient import TestClient
 from builders import NOON, Rows, call, costing, unpriced
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
-from taximeter_collector.store import Store
+from taximeter_collector.store import SpendRow, Store
 
 AROUND = {"from": "2026-11-01", "to": "2026-12-01"}
 
@@ -86,6 +87,26 @@ def test_spend_is_divided_by_the_dimensions_asked_for(
         for row, (want, _) in zip(answer["rows"], rows, strict=True)
     ]
     assert got == [(keys, Decimal(cost)) for keys, cost in rows]
+
+
+def test_rows_and_total_of_an_answer_are_of_the_same_moment(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend = store.spend
+
+    def while_calls_come(*question: Any) -> list[SpendRow]:
+        rows = spend(*question)
+        add(store, costing("1", feature="chat"))
+        return rows
+
+    add(store, costing("3", feature="chat"), costing("2", feature="search"), unpriced())
+    monkeypatch.setattr(store, "spend", while_calls_come)
+
+    answer = client.get("/api/spend", params={**AROUND, "group_by": "feature,day"}).json()
+
+    assert answer["total"]["cost"] == "5.000000000000"
+    for sum_ in ("calls", "unpriced_calls", "input_tokens"):
+        assert answer["total"][sum_] == sum(row[sum_] for row in answer["rows"])
 
 
 def test_any_dimension_narrows_the_spend(client: TestClient, store: Store) -> None:
