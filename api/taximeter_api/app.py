@@ -33,6 +33,7 @@ from taximeter_api.budget_pages import budget_pages
 from taximeter_api.budgeting import budgets_api
 from taximeter_api.call_pages import call_pages
 from taximeter_api.channels import channels_of_settings, notice_channels
+from taximeter_api.checks.files import is_writable
 from taximeter_api.checks.running import Running
 from taximeter_api.clickhouse_http import clickhouse_http
 from taximeter_api.explore import explore_pages
@@ -244,6 +245,10 @@ def make_data_folder(settings: Settings) -> None:
         raise SettingsError(
             f"{PREFIX}DATA_DIR={settings.data_dir}: {error.strerror}; give a folder to write to"
         ) from error
+    if not is_writable(settings.data_dir):
+        raise SettingsError(
+            f"{PREFIX}DATA_DIR={settings.data_dir}: it can't be written; give a folder to write to"
+        )
 
 
 def _grpc_receiver(settings: Settings) -> GrpcReceiver | None:

@@ -137,7 +137,9 @@ class Writer:
         self._store.add_losses(losses)
         DROPPED.inc(sum(loss.spans for loss in losses))
         if segment.damaged:
-            log.error("a journal segment is damaged and was set aside", extra={"path": str(path)})
+            fields = {"path": str(path), "requests_read": len(segment.payloads)}
+            fields["places_lost"] = segment.damaged
+            log.error("a journal segment is damaged and was set aside", extra=fields)
             self._set_aside(path)
         else:
             self._journal.delete(path)

@@ -20,6 +20,7 @@ from api.test_cli import taximeter
 from builders import NOON
 from spans import request, span
 from taximeter_api.checks.engine import clock, findings_of
+from taximeter_api.checks.running import of_unpriced
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.demo.processes import free_port
 from taximeter_collector.store import Condition
@@ -45,6 +46,7 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     old.write_bytes(b"x" * 2_000_000)
     os.utime(old, (1, 1))
     (journal / "2.refused").write_text("a row")
+    (journal / "3.damaged").write_bytes(b"taximeter journal 1\n")
     prices = tmp_path / "prices.yaml"
     prices.write_text("modles: {}\n")
     budgets = tmp_path / "budgets.yaml"
@@ -63,7 +65,12 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert said.returncode == 1
     assert "journal: 2.0 MB wait, the oldest for" in said.stdout
     assert "-> the store does not keep up" in said.stdout
-    assert "set aside: 1 files of what can't be stored" in said.stdout
+    assert "set aside: 1 files of what can't be stored, like " in said.stdout
+    assert "-> look at their lines, then delete them" in said.stdout
+    assert "set aside: 1 files of the journal that were damaged, like " in said.stdout
+    assert (
+        "-> what could be read is stored: see the log for the rest, then delete them" in said.stdout
+    )
     assert "wrong prices: " in said.stdout
     assert f"ok    files: as they are in {Path.cwd()}" in said.stdout
     assert f"ok    budgets: 1 in {budgets}" in said.stdout
@@ -221,6 +228,34 @@ def test_what_is_wrong_with_the_engine_has_its_mend(
     assert [one.what for one in sick] == [what]
     assert advice in sick[0].advice
     assert all(not one.advice for one in findings_of(WELL, is_server=True))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["no price for model 'gpt-7'", "no prices for 'llm.internal'; prices.yaml can name them"],
+)
+def test_a_missing_price_is_mended_in_prices_yaml(reason: str) -> None:
+    (found,) = of_unpriced({reason: 2}, Path("prices.yaml"))
+
+    assert found.state == f"2 calls: {reason}"
+    assert found.advice == "add it to prices.yaml, then taximeter reprice"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "the usage was lost",
+        "the usage was invalid",
+        "absurd usage: a negative number of tokens",
+        "how often the model searched the web was not told",
+    ],
+)
+def test_usage_that_can_t_be_billed_is_mended_where_it_is_sent(reason: str) -> None:
+    (found,) = of_unpriced({reason: 2}, Path("prices.yaml"))
+
+    assert found.advice == (
+        "no price helps: mend what their apps send; /calls?only=unpriced lists them"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 from api.test_cli import taximeter
+from taximeter_api.app import make_data_folder
+from taximeter_api.checks import files
+from taximeter_collector.settings import SettingsError, read_settings
 
 
 def test_migrations_are_pending_until_they_are_applied(tmp_path: Path) -> None:
@@ -45,6 +54,38 @@ def test_a_folder_that_can_not_be_made_is_named_with_its_setting(tmp_path: Path)
     assert refused.returncode == 2
     assert "TAXIMETER_SERVER_DATA_DIR=" in refused.stderr
     assert "give a folder to write to" in refused.stderr
+
+
+def test_a_folder_that_can_not_be_written_is_named_by_serve_and_doctor() -> None:
+    # Not below a folder of root alone, since the test may be root's.
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        settings = read_settings({"TAXIMETER_SERVER_DATA_DIR": folder})
+        with as_nobody(), pytest.raises(SettingsError) as refused:
+            make_data_folder(settings)
+        with as_nobody():
+            found = next(files.disk(settings))
+
+    assert str(refused.value) == (
+        f"TAXIMETER_SERVER_DATA_DIR={folder}: it can't be written; give a folder to write to"
+    )
+    assert found == (
+        "data",
+        f"{folder} can't be written",
+        "give it to the service's user, or mount it to be written",
+    )
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Act as a user whom permissions bind."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def test_a_database_out_of_reach_is_no_answer(tmp_path: Path) -> None:

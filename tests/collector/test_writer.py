@@ -202,7 +202,9 @@ def test_what_an_app_lost_counts_once_though_it_is_told_again(store: Store, tmp_
     assert store.lost_spans(DAY) == {"webapp": 8}
 
 
-def test_a_damaged_segment_gives_what_it_can_and_is_kept(store: Store, tmp_path: Path) -> None:
+def test_a_damaged_segment_gives_what_it_can_and_is_kept(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     journal = Journal(tmp_path, max_bytes=1_000_000)
     for number in (1, 2):
         body = request(span({"gen_ai.response.id": f"chatcmpl-{number}"})).SerializeToString()
@@ -215,6 +217,8 @@ def test_a_damaged_segment_gives_what_it_can_and_is_kept(store: Store, tmp_path:
 
     assert store.spend(DAY)[0].calls == 1
     assert len(list(tmp_path.glob("*.damaged"))) == 1
+    (logged,) = caplog.records
+    assert (vars(logged)["requests_read"], vars(logged)["places_lost"]) == (1, 1)
 
 
 def test_a_span_that_can_not_be_read_is_set_aside_and_stops_no_other(

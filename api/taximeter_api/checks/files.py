@@ -21,7 +21,13 @@ from taximeter_collector.yaml_file import Mistake
 
 LEAST_FREE_BYTES: Final = 2_000_000_000
 LONGEST_WAIT_S: Final = 60
-SET_ASIDE: Final = ("*.refused", "*.damaged")
+SET_ASIDE: Final = {
+    "*.refused": ("what can't be stored", "look at their lines, then delete them"),
+    "*.damaged": (
+        "the journal that were damaged",
+        "what could be read is stored: see the log for the rest, then delete them",
+    ),
+}
 MEND: Final = "mend the file; a service that runs keeps what it read last"
 
 
@@ -29,10 +35,17 @@ def disk(settings: Settings) -> Iterator[Finding]:
     if not settings.data_dir.exists():
         yield Finding("data", f"{settings.data_dir} is not there yet")
         return
+    if not is_writable(settings.data_dir):
+        advice = "give it to the service's user, or mount it to be written"
+        yield Finding("data", f"{settings.data_dir} can't be written", advice)
     free = shutil.disk_usage(settings.data_dir).free
     needed = max(LEAST_FREE_BYTES, settings.journal_mb * 1_000_000)
     advice = f"free {needed / 1e9:.0f} GB, or lower {PREFIX}JOURNAL_MB" if free < needed else ""
     yield Finding("disk", f"{free / 1e9:,.1f} GB free at {settings.data_dir}", advice)
+
+
+def is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def journal(settings: Settings) -> Iterator[Finding]:
@@ -46,10 +59,9 @@ def journal(settings: Settings) -> Iterator[Finding]:
     age_s = max((now - one.st_mtime for one in waiting), default=0.0)
     advice = "the store does not keep up: see the service's log" if age_s > LONGEST_WAIT_S else ""
     yield Finding("journal", f"{size / 1e6:,.1f} MB wait, the oldest for {age_s:.0f} s", advice)
-    aside = [path for form in SET_ASIDE for path in sorted(settings.journal_dir.glob(form))]
-    if aside:
-        state = f"{len(aside)} files of what can't be stored, like {aside[0]}"
-        yield Finding("set aside", state, "look at them, then delete them")
+    for form, (what, mend) in SET_ASIDE.items():
+        if aside := sorted(settings.journal_dir.glob(form)):
+            yield Finding("set aside", f"{len(aside)} files of {what}, like {aside[0]}", mend)
 
 
 def prices(settings: Settings) -> Iterator[Finding]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from taximeter_alerts.budgets import Budget
@@ -20,6 +21,9 @@ HOUR: Final = timedelta(hours=1)
 DAY: Final = 24 * HOUR
 SKEW: Final = timedelta(minutes=1)
 AWAY: Final = "see the service's log: no budget is looked at meanwhile"
+NO_PRICE: Final = "no "
+"""How reasons begin that a price would mend; all others are of the usage."""
+UNUSABLE: Final = "no price helps: mend what their apps send; /calls?only=unpriced lists them"
 CLOCK: Final = "let NTP (chrony) set the clock of the app's machine"
 
 
@@ -92,9 +96,7 @@ class Running:
     def _calls(self, quality: Quality, now: datetime) -> Iterator[Finding]:
         advice = "" if quality.calls else "does the app's process have TAXIMETER_ENDPOINT set?"
         yield Finding("last 24 hours", f"{quality.calls:,} calls", advice)
-        for reason, calls in quality.unpriced_calls.items():
-            advice = f"add it to {self.settings.prices}, then taximeter reprice"
-            yield Finding("without a price", f"{calls:,} calls: {reason}", advice)
+        yield from of_unpriced(quality.unpriced_calls, self.settings.prices)
         if calls := self.store.spend(Period(now + SKEW, now + 2 * HOUR))[0].calls:
             yield Finding("clock", f"{calls:,} calls are of a moment to come", CLOCK)
 
@@ -103,6 +105,14 @@ class Running:
         budgets = self.register.in_force(datetime.now(UTC))
         yield from channels.of_budgets(budgets, self.channels, self.settings)
         yield from channels.of_channels(self.state, self.channels).values()
+
+
+def of_unpriced(calls_by_reason: Mapping[str, int], prices: Path) -> Iterator[Finding]:
+    for reason, calls in calls_by_reason.items():
+        advice = UNUSABLE
+        if reason.startswith(NO_PRICE):
+            advice = f"add it to {prices}, then taximeter reprice"
+        yield Finding("without a price", f"{calls:,} calls: {reason}", advice)
 
 
 def _spans(quality: Quality) -> Iterator[Finding]:
