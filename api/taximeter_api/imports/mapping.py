@@ -44,6 +44,14 @@ class Fields:
     """Attributes that every row has."""
     only: dict[str, Paths] = Field(default_factory=dict)
     """Rows are taken that have one of these values at each path."""
+    failed: dict[str, Paths] = Field(default_factory=dict)
+    """A call failed whose row has one of these values at a path."""
+    metered: dict[str, Paths] = Field(default_factory=dict)
+    """Tokens are the whole bill of rows that have one of these values at each path."""
+    total: Paths = ()
+    """Input and output tokens together: where they do not add up, the row is not understood."""
+    ambiguous: Paths = ()
+    """A row that has some at one of these is an estimate: how it counts them changed over time."""
 
 
 def fields_of(name: str) -> Fields:

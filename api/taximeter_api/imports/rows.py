@@ -1,15 +1,19 @@
-"""Rows of an export, whatever it is written in: CSV, JSON or JSON by lines, also in gzip."""
+"""Rows of an export, whatever it is written in: CSV, JSON, JSON by lines or OTLP; also in gzip."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, Final
 
 LONGEST_FIELD: Final = 100_000_000
+PROTOBUF: Final = (".pb", ".binpb")
 LISTS: Final = ("data", "observations", "requests", "rows")
 """Where an answer of an API keeps its rows."""
 
@@ -20,22 +24,38 @@ class ImportRefused(Exception):
     """A file can't be imported; the message names file, place and accepted form."""
 
 
-def rows_of(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file, one at a time; raises ImportRefused."""
+@dataclass(frozen=True)
+class Unreadable:
+    """A row that can't be read, or all of the file from there on."""
+
+    reason: str
+
+
+Entry = Row | bytes | Unreadable
+
+
+def rows_of(path: Path) -> Iterator[Entry]:
+    """Yield the rows of a file, one at a time, a binary one whole; raises ImportRefused."""
+    kinds = set(path.suffixes)
     try:
-        with _opened(path) as file:
-            if ".csv" in path.suffixes:
-                csv.field_size_limit(LONGEST_FIELD)
-                yield from csv.DictReader(file)
-            elif {".jsonl", ".ndjson"} & set(path.suffixes):
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            if kinds & set(PROTOBUF):
+                yield file.read()
+            elif ".csv" in kinds:
+                yield from _in_columns(path, TextIOWrapper(file, "utf-8-sig", newline=""))
+            elif kinds & {".jsonl", ".ndjson"}:
                 yield from _by_lines(path, file)
-            elif ".json" in path.suffixes:
+            elif ".json" in kinds:
                 yield from _listed(path, json.load(file))
             else:
-                raise ImportRefused(f"{path}: give a .csv, .json or .jsonl file, or one with .gz")
+                raise ImportRefused(
+                    f"{path}: give a .csv, .json, .jsonl or .pb file, or one with .gz"
+                )
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        yield Unreadable(f"{path}: the rest can't be read: {error}")
     except OSError as error:
         raise ImportRefused(f"{path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except json.JSONDecodeError as error:
         raise ImportRefused(f"{path}: {error}") from None
 
 
@@ -57,30 +77,32 @@ def value_at(row: Row, path: str) -> Any:
 
 
 def _meant(value: Any) -> Any:
-    return None if value in ("", "null", "\\N") else value
+    return None if value in ("", "null", "None", "\\N") else value
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError:
         return None
 
 
-def _opened(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _in_columns(path: Path, file: IO[str]) -> Iterator[Row | Unreadable]:
+    csv.field_size_limit(LONGEST_FIELD)
+    reader = csv.DictReader(file)
+    for row in reader:
+        if None in row or None in row.values():
+            yield Unreadable(f"{path}:{reader.line_num}: not as many fields as the header has")
+        else:
+            yield row
 
 
-def _by_lines(path: Path, file: IO[str]) -> Iterator[Row]:
+def _by_lines(path: Path, file: Iterable[bytes]) -> Iterator[Row | Unreadable]:
     for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        row = _parsed(line)
-        if not isinstance(row, Mapping):
-            raise ImportRefused(f"{path}:{number}: not a JSON object")
-        yield row
+        if line.strip():
+            row = _parsed(line)
+            is_row = isinstance(row, Mapping)
+            yield row if is_row else Unreadable(f"{path}:{number}: not a JSON object")
 
 
 def _listed(path: Path, content: Any) -> Sequence[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,18 +14,22 @@ from typing import Final
 import urllib3
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from taximeter_api.imports.mapping import Fields
-from taximeter_api.imports.rows import ImportRefused, Row, rows_of
-from taximeter_api.imports.spans import is_wanted, request_of, start_of
+from taximeter_api.imports.rows import Entry, ImportRefused, Unreadable, rows_of
+from taximeter_api.imports.spans import is_wanted, nanoseconds, request_of, start_of
 from taximeter_collector.otlp_json import MalformedRequest, as_protobuf
 from taximeter_collector.settings import Settings
 from taximeter_collector.store import Period
 
 ROWS_A_REQUEST: Final = 1_000
 PATIENCE_S: Final = 300
-PROTOBUF: Final = (".pb", ".binpb")
+SPANS: Final = ("resourceSpans", "resource_spans")
+OTHER_SIGNALS: Final = ("resourceLogs", "resourceMetrics", "resourceProfiles")
 REASONS_KEPT: Final = 3
 LONGEST_WAIT_S: Final = 30.0
 
@@ -62,29 +66,32 @@ def send(
     note = _note(path, repr((fields, wanted)), settings)
     outcome = Outcome(rows=_rows_done(note))
     service = _Service(settings)
-    if set(PROTOBUF) & set(path.suffixes):
-        outcome.too_old += service.take(path.read_bytes())
-        outcome.sent += 1
-        return outcome
     rows = islice(rows_of(path), outcome.rows, None)
     while batch := list(islice(rows, ROWS_A_REQUEST if fields else 1)):
+        sent_before = outcome.sent
         if fields:
-            body = _mapped(batch, fields, wanted, outcome)
+            request = _mapped(batch, fields, wanted, outcome)
         else:
-            body = _otlp(path, batch[0])
-            outcome.sent += 1
-        outcome.too_old += service.take(body)
+            request = _otlp(path, batch[0], wanted, outcome)
+        if outcome.sent > sent_before:
+            outcome.too_old += service.take(request.SerializeToString())
         outcome.rows += len(batch)
         note.write_text(json.dumps({"rows": outcome.rows}), "utf-8")
         told(outcome)
     return outcome
 
 
-def _mapped(batch: list[Row], fields: Fields, wanted: Period, outcome: Outcome) -> bytes:
+def _mapped(
+    batch: Iterable[Entry], fields: Fields, wanted: Period, outcome: Outcome
+) -> ExportTraceServiceRequest:
     usable = []
     for number, row in enumerate(batch, outcome.rows + 1):
         try:
-            if is_wanted(row, fields) and wanted.start <= start_of(row, fields) < wanted.end:
+            if isinstance(row, Unreadable):
+                outcome.blame(row.reason)
+            elif isinstance(row, bytes):
+                outcome.blame("a binary file is OTLP: leave out --mapping")
+            elif is_wanted(row, fields) and wanted.start <= start_of(row, fields) < wanted.end:
                 request_of([row], fields)
                 usable.append(row)
             else:
@@ -92,18 +99,44 @@ def _mapped(batch: list[Row], fields: Fields, wanted: Period, outcome: Outcome) 
         except ImportRefused as refused:
             outcome.blame(f"row {number}: {refused}")
     outcome.sent += len(usable)
-    return request_of(usable, fields).SerializeToString()
+    return request_of(usable, fields)
 
 
-def _otlp(path: Path, row: Row) -> bytes:
-    if "resourceSpans" not in row and "resource_spans" not in row:
-        raise ImportRefused(
-            f"{path}: no OTLP; say what wrote it: --mapping langfuse, helicone, litellm or a file"
-        )
+def _otlp(path: Path, row: Entry, wanted: Period, outcome: Outcome) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
     try:
-        return as_protobuf(json.dumps(row).encode())
-    except MalformedRequest as error:
-        raise ImportRefused(f"{path}: {error}") from None
+        if isinstance(row, Unreadable):
+            outcome.blame(row.reason)
+        elif isinstance(row, bytes):
+            request.ParseFromString(row)
+        elif any(name in row for name in SPANS):
+            request.ParseFromString(as_protobuf(json.dumps(row).encode()))
+        elif any(name in row for name in OTHER_SIGNALS):
+            outcome.left_out += 1
+        elif outcome.rows:
+            outcome.blame(f"row {outcome.rows + 1}: no OTLP")
+        else:
+            raise ImportRefused(
+                f"{path}: no OTLP; say what wrote it: "
+                "--mapping langfuse, helicone, litellm or a file"
+            )
+    except (DecodeError, MalformedRequest) as error:
+        request.Clear()
+        outcome.blame(f"row {outcome.rows + 1}: {error}")
+    _cut_out(request, wanted, outcome)
+    return request
+
+
+def _cut_out(request: ExportTraceServiceRequest, wanted: Period, outcome: Outcome) -> None:
+    """Leave in a request the spans of the wanted time."""
+    accepted = range(nanoseconds(wanted.start), nanoseconds(wanted.end))
+    for of_resource in request.resource_spans:
+        for of_scope in of_resource.scope_spans:
+            inside = [span for span in of_scope.spans if span.start_time_unix_nano in accepted]
+            outcome.sent += len(inside)
+            outcome.left_out += len(of_scope.spans) - len(inside)
+            del of_scope.spans[:]
+            of_scope.spans.extend(inside)
 
 
 class _Service:

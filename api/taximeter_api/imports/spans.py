@@ -16,10 +16,22 @@ from taximeter_api.imports.mapping import Fields
 from taximeter_api.imports.rows import ImportRefused, Row, value_at
 from taximeter_collector import contract
 from taximeter_collector.contract import Kind
-from taximeter_collector.dialects import OURS
+from taximeter_collector.dialects import OURS, PROVIDERS, REFUSALS, STATUS
 
 TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 YES: Final = ("true", "1", "yes", "t")
+INPUT: Final = "gen_ai.usage.input_tokens"
+OUTPUT: Final = "gen_ai.usage.output_tokens"
+ERROR: Final = "error.type"
+MODELS: Final = ("gen_ai.response.model", "gen_ai.request.model")
+PRICED_APART: Final = {
+    "image": "gen_ai.usage.image.output_tokens",
+    "audio": "gen_ai.usage.audio.input_tokens",
+    "realtime": "gen_ai.usage.audio.input_tokens",
+    "transcribe": "gen_ai.usage.audio.input_tokens",
+    "tts": "gen_ai.usage.audio.output_tokens",
+}
+"""What must be told of a model with such a word in its name: it costs several times more."""
 SECONDS_BEFORE: Final = 100_000_000_000
 """A larger number counts milliseconds: in seconds it is the year 5138."""
 
@@ -45,7 +57,7 @@ def request_of(rows: Iterable[Row], fields: Fields) -> ExportTraceServiceRequest
 
 
 def is_wanted(row: Row, fields: Fields) -> bool:
-    return all(str(value_at(row, path)) in values for path, values in fields.only.items())
+    return _has_each(row, fields.only)
 
 
 def start_of(row: Row, fields: Fields) -> datetime:
@@ -69,8 +81,8 @@ def _span(row: Row, fields: Fields, values: Mapping[str, Any]) -> Span:
         trace_id=bytes.fromhex(trace) if is_trace_id else _digest(trace, 16),
         span_id=_digest(str(id_), 8),
         name=str(values.get("gen_ai.operation.name", "chat")),
-        start_time_unix_nano=_nanoseconds(start),
-        end_time_unix_nano=_nanoseconds(_end(row, fields, start)),
+        start_time_unix_nano=nanoseconds(start),
+        end_time_unix_nano=nanoseconds(_end(row, fields, start)),
         attributes=[attribute(name, value) for name, value in values.items()],
     )
 
@@ -81,9 +93,39 @@ def _values(row: Row, fields: Fields) -> dict[str, Any]:
         value = _typed(name, _first(row, paths))
         if value is not None:
             values[name] = value
-    has_usage = any(name in values for name in contract.TOKENS)
-    values.setdefault(contract.USAGE_SOURCE, "reported" if has_usage else "lost")
+    _tell_failure(row, fields, values)
+    values[contract.USAGE_SOURCE] = _usage_source(row, fields, values)
     return values
+
+
+def _tell_failure(row: Row, fields: Fields, values: dict[str, Any]) -> None:
+    """Give a call that failed what makes it an error, and the status where its class implies it."""
+    if any(_has(row, path, several) for path, several in fields.failed.items()):
+        values.setdefault(ERROR, "_OTHER")
+    status = REFUSALS.get(str(values.get(ERROR)).rpartition(".")[2])
+    # LiteLLM calls a lost connection an InternalServerError too: that may have been billed.
+    if status is not None and status < 500:
+        values.setdefault(STATUS, status)
+    if values.get(STATUS, 0) >= 400:
+        values.setdefault(ERROR, str(values[STATUS]))
+
+
+def _usage_source(row: Row, fields: Fields, values: Mapping[str, Any]) -> str:
+    """Return `lost` where what the row tells is not the whole bill: unknown is never $0."""
+    total = _typed(INPUT, _first(row, fields.total))
+    told = values.get(INPUT, 0) + values.get(OUTPUT, 0)
+    model = next((values[name] for name in MODELS if name in values), "")
+    if (
+        not told
+        # Helicone's own codes, like -3 for a caller who went away before the answer's end.
+        or values.get(STATUS, 200) < 100
+        or total not in (None, told)
+        or not _has_each(row, fields.metered)
+        or any(word in model and name not in values for word, name in PRICED_APART.items())
+    ):
+        return "lost"
+    is_guess = any(_typed(INPUT, value_at(row, path)) for path in fields.ambiguous)
+    return "estimated" if is_guess else "reported"
 
 
 def _typed(name: str, value: Any) -> Any:
@@ -99,7 +141,17 @@ def _typed(name: str, value: Any) -> Any:
         raise ImportRefused(f"{name}: {value!r} is no number") from None
     if kind is Kind.FLAG:
         return str(value).lower() in YES
+    if name == "gen_ai.provider.name":
+        return PROVIDERS.get(str(value).lower(), str(value).lower())
     return str(value)
+
+
+def _has_each(row: Row, wanted: Mapping[str, Iterable[str]]) -> bool:
+    return all(_has(row, path, values) for path, values in wanted.items())
+
+
+def _has(row: Row, path: str, values: Iterable[str]) -> bool:
+    return str(value_at(row, path)) in values
 
 
 def _first(row: Row, paths: Iterable[str]) -> Any:
@@ -142,7 +194,7 @@ def _end(row: Row, fields: Fields, start: datetime) -> datetime:
         raise ImportRefused(f"{where}: {milliseconds!r} is no number of milliseconds") from None
 
 
-def _nanoseconds(moment: datetime) -> int:
+def nanoseconds(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
