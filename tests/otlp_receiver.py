@@ -21,12 +21,19 @@ from taximeter_api.demo.fake_openai import serving
 PROTOBUF = "application/x-protobuf"
 
 
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    hang_s: float = 0.0
+    after: threading.Event = field(default_factory=_set)
+    """What the answer waits for."""
 
 
 class Receiver:
@@ -48,7 +55,8 @@ class Receiver:
         if request.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         reply = self.replies.pop(0) if self.replies else self.default
-        await asyncio.sleep(reply.hang_s)
+        while not reply.after.is_set():
+            await asyncio.sleep(0.01)
         with self._more:
             self.attempts += 1
             if reply.status == 200 and "text/html" not in reply.headers.values():

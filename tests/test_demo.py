@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 import urllib3
 from openai import OpenAI
 
@@ -28,6 +29,16 @@ def test_a_port_that_was_asked_for_is_not_exchanged_for_another() -> None:
     assert refused.returncode == 2
     assert refused.stderr.startswith(f"taximeter: TAXIMETER_SERVER_PORT={port}: it is taken")
     assert refused.stderr.count("\n") == 1
+
+
+def test_a_free_port_is_given_to_nobody_else_before_it_is_used() -> None:
+    port = free_port()
+
+    # The kernel, when it chooses, asks what a socket that does not reuse addresses is asked here.
+    with socket.socket() as another, pytest.raises(OSError, match="in use"):
+        another.bind(("127.0.0.1", port))
+    with socket.create_server(("127.0.0.1", port)) as ours:
+        assert ours.getsockname()[1] == port
 
 
 def test_the_demo_takes_ports_and_the_token_for_sql() -> None:

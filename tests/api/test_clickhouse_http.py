@@ -180,6 +180,7 @@ def test_what_is_no_question_is_said(
         gzip.compress(b"select 1") + gzip.compress(b", 2"),
         gzip.compress(b"select 1")[:-4],
     ],
+    ids=["vast", "two", "cut"],
 )
 def test_a_body_that_is_not_one_packed_question_is_refused(port: int, body: bytes) -> None:
     answer = urllib3.request(

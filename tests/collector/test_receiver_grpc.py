@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from prometheus_client import REGISTRY
 
 from spans import request, span
+from taximeter_api.demo.processes import free_port
 from taximeter_collector import otlp
 from taximeter_collector.envelope import envelopes
 from taximeter_collector.intake import Intake
@@ -36,9 +36,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def address(journal: Journal) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     receiver = GrpcReceiver(
         address, authorised=lambda header: header != "wrong", max_body_bytes=LARGEST
     )

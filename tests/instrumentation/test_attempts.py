@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import openai
@@ -9,6 +8,7 @@ from openai import _base_client
 
 from taximeter.attempts import Attempts
 from taximeter_api.demo.fake_openai import Answer
+from taximeter_api.demo.processes import free_port
 
 EMBEDDING = {"model": "text-embedding-3-small", "input": "a"}
 
@@ -52,8 +52,7 @@ def test_an_attempt_without_an_answer_has_the_status_zero(
     sdk: Any, spans: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_base_client, "INITIAL_RETRY_DELAY", 0.001)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nowhere = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    nowhere = f"http://127.0.0.1:{free_port()}/v1"
 
     with pytest.raises(openai.APIConnectionError):
         embed(sdk, max_retries=1, base_url=nowhere)

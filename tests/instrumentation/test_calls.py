@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import socket
 from typing import Any
 
 import openai
@@ -14,6 +13,7 @@ from openai.types.responses import ResponseCompletedEvent
 
 import taximeter
 from taximeter_api.demo.fake_openai import Answer
+from taximeter_api.demo.processes import free_port
 
 USAGE = Answer(
     input_tokens=1000,
@@ -214,8 +214,7 @@ EMBEDDING = {"model": "text-embedding-3-small", "input": ["a", "b"]}
 
 
 def test_a_refused_connection_has_sent_nothing(sdk: Any, spans: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     nowhere = f"http://127.0.0.1:{port}/v1"
 
     with pytest.raises(openai.APIConnectionError):

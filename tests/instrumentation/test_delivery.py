@@ -26,6 +26,7 @@ from taximeter.sender import Later, Sender
 from taximeter.settings import Settings
 from taximeter.spans import OwnTracer
 from taximeter.spool import Spool
+from taximeter_api.demo.processes import free_port
 
 Started = Callable[..., "Meter"]
 
@@ -70,8 +71,7 @@ def start(caplog: pytest.LogCaptureFixture) -> Iterator[Started]:
 
 
 def nobody() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def test_a_flush_sends_everything_in_order_and_says_so(receiver: Receiver, start: Started) -> None:
@@ -207,14 +207,16 @@ def test_refused_spans_are_counted_with_the_next_batch_and_logged_once(
 def test_a_full_queue_drops_and_counts_and_blocks_nobody(
     receiver: Receiver, start: Started
 ) -> None:
-    receiver.replies = [Reply(status=503, headers={"Retry-After": "0"}, hang_s=0.3)]
-    meter = start(receiver.url, queue_size=2, batch_size=1)
+    let_go = threading.Event()
+    receiver.replies = [Reply(status=503, headers={"Retry-After": "0"}, after=let_go)]
+    meter = start(receiver.url, queue_size=2, batch_size=1, timeout_s=5)
     meter.spans("a")
     began = time.perf_counter()
 
     meter.spans(*(f"late {number}" for number in range(10)))
 
-    assert time.perf_counter() - began < 0.2
+    assert time.perf_counter() - began < 5
+    let_go.set()
     assert meter.flush()
     meter.spans("after")
     assert meter.flush()
@@ -270,15 +272,15 @@ def test_a_server_that_speaks_no_http_or_cuts_the_line_harms_nobody(
 def test_a_hanging_collector_holds_up_neither_calls_nor_a_bounded_flush(
     receiver: Receiver, start: Started, caplog: pytest.LogCaptureFixture
 ) -> None:
-    receiver.default = Reply(hang_s=2)
-    meter = start(receiver.url, timeout_s=0.1)
+    receiver.default = Reply(after=threading.Event())
+    meter = start(receiver.url, timeout_s=1)
     meter.spans("a")
-    assert not meter.flush(1)
+    assert not meter.flush(2)
     began = time.perf_counter()
 
     meter.spans("b", "c")
 
-    assert time.perf_counter() - began < 0.1
+    assert time.perf_counter() - began < 1
     assert "it did not answer in time" in caplog.text
 
 

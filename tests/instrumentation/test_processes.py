@@ -6,7 +6,6 @@ import glob
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from otlp_receiver import Receiver, Reply, receiving
+from taximeter_api.demo.processes import free_port
 
 PRELUDE = """
 import os, sys, signal, threading, warnings
@@ -99,8 +99,7 @@ def program(fake: Any, tmp_path: Path) -> Iterator[Program]:
 
 
 def nobody() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def said(process: subprocess.Popen[str]) -> str:
@@ -195,7 +194,7 @@ def app(environ, start_response):
 """,
         "shop.py",
     )
-    port = int(nobody().rpartition(":")[2])
+    port = free_port()
     server = program.start_command(
         sys.executable, "-m", "gunicorn", "--preload", "-w2", "-b", f"127.0.0.1:{port}",
         "--no-control-socket", "shop:app",

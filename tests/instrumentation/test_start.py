@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from starlette.routing import Route
 
 from taximeter.settings import Settings, settings_in
 from taximeter_api.demo.fake_openai import serving
+from taximeter_api.demo.processes import free_port
 
 APP = """
 import openai
@@ -179,8 +179,7 @@ def test_a_forked_child_counts_with_a_thread_of_its_own() -> None:
 
 
 def test_a_dead_collector_costs_the_program_less_than_two_seconds_at_its_end(app: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        dead = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    dead = f"http://127.0.0.1:{free_port()}"
     timed = (
         "import atexit, runpy, time; ended = []; "
         "atexit.register(lambda: print(time.time() - ended[0])); "

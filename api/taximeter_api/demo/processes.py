@@ -65,13 +65,22 @@ def script(name: str) -> str:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return a port of loopback that nobody listens on: the preferred one if it can be."""
+    """Return a port of loopback that nobody listens on: the preferred one if it can be.
+
+    For a minute nobody else is given it.
+    """
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
+                probe.listen()
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            address = probe.getsockname()
+            # The side that closes first keeps the port in TIME_WAIT: who names it and reuses
+            # addresses can listen there, and the kernel chooses it for nobody.
+            with socket.create_connection(address):
+                probe.accept()[0].close()
+            return int(address[1])
     raise OSError("there is no free port on 127.0.0.1")
