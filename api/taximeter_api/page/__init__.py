@@ -39,12 +39,14 @@ SAVINGS = 4
 def render(overview: Overview, *, now: datetime, endpoint: str = "http://127.0.0.1:4318") -> str:
     """Return the page's HTML; `endpoint` is what an app that is not metered yet is told to use."""
     if overview.last_call_at is None:
-        return _first_run.render(overview=overview, now=now, endpoint=endpoint, path="/")
+        return template("first_run.html").render(
+            overview=overview, now=now, endpoint=endpoint, path="/"
+        )
     zone = ZoneInfo(overview.zone)
     course = sentences.course(overview, zone)
     colours = _colours(overview)
     rows = overview.features[:ROWS]
-    return _overview.render(
+    return template("overview.html").render(
         overview=overview,
         now=now,
         zone=zone,
@@ -89,7 +91,3 @@ def _legend(overview: Overview, colours: dict[str, str]) -> list[tuple[str, str]
         if others
         else legend
     )
-
-
-_overview = template("overview.html")
-_first_run = template("first_run.html")
