@@ -6,71 +6,75 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 from importlib.metadata import version as version_of
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from taximeter_alerts.budgets import BudgetsError
-from taximeter_alerts.state import StateUnavailable
-from taximeter_api.commands.alerts import alerts_app
-from taximeter_api.commands.budgets import budgets_app
-from taximeter_api.commands.doctor import doctor
-from taximeter_api.commands.export import export
-from taximeter_api.commands.import_file import import_file
-from taximeter_api.commands.keeping import backup, copy, forget, migrate, restore
-from taximeter_api.commands.prices import prices_app
-from taximeter_api.commands.reconcile import reconcile
-from taximeter_api.commands.report import report
-from taximeter_api.commands.reprice import reprice
-from taximeter_api.commands.service import ServiceAway, ServiceRefused
-from taximeter_api.commands.token import token
-from taximeter_api.imports.rows import ImportRefused
-from taximeter_api.questions import Refused
-from taximeter_api.serve import serve
-from taximeter_collector.settings import SettingsError, read_settings
-from taximeter_collector.store import StoreError, StoreUnavailable
+from taximeter_collector.refusal import Refusal
 
-REFUSALS = (
-    SettingsError,
-    BudgetsError,
-    StoreError,
-    StoreUnavailable,
-    StateUnavailable,
-    Refused,
-    ImportRefused,
-    ServiceAway,
-    ServiceRefused,
-)
+COMMANDS: Final = {
+    "budgets": "budgets.budgets_app",
+    "prices": "prices.prices_app",
+    "alerts": "alerts.alerts_app",
+    "reconcile": "reconcile.reconcile",
+    "reprice": "reprice.reprice",
+    "export": "export.export",
+    "backup": "keeping.backup",
+    "restore": "keeping.restore",
+    "doctor": "doctor.doctor",
+    "copy": "keeping.copy",
+    "report": "report.report",
+    "forget": "keeping.forget",
+    "token": "token.token",
+    "migrate": "keeping.migrate",
+    "import": "import_file.import_file",
+}
+"""Where each is in `commands`."""
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """What is raised for words that no command knows; typer gives it no name of its own."""
 
+
+class Commands(typer.core.TyperGroup):
+    """Imports a command when it is called: all of them together take a second."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _command(cmd_name) if cmd_name in COMMANDS else super().get_command(ctx, cmd_name)
+
+
+@cache
+def _command(name: str) -> Any:
+    module, _, here = COMMANDS[name].partition(".")
+    found = getattr(import_module(f"taximeter_api.commands.{module}"), here)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command()(found)
+        found = alone
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
 app = typer.Typer(
+    cls=Commands,
     help="The meter that runs on every OpenAI call.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(budgets_app, name="budgets")
-app.add_typer(prices_app, name="prices")
-app.add_typer(alerts_app, name="alerts")
-app.command()(reconcile)
-app.command()(reprice)
-app.command()(export)
-app.command()(backup)
-app.command()(restore)
-app.command()(doctor)
-app.command()(copy)
-app.command()(report)
-app.command()(forget)
-app.command()(token)
-app.command()(migrate)
-app.command("import")(import_file)
 
 
 @app.command("serve")
 def serve_command() -> None:
     """Run the service: receiver, store, budgets, alerts, page and API in one process."""
+    from taximeter_api.serve import serve
+    from taximeter_collector.settings import read_settings
+
     serve(read_settings(os.environ))
 
 
@@ -104,7 +108,7 @@ def _in_one_line() -> Iterator[None]:
     except OSError as error:
         named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         typer.echo(f"taximeter: {named}", err=True)
-    except REFUSALS as error:
+    except Refusal as error:
         typer.echo(f"taximeter: {error}", err=True)
     except USAGE_ERROR as error:
         # A group without a command has shown its help, and has nothing more to say.

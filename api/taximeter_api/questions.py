@@ -10,10 +10,11 @@ from fastapi import HTTPException
 
 from taximeter_alerts.periods import month_at
 from taximeter_collector.labels import label
+from taximeter_collector.refusal import Refusal
 from taximeter_collector.store import Dimension, Period, Scope
 
 
-class Refused(HTTPException):
+class Refused(Refusal, HTTPException):
     """What is asked for can't be done; the message says why, and what to ask for instead."""
 
     def __init__(self, message: str, *, status: int = 422) -> None:

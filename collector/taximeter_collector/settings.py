@@ -19,13 +19,14 @@ from pydantic import (
     model_validator,
 )
 
+from taximeter_collector.refusal import Refusal
 from taximeter_collector.store import Retention
 
 PREFIX = "TAXIMETER_SERVER_"
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class SettingsError(Exception):
+class SettingsError(Refusal):
     """A setting is not understood; the message names variable, value and accepted form."""
 
 

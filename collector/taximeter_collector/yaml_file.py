@@ -10,11 +10,12 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from taximeter_collector.accepted import accepted, given
+from taximeter_collector.refusal import Refusal
 
 T = TypeVar("T")
 
 
-class Mistake(ValueError):
+class Mistake(Refusal, ValueError):
     """Something in the file can't be used; the message names file, line, field and form."""
 
 

@@ -300,7 +300,9 @@ def test_tables_of_the_service_cut_neither_money_nor_names(
 
 
 def commands(group: typer.core.TyperGroup, name: str) -> Iterator[str]:
-    for own, command in group.commands.items():
+    context = typer.Context(group)
+    for own in group.list_commands(context):
+        command = group.get_command(context, own)
         if isinstance(command, typer.core.TyperGroup):
             yield from commands(command, f"{name} {own}")
         else:
@@ -395,6 +397,20 @@ def test_a_bar_is_on_a_terminal_and_nowhere_else() -> None:
 @pytest.mark.parametrize("command", ["--help", "version"])
 def test_help_and_version_need_no_settings(command: str) -> None:
     assert taximeter(command, PROT="1").returncode == 0
+
+
+def test_a_command_does_not_wait_for_what_others_need() -> None:
+    code = (
+        "import atexit, sys; sys.argv[1:] = ['version']; heavy = {'fastapi', 'sqlalchemy'}; "
+        "atexit.register(lambda: print(heavy & sys.modules.keys())); "
+        "from taximeter_api.cli import main; main()"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert told.stdout.splitlines()[1:] == ["set()"]
 
 
 def test_the_demo_says_what_to_install_first() -> None:

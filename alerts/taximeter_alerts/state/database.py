@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from taximeter_alerts.state import tables
+from taximeter_collector.refusal import Refusal
 
 PATIENCE_S: Final = 10
 MIGRATING: Final = 7_829_442
@@ -23,7 +24,7 @@ DRIVERS: Final = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+ps
 Migration = Callable[[sa.Connection], None]
 
 
-class StateUnavailable(Exception):
+class StateUnavailable(Refusal):
     """The state database does not answer; the message says which and why."""
 
 

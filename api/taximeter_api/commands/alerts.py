@@ -15,7 +15,7 @@ from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
 from taximeter_api.commands.terminal import working
 from taximeter_collector.settings import Settings, read_settings
 
-alerts_app = typer.Typer(help="Channels, tried out.", no_args_is_help=True)
+alerts_app = typer.Typer(help="Channels, tried out.", no_args_is_help=True, add_completion=False)
 
 
 @alerts_app.callback()

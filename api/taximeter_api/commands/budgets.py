@@ -19,7 +19,7 @@ from taximeter_api.commands.terminal import console, working
 from taximeter_api.page.format import at_least, ledger, limit, until
 from taximeter_collector.settings import PREFIX, read_settings
 
-budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True)
+budgets_app = typer.Typer(help="Budgets as code.", no_args_is_help=True, add_completion=False)
 
 File = Annotated[Path, typer.Argument(help="The file with budgets.", envvar=f"{PREFIX}BUDGETS")]
 BUDGETS = Path("budgets.yaml")

@@ -30,7 +30,9 @@ from taximeter_collector.settings import PREFIX, read_settings
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with every digit.")]
 
-prices_app = typer.Typer(help="Prices of models, and the team's own.", no_args_is_help=True)
+prices_app = typer.Typer(
+    help="Prices of models, and the team's own.", no_args_is_help=True, add_completion=False
+)
 
 
 @prices_app.command("check")

@@ -10,16 +10,17 @@ from urllib.parse import urlencode
 import urllib3
 from urllib3 import BaseHTTPResponse
 
+from taximeter_collector.refusal import Refusal
 from taximeter_collector.settings import Settings
 
 PATIENCE_S = 900
 
 
-class ServiceAway(Exception):
+class ServiceAway(Refusal):
     """No service answers at its address."""
 
 
-class ServiceRefused(Exception):
+class ServiceRefused(Refusal):
     """The service does not do it; the message says why."""
 
     def __init__(self, status: int, reason: str) -> None:

@@ -12,6 +12,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, Final
 
+from taximeter_collector.refusal import Refusal
+
 LONGEST_FIELD: Final = 100_000_000
 PROTOBUF: Final = (".pb", ".binpb")
 LISTS: Final = ("data", "observations", "requests", "rows")
@@ -20,7 +22,7 @@ LISTS: Final = ("data", "observations", "requests", "rows")
 Row = Mapping[str, Any]
 
 
-class ImportRefused(Exception):
+class ImportRefused(Refusal):
     """A file can't be imported; the message names file, place and accepted form."""
 
 

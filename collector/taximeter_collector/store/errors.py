@@ -1,7 +1,9 @@
 """What a caller of the store can act on."""
 
+from taximeter_collector.refusal import Refusal
 
-class StoreError(Exception):
+
+class StoreError(Refusal):
     """The store refuses: the program, its data or its settings must change first."""
 
 
@@ -17,5 +19,5 @@ class StoreInUse(StoreError):
     """Another process has the embedded store open: ask that one."""
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(Refusal):
     """The store does not answer now; a later attempt may succeed."""
