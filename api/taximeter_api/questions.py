@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from fastapi import HTTPException
+from starlette.exceptions import HTTPException
 
 from taximeter_alerts.periods import month_at
 from taximeter_collector.labels import label

@@ -581,6 +581,22 @@ def test_a_store_of_a_newer_program_is_refused(store: Store) -> None:
         connection.alter("migrations", "delete where number = 999")
 
 
+def test_an_embedded_store_is_made_without_waiting_for_pandas(tmp_path: Path) -> None:
+    script = """
+import sys
+from taximeter_collector.store import Store
+Store(sys.argv[1]).close()
+print("pandas" in sys.modules)
+"""
+    made = subprocess.run(
+        [sys.executable, "-c", script, f"chdb://{tmp_path / 'store'}"],
+        capture_output=True,
+        check=True,
+    )
+
+    assert made.stdout == b"False\n"
+
+
 def test_a_second_process_on_an_embedded_store_is_refused(store: Store) -> None:
     script = "import sys; from taximeter_collector.store import Store; Store(sys.argv[1])"
 

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import clickhouse_connect
+from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 from clickhouse_connect.driver.query import QueryResult
@@ -30,6 +31,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+# As where there is no pandas: the first insert would import it, in a quarter of a second and 40 MB.
+options.pd = None
 READERS = 2
 WAIT_S = 30
 """For how long a question waits for a reader, and the end for those that are busy."""
