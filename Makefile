@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Hundreds of programs are started by the tests; without this each may compile all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest chaos-alerts browser postgres lock prices dashboards dashboards-picture
 
@@ -16,9 +18,13 @@ serve: $(READY)  ## the service on this machine
 IN_A_CLUSTER := $(addprefix tests/collector/test_,store.py keeping.py exactness.py incoming.py) \
   tests/api/test_pages.py
 
-test: check browser postgres  ## all checks and all tests
-	$(BIN)/pytest $(ARGS)
-	$(BIN)/pytest --cluster -k "not embedded" $(IN_A_CLUSTER)
+# More than the two cores of CI: tests wait for others a third of the time.
+WORKERS ?= 3
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+test: check browser postgres  ## all checks and all tests (WORKERS=3 at a time)
+	$(PYTEST) $(ARGS)
+	$(PYTEST) --cluster -k "not embedded" $(IN_A_CLUSTER)
 
 check: $(READY)  ## what needs no test run
 	$(BIN)/ruff check .
