@@ -47,6 +47,7 @@ from taximeter_collector.store import Store
 PICTURES = Path(__file__).parents[1] / "artefacts" / "pages"
 """How each test left its page: for people, and for a run to keep."""
 PAGES = ("/", "/features", "/models", "/users", "/prompts", "/budgets", "/findings", "/calls")
+PATIENCE_MS = 60_000
 WIDER_THAN_SHOWN = """[...document.querySelectorAll("html, .scroll")]
     .filter((one) => one.scrollWidth > one.clientWidth)
     .map((one) => `${one.className} of ${one.scrollWidth} pixels in ${innerWidth}`)"""
@@ -128,6 +129,7 @@ def site(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox"]
@@ -228,7 +230,7 @@ def test_a_new_call_appears_without_a_reload(
 
     add(store, "2")
 
-    expect(rows.first).to_be_attached(timeout=60_000)
+    expect(rows.first).to_be_attached()
     assert page.evaluate("[window.isSame, scrollY]") == [True, 50]
 
 
