@@ -14,7 +14,7 @@ import urllib3
 from taximeter_api.demo.processes import free_port
 
 SERVER = Path(__file__).parent / "clickhouse_server.py"
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,6 +24,8 @@ from taximeter_collector.store import Store
 NUMBERS = count()
 CLUSTER = Path(__file__).parent / "cluster.xml"
 
+# By readline, which pytest imports, its workers are told the width of a terminal that there is not.
+os.environ.pop("COLUMNS", None)
 # The same examples everywhere, and no time limit: machines differ.
 settings.register_profile("taximeter", deadline=None, derandomize=True)
 settings.load_profile("taximeter")

@@ -227,7 +227,7 @@ def test_the_engine_takes_every_setting_of_memory(tmp_path: Path) -> None:
 
     with running(tmp_path / "clickhouse", CLICKHOUSE / "memory.xml") as (_, url):
         address = url.replace("clickhouse://default@", "http://")
-        told = urllib3.request("POST", address, body=asked).data.decode()
+        told = urllib3.request("POST", address, body=asked, timeout=60).data.decode()
 
     taken = dict(line.split("\t") for line in told.splitlines())
     assert settings_of_memory().items() <= taken.items()

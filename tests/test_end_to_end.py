@@ -33,7 +33,7 @@ from taximeter_api.demo.slack import fake_slack
 T = TypeVar("T")
 
 APP = Path(__file__).parent / "data" / "app.py"
-PATIENCE_S = 60
+PATIENCE_S = 180
 SQL_TOKEN = "the-sql-token-of-30-characters"
 SENTINEL = b"sentinel-text-that-stays-in-the-app"
 

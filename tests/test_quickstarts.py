@@ -188,7 +188,8 @@ def test_on_a_laptop_there_are_dollars_a_message_and_nothing_left_to_do(
 
     # The last command, `taximeter doctor`, fails while something is left to do.
     with followed(walk, "With pip"):
-        answer = urllib3.request("GET", f"http://{walk.others['127.0.0.1:8787']}/api/spend")
+        address = f"http://{walk.others['127.0.0.1:8787']}/api/spend"
+        answer = urllib3.request("GET", address, timeout=60)
 
     assert Decimal(answer.json()["total"]["cost"]) > 0
     assert ["Test of Taximeter" in message["text"] for message in messages] == [True]

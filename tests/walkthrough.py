@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import urllib3
 
-PATIENCE_S = 60
+PATIENCE_S = 180
 HERE = Path(sys.executable).parent
 RUN = (
     "celery",

@@ -284,7 +284,7 @@ def test_pages_are_whole_without_javascript(browser: Browser, site: str) -> None
 
 @pytest.mark.parametrize("path", [*PAGES, *MORE])
 def test_no_page_is_heavy(site: str, path: str) -> None:
-    assert len(urllib3.request("GET", site + path).data) < 100_000
+    assert len(urllib3.request("GET", site + path, timeout=60).data) < 100_000
 
 
 @pytest.mark.parametrize("path", [*PAGES, *MORE])

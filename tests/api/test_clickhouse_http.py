@@ -83,6 +83,7 @@ def post(port: int, body: str | bytes, **asked: str) -> urllib3.BaseHTTPResponse
         body=body,
         headers=AUTHORIZATION,
         retries=False,
+        timeout=60,
     )
 
 
@@ -142,12 +143,14 @@ def test_the_question_may_be_in_the_address_or_packed_in_the_body(port: int) -> 
         f"http://127.0.0.1:{port}/clickhouse?default_format=CSV",
         body=gzip.compress(BY_FEATURE.encode()),
         headers={**AUTHORIZATION, "Content-Encoding": "gzip"},
+        timeout=60,
     )
     asked = urllib3.request(
         "GET",
         f"http://127.0.0.1:{port}/clickhouse/",
         fields={"query": BY_FEATURE, "database": "taximeter"},
         headers=AUTHORIZATION,
+        timeout=60,
     )
 
     assert packed.data == b'"chat",0.25\n"search",3\n'
@@ -188,6 +191,7 @@ def test_a_body_that_is_not_one_packed_question_is_refused(port: int, body: byte
         f"http://127.0.0.1:{port}/clickhouse",
         body=body,
         headers={**AUTHORIZATION, "Content-Encoding": "gzip"},
+        timeout=60,
     )
 
     assert (answer.status, b"not one whole gzip member" in answer.data) == (400, True)

@@ -144,6 +144,7 @@ def test_all_is_well_where_calls_come_in(service: Service) -> None:
         f"http://127.0.0.1:{service.otlp_port}/v1/traces",
         body=request(span(start=datetime.now(UTC))).SerializeToString(),
         headers={"Content-Type": "application/x-protobuf"},
+        timeout=60,
     )
     eventually("the call to be stored", lambda: "1 calls" in doctor(service).stdout)
 
@@ -169,13 +170,18 @@ def test_health_and_doctor_say_the_same_of_what_is_wrong(
         f"http://127.0.0.1:{service.otlp_port}/v1/traces",
         body=request(span(start=datetime(2020, 1, 1, tzinfo=UTC))).SerializeToString(),
         headers={"Content-Type": "application/x-protobuf"},
+        timeout=60,
     )
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
     said = json.loads(doctor(service, "--json").stdout)
-    health = unescape(urllib3.request("GET", f"{service.page_url}/health").data.decode())
-    alerts = unescape(urllib3.request("GET", f"{service.page_url}/alerts").data.decode())
+    health = unescape(
+        urllib3.request("GET", f"{service.page_url}/health", timeout=60).data.decode()
+    )
+    alerts = unescape(
+        urllib3.request("GET", f"{service.page_url}/alerts", timeout=60).data.decode()
+    )
 
     wrong = [one for one in said if one["advice"]]
     assert {"last 24 hours", "refused"} <= {one["what"] for one in wrong}

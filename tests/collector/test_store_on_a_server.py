@@ -39,7 +39,7 @@ from taximeter_collector.writer import Writer, frame
 
 YEAR = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 Server = tuple[subprocess.Popen[bytes], str]
 

@@ -32,7 +32,7 @@ from taximeter_api.demo.slack import fake_slack
 from taximeter_api.page.format import money
 from taximeter_collector.settings import PREFIX
 
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 SAMPLE_APP: Final = Path(__file__).with_name("sample_app.py")
 
 
