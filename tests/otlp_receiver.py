@@ -67,11 +67,11 @@ class Receiver:
 
     def wait_for(self, spans: int) -> None:
         with self._more:
-            assert self._more.wait_for(lambda: len(self.spans()) >= spans, timeout=20)
+            assert self._more.wait_for(lambda: len(self.spans()) >= spans, timeout=60)
 
     def wait_for_attempts(self, attempts: int) -> None:
         with self._more:
-            assert self._more.wait_for(lambda: self.attempts >= attempts, timeout=20)
+            assert self._more.wait_for(lambda: self.attempts >= attempts, timeout=60)
 
     def spans(self) -> list[Any]:
         return [

@@ -34,13 +34,13 @@ def next_segment(journal: Journal) -> Path:
 
 def test_what_was_appended_is_read_back_in_order(journal: Journal) -> None:
     for payload in (b"one", b"two", b""):
-        journal.append(payload).result(5)
+        journal.append(payload).result(60)
 
     assert read_segment(next_segment(journal)).payloads == [b"one", b"two", b""]
 
 
 def test_a_payload_is_on_disk_when_its_future_is_done(journal: Journal, tmp_path: Path) -> None:
-    journal.append(b"kept").result(5)
+    journal.append(b"kept").result(60)
 
     (segment,) = tmp_path.iterdir()
     assert b"kept" in segment.read_bytes()
@@ -48,11 +48,11 @@ def test_a_payload_is_on_disk_when_its_future_is_done(journal: Journal, tmp_path
 
 def test_segments_of_an_earlier_process_are_handed_over_first(tmp_path: Path) -> None:
     earlier = Journal(tmp_path, max_bytes=1_000_000)
-    earlier.append(b"before the crash").result(5)
+    earlier.append(b"before the crash").result(60)
     earlier.close()
 
     later = Journal(tmp_path, max_bytes=1_000_000)
-    later.append(b"after").result(5)
+    later.append(b"after").result(60)
     segments = [next_segment(later), next_segment(later)]
     later.close()
 
@@ -61,8 +61,8 @@ def test_segments_of_an_earlier_process_are_handed_over_first(tmp_path: Path) ->
 
 @pytest.mark.parametrize("cut", [1, 3, 9, 11])
 def test_a_torn_tail_is_cut_and_what_came_before_is_kept(journal: Journal, cut: int) -> None:
-    journal.append(b"whole").result(5)
-    journal.append(b"torn").result(5)
+    journal.append(b"whole").result(60)
+    journal.append(b"torn").result(60)
     segment = next_segment(journal)
     os.truncate(segment, segment.stat().st_size - cut)
 
@@ -73,7 +73,7 @@ def test_a_torn_tail_is_cut_and_what_came_before_is_kept(journal: Journal, cut: 
 
 def test_a_flipped_bit_is_found_and_harms_no_other_payload(journal: Journal) -> None:
     for payload in (b"one", b"flipped", b"three"):
-        journal.append(payload).result(5)
+        journal.append(payload).result(60)
     segment = next_segment(journal)
     segment.write_bytes(segment.read_bytes().replace(b"flipped", b"flopped"))
 
@@ -83,7 +83,7 @@ def test_a_flipped_bit_is_found_and_harms_no_other_payload(journal: Journal) -> 
 
 
 def test_a_tail_of_zeros_is_no_payload(journal: Journal) -> None:
-    journal.append(b"whole").result(5)
+    journal.append(b"whole").result(60)
     segment = next_segment(journal)
     with segment.open("ab") as file:
         file.write(bytes(4096))
@@ -95,7 +95,7 @@ def test_a_tail_of_zeros_is_no_payload(journal: Journal) -> None:
 
 def test_a_flipped_bit_in_a_length_is_found(journal: Journal) -> None:
     for payload in (b"one", b"two", b"three"):
-        journal.append(payload).result(5)
+        journal.append(payload).result(60)
     segment = next_segment(journal)
     content = bytearray(segment.read_bytes())
     content[len(MAGIC) + FRAME.size + len(b"one") + 3] |= 0x40
@@ -109,7 +109,7 @@ def test_a_flipped_bit_in_a_length_is_found(journal: Journal) -> None:
 def test_a_sender_that_goes_away_stops_nobody_elses_append(journal: Journal) -> None:
     journal.append(b"given up").cancel()
 
-    journal.append(b"kept").result(5)
+    journal.append(b"kept").result(60)
 
     assert journal.is_alive
 
@@ -126,22 +126,22 @@ def test_a_disk_that_is_broken_for_a_while_leaks_no_file(
             disk.setattr(os, name, refuse)
         for _ in range(10):
             with pytest.raises(OSError, match="Input/output"):
-                journal.append(b"refused").result(5)
+                journal.append(b"refused").result(60)
 
     assert len(list(OPEN_FILES.iterdir())) == open_files
     assert list(tmp_path.iterdir()) == []
-    journal.append(b"well again").result(5)
+    journal.append(b"well again").result(60)
 
 
 def test_a_full_journal_refuses_until_the_store_has_taken_some(tmp_path: Path) -> None:
     journal = Journal(tmp_path, max_bytes=1000)
-    journal.append(b"x" * 900).result(5)
+    journal.append(b"x" * 900).result(60)
 
     with pytest.raises(JournalFull):
         journal.append(b"x" * 900)
 
     journal.delete(next_segment(journal))
-    journal.append(b"x" * 900).result(5)
+    journal.append(b"x" * 900).result(60)
     journal.close()
 
 
@@ -151,13 +151,13 @@ def test_a_full_disk_is_told_to_the_sender_and_leaves_no_half_frame(
     def refuse(_file: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    journal.append(b"before").result(5)
+    journal.append(b"before").result(60)
     with monkeypatch.context() as disk:
         disk.setattr(os, "fdatasync", refuse)
         refused = journal.append(b"refused")
         with pytest.raises(OSError, match="No space left"):
-            refused.result(5)
-    journal.append(b"after").result(5)
+            refused.result(60)
+    journal.append(b"after").result(60)
 
     segments = [next_segment(journal), next_segment(journal)]
     assert [read_segment(one).payloads for one in segments] == [[b"before"], [b"after"]]

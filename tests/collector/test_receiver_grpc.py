@@ -51,7 +51,7 @@ def send(
     with grpc.insecure_channel(address) as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
         metadata = (("authorization", token),) if token else None
-        answer = call(body, metadata=metadata, timeout=10)
+        answer = call(body, metadata=metadata, timeout=60)
     return ExportTraceServiceResponse.FromString(answer)
 
 

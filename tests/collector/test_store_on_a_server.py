@@ -193,7 +193,7 @@ def test_calls_wait_in_the_journal_while_the_server_is_away(
         store = Store(url)
         writer = Writer(journal, store, lambda: PriceBook(shipped_text()))
         writer.start()
-        journal.append(frame(datetime.now(UTC), bodies[0])).result(5)
+        journal.append(frame(datetime.now(UTC), bodies[0])).result(60)
         wait_until(lambda: journal.size == 0)
         server.kill()
         server.wait(PATIENCE_S)
@@ -201,7 +201,7 @@ def test_calls_wait_in_the_journal_while_the_server_is_away(
     acknowledged = 1
     with suppress(JournalFull):
         for body in bodies[1:]:
-            journal.append(frame(datetime.now(UTC), body)).result(5)
+            journal.append(frame(datetime.now(UTC), body)).result(60)
             acknowledged += 1
     wait_until(lambda: writer.trouble == "the store does not answer (Connection refused)")
     size = journal.size

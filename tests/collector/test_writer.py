@@ -61,7 +61,7 @@ def test_a_journalled_call_is_priced_and_stored_and_its_segment_deleted(
     store: Store, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path, max_bytes=1_000_000)
-    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(60)
 
     written(journal, store)
 
@@ -75,7 +75,7 @@ def test_a_segment_waits_on_disk_while_the_store_does_not_answer(
     store: Store, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path, max_bytes=1_000_000)
-    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(60)
     closed = ClosedFor(store, times=10_000)
 
     written(journal, closed)  # type: ignore[arg-type]
@@ -117,7 +117,7 @@ def of_two_kinds(journal: Journal) -> None:
     plain = span(REPORTED)
     odd = span({"gen_ai.response.id": "chatcmpl-2", "gen_ai.response.model": "gpt-99"}, span_id=2)
     body = request(plain, odd, scope="taximeter").SerializeToString()
-    journal.append(frame(NOON, body)).result(5)
+    journal.append(frame(NOON, body)).result(60)
 
 
 def test_python_decodes_a_few_spans_for_which_the_engine_would_only_read_its_statement(
@@ -175,7 +175,7 @@ def test_a_segment_that_was_stored_but_not_deleted_counts_once(
     store: Store, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path, max_bytes=1_000_000)
-    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(60)
     journal.close()
     (segment,) = tmp_path.glob("*.journal")
     content = segment.read_bytes()
@@ -195,7 +195,7 @@ def test_what_an_app_lost_counts_once_though_it_is_told_again(store: Store, tmp_
     other = request(span(span_id=4), resource={"service.name": "worker"})
     journal = Journal(tmp_path, max_bytes=1_000_000)
     for message in (told, told, split, later, other):
-        journal.append(frame(NOON, message.SerializeToString())).result(5)
+        journal.append(frame(NOON, message.SerializeToString())).result(60)
 
     written(journal, store)
 
@@ -208,7 +208,7 @@ def test_a_damaged_segment_gives_what_it_can_and_is_kept(
     journal = Journal(tmp_path, max_bytes=1_000_000)
     for number in (1, 2):
         body = request(span({"gen_ai.response.id": f"chatcmpl-{number}"})).SerializeToString()
-        journal.append(frame(NOON, body)).result(5)
+        journal.append(frame(NOON, body)).result(60)
     journal.close()
     (segment,) = tmp_path.glob("*.journal")
     segment.write_bytes(segment.read_bytes().replace(b"chatcmpl-2", b"chatcmpl-x"))
@@ -233,7 +233,7 @@ def test_a_span_that_can_not_be_read_is_set_aside_and_stops_no_other(
     monkeypatch.setattr(otlp, "call_of", poisoned)
     journal = Journal(tmp_path, max_bytes=1_000_000)
     body = request(*(span({"gen_ai.response.id": None}, span_id=n) for n in (1, 2, 3)))
-    journal.append(frame(NOON, body.SerializeToString())).result(5)
+    journal.append(frame(NOON, body.SerializeToString())).result(60)
 
     written(journal, store)
 
@@ -249,8 +249,8 @@ def test_a_request_with_a_broken_span_is_read_though_it_tells_of_losses(
     body = request(span(), span(span_id=2), resource=resource).SerializeToString()
     broken = body.replace(b"gen_ai.operation.name", b"\xff" * 21)
     journal = Journal(tmp_path, max_bytes=1_000_000)
-    journal.append(frame(NOON, broken)).result(5)
-    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.append(frame(NOON, broken)).result(60)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(60)
 
     written(journal, store)
 
@@ -280,7 +280,7 @@ def test_a_call_that_the_store_refuses_is_set_aside_and_stops_no_other(
     spans = [
         span({"taximeter.feature": feature, "gen_ai.response.id": feature}) for feature in features
     ]
-    journal.append(frame(NOON, request(*spans).SerializeToString())).result(5)
+    journal.append(frame(NOON, request(*spans).SerializeToString())).result(60)
 
     written(journal, Choosy(store))  # type: ignore[arg-type]
 
@@ -295,7 +295,7 @@ def test_a_foreign_file_in_the_journals_folder_stops_nothing(
 ) -> None:
     (tmp_path / "0-0.journal").write_bytes(content)
     journal = Journal(tmp_path, max_bytes=1_000_000)
-    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(60)
 
     written(journal, store)
 
@@ -306,7 +306,7 @@ def test_a_segment_that_has_vanished_stops_nothing(store: Store, tmp_path: Path)
     (tmp_path / "0-0.journal").write_bytes(b"")
     journal = Journal(tmp_path, max_bytes=1_000_000)
     (tmp_path / "0-0.journal").unlink()
-    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(60)
 
     written(journal, store)
 
@@ -320,7 +320,7 @@ def test_a_disk_that_fails_to_read_once_costs_no_acknowledged_call(
         raise OSError(errno.EMFILE, "Too many open files")
 
     journal = Journal(tmp_path, max_bytes=1_000_000)
-    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(60)
     with monkeypatch.context() as disk:
         disk.setattr(taximeter_collector.writer, "read_segment", refuse)
         written(journal, store)
@@ -338,7 +338,7 @@ def test_a_deletion_that_can_not_be_made_durable_is_tried_again(
         raise OSError(errno.EIO, "Input/output error")
 
     journal = Journal(tmp_path, max_bytes=1_000_000)
-    journal.append(frame(NOON, request(span()).SerializeToString())).result(5)
+    journal.append(frame(NOON, request(span()).SerializeToString())).result(60)
     writer = Writer(journal, store, PriceBook.shipped)
     journal.close()
     monkeypatch.setattr(taximeter_collector.journal, "_sync_folder", refuse)

@@ -76,7 +76,7 @@ class Program:
         """Leave no process behind, also after a test that failed."""
         for process in self._started:
             process.kill()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
@@ -208,7 +208,7 @@ def app(environ, start_response):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
             assert answer.status == 200
     server.terminate()
-    server.communicate(timeout=30)
+    server.communicate(timeout=60)
 
     assert server.returncode == 0
     assert program.features() == {"preload": 1, "request": 6}
@@ -277,7 +277,7 @@ for number in range(12):
         if line == "done 12\n":
             break
     worker.terminate()
-    _, err = worker.communicate(timeout=30)
+    _, err = worker.communicate(timeout=60)
 
     assert worker.returncode == 0, err
     assert program.features() == {f"enqueuer {number}": 4 for number in range(3)}
@@ -297,7 +297,7 @@ sys.stdin.read()
     assert said(process) == "ready"
 
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     assert process.returncode == -signal.SIGTERM
     assert len(program.receiver.spans()) == 2
@@ -319,7 +319,7 @@ signal.signal(signal.SIGTERM, goodbye)
     assert said(process) == "ready"
 
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
 
     assert (process.returncode, out) == (3, "goodbye 15\n")
     assert len(program.receiver.spans()) == 1
@@ -355,7 +355,7 @@ sys.stdin.read()
     assert said(process) == "ready"
     wait_until_on_disk(spool, spans=5)
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     done = program.run('call("later")', TAXIMETER_SPOOL_DIR=str(spool))
 
@@ -401,10 +401,10 @@ sys.stdin.read()
     process.stdin.flush()
     assert said(process) == "forked"
     process.kill()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
     done = program.run('call("later")', TAXIMETER_SPOOL_DIR=str(spool))
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     assert done == (0, "", "")
     assert program.features() == {"parent": 1, "later": 1}

@@ -111,7 +111,7 @@ def test_two_processes_never_adopt_the_same(folder: Path, spool: Spool) -> None:
 
     adopted = [int(process.stdout.readline()) for process in both if process.stdout]
     for process in both:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
     assert sorted(adopted) == [0, 3]
 

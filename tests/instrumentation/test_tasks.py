@@ -232,9 +232,9 @@ def test_threads_share_one_tag_object_without_mixing() -> None:
 
     def run(user: str) -> None:
         with taximeter.tag(user=user), tagged:
-            inside.wait(10)
+            inside.wait(60)
             seen.append(tuple(sorted(tags().items())))
-            inside.wait(10)
+            inside.wait(60)
         seen.append(tuple(tags().items()))
 
     with ThreadPoolExecutor(2) as pool:
