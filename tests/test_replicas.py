@@ -49,16 +49,21 @@ def shared(clickhouse: tuple[subprocess.Popen[bytes], str], postgres_url: str) -
 def running(
     count: int, budgets: str, slack_url: str, folder: Path, more: dict[str, str]
 ) -> Iterator[list[Service]]:
-    started = []
-    for number in range(count):
-        place = folder / str(number)
-        place.mkdir()
-        (place / "budgets.yaml").write_text(budgets)
-        started.append(Service(place, slack_url, free_port(), free_port(), more))
-        started[-1].start()
-    yield started
-    for one in started:
-        assert one.stop() == 0, (one.folder / "service.log").read_text()
+    started: list[Service] = []
+    try:
+        for number in range(count):
+            place = folder / str(number)
+            place.mkdir()
+            (place / "budgets.yaml").write_text(budgets)
+            started.append(Service(place, slack_url, free_port(), free_port(), more))
+            started[-1].start()
+        yield started
+        for one in started:
+            assert one.stop() == 0, (one.folder / "service.log").read_text()
+    finally:
+        # Also after a test that failed: what is left would be the failure of another one.
+        for one in started:
+            one.kill()
 
 
 @pytest.fixture
