@@ -42,7 +42,7 @@ FOUND = ("An advice", "an evidence", "search", "gpt-4o", usd("12"), "medium")
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "spend-overview: Spend this month": [(usd("5.55"),)],
     "spend-overview: Month-end forecast": [(FORECAST,)],
-    "spend-overview: Budget used": [(5.55 / 9,)],
+    "spend-overview: Budget used": [(5.55 / 4,)],
     "spend-overview: Could be saved a month": [(usd("12"),)],
     "spend-overview: Budgets": [
         *(("Small", 5.55 / 4), ("Users: ada", 0.7), ("All", 5.55 / 9), ("Large", 0.0505))
