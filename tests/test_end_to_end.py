@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -265,6 +266,15 @@ def sql_client(port: int) -> Client:
         username="me",
         password=SQL_TOKEN,
     )
+
+
+def test_a_connection_is_there_still_when_the_next_batch_is_due(service: Service) -> None:
+    with closing(HTTPConnection("127.0.0.1", service.otlp_port, timeout=30)) as exporter:
+        for pause_s in (0, 6):
+            time.sleep(pause_s)
+            exporter.request("POST", "/v1/traces", b"", {"Content-Type": "application/x-protobuf"})
+            answer = exporter.getresponse()
+            assert (answer.status, answer.read()) == (200, b"")
 
 
 def test_a_call_goes_all_the_way_and_a_crash_loses_and_repeats_nothing(

@@ -18,6 +18,8 @@ BACKLOG = 128
 SWITCH_S = 0.0005
 """How soon a thread that computes lets the receiver in; Python's own 5 ms add up to long waits."""
 MOST_CONNECTIONS = 500
+IDLE_S = 75
+"""For how long a connection is kept: exporters come every 5 s, for metrics every 60."""
 
 
 def serve(settings: Settings) -> None:
@@ -51,6 +53,7 @@ def _run(service: Service, sockets: list[socket.socket]) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=IDLE_S,
         limit_concurrency=MOST_CONNECTIONS,
         lifespan="off",
     )
