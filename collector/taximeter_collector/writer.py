@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
@@ -32,6 +33,8 @@ RECEIVED_AT: Final = struct.Struct("<q")
 IDLE_WAIT_S: Final = 0.2
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
+DRAIN_S: Final = 20.0
+"""Less than what systemd and Kubernetes wait before they kill."""
 FEW: Final = 500
 """Spans that Python decodes sooner than the engine has read its statement."""
 
@@ -67,6 +70,7 @@ class Writer:
         self._how_late = how_late
         self._few = few
         self._stopping = threading.Event()
+        self._ends_at = 0.0
         self._thread = threading.Thread(target=self._run, name="writer")
         self.trouble = ""
         """Why the store does not take the oldest segment; empty while it does."""
@@ -79,13 +83,17 @@ class Writer:
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Write what the journal has closed, then stop; what the store refuses stays on disk."""
+        """Write what the journal has closed, then stop; the rest stays on disk for the next start.
+
+        That is what the store refuses, and what takes longer than `DRAIN_S`.
+        """
+        self._ends_at = time.monotonic() + DRAIN_S
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        while not (self._stopping.is_set() and self.trouble):
+        while not (self._stopping.is_set() and (self.trouble or time.monotonic() > self._ends_at)):
             segment = self._journal.next_segment(IDLE_WAIT_S)
             if segment is not None:
                 self._write(segment)
@@ -238,7 +246,7 @@ def _sorted(
 
 def _rates(book: PriceBook, key: PriceKey) -> Iterator[PricedKey]:
     """Yield the rates of a key by the number of input tokens."""
-    moment = datetime.combine(key.day, time(), UTC)
+    moment = datetime(key.day.year, key.day.month, key.day.day, tzinfo=UTC)
     fields = {name: getattr(key, name) for name in key._fields if name != "day"}
     upto = 2**62
     for card in book.text_cards(Call(ts=moment, call_id="", trace_id="", span_id="", **fields)):

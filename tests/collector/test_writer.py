@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import threading
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -83,6 +85,37 @@ def test_a_segment_waits_on_disk_while_the_store_does_not_answer(
     assert len(list(tmp_path.glob("*.journal"))) == 1
     written(Journal(tmp_path, max_bytes=1_000_000), store)
     assert store.spend(DAY)[0].calls == 1
+
+
+def test_a_long_backlog_is_left_for_the_next_start(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        journal = Journal(tmp_path, max_bytes=1_000_000)
+        one = span({"gen_ai.response.id": f"c{number}"}, span_id=number + 1)
+        journal.append(frame(NOON, request(one).SerializeToString())).result(5)
+        journal.close()
+    monkeypatch.setattr(taximeter_collector.writer, "DRAIN_S", 0)
+    journal = Journal(tmp_path, max_bytes=1_000_000)
+    writer = Writer(journal, store, PriceBook.shipped)
+    adding, stopping = threading.Event(), threading.Event()
+
+    def add_when_stopping(*_rows: Any, **_more: Any) -> None:
+        adding.set()
+        assert stopping.wait(5)
+
+    monkeypatch.setattr(store, "add", add_when_stopping)
+    writer.start()
+    assert adding.wait(5)
+    closing = threading.Thread(target=writer.close)
+    closing.start()
+    time.sleep(0.1)
+    stopping.set()
+    closing.join(5)
+    journal.close()
+
+    assert not writer.is_alive
+    assert len(list(tmp_path.glob("*.journal"))) == 2
 
 
 class Listening:
