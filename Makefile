@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Hundreds of programs are started by the tests; without this each may compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest chaos-alerts browser postgres lock prices dashboards dashboards-picture
+.PHONY: demo serve test check matrix bench bench-peers bench-ingest bench-store chaos-ingest chaos-outage chaos-alerts browser postgres lock prices dashboards dashboards-picture
 
 demo: $(READY)  ## a sample app, real spans, dollars, a budget alert and the page (ONCE=1: check and exit)
 	$(BIN)/taximeter demo $(if $(ONCE),--once)
@@ -73,6 +73,9 @@ bench-store: $(READY)  ## bytes a call and the time of questions at CALLS=100000
 
 chaos-ingest: $(READY)  ## kill the service under load (ROUNDS=200) and count what was lost
 	$(BIN)/python benchmarks/chaos.py
+
+chaos-outage: $(READY)  ## ClickHouse is gone at full load (OUTAGE_S=600); needs 20 GB of disk
+	$(BIN)/python benchmarks/outage.py
 
 chaos-alerts: $(READY)  ## kill the service while it alerts (ROUNDS=500) and count what arrived
 	$(BIN)/python benchmarks/chaos_alerts.py

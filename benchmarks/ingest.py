@@ -26,6 +26,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from service import HTTP, calls, cpu_s, post, rss_mb, service
 
 SPANS = int(os.environ.get("SPANS", "200000"))
+SCOPE = os.environ.get("SCOPE", "taximeter")
+"""Whose instrumentation it is."""
 A_REQUEST = 1_000
 SENDERS = 4
 PACE = 20_000
@@ -146,7 +148,7 @@ def body(calls: int = 0) -> bytes:
     of_resource = message.resource_spans.add()
     of_resource.resource.attributes.append(attribute("service.name", "webapp"))
     spans = of_resource.scope_spans.add()
-    spans.scope.name = "taximeter"
+    spans.scope.name = SCOPE
     spans.spans.extend(
         call() if calls or number % 4 else route() for number in range(calls or A_REQUEST)
     )
