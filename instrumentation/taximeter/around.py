@@ -64,6 +64,21 @@ def async_around(begin: Around) -> Hook:
     return hook
 
 
+def after(note: Callable[[Any, Any, Any], None]) -> Hook:
+    """Note the arguments and the result of a run that did not raise."""
+
+    def hook(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def hooked(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            result = function(owner, *args, **kwargs)
+            note(args, kwargs, result)
+            return result
+
+        return hooked
+
+    return hook
+
+
 def _failed(steps: Steps, error: BaseException) -> None:
     traceback = error.__traceback__
     try:

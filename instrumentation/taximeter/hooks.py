@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from taximeter import httpx
-from taximeter.around import Hook, Steps, around, async_around
+from taximeter.around import Hook, Steps, after, around, async_around
 from taximeter.attempts import FIRST, Attempts
 from taximeter.begin import begun
 from taximeter.call import Call, current_call, entered
@@ -118,8 +118,7 @@ def _requested(client: Any, args: Any, kwargs: Any) -> Steps:
         call.end()
 
 
-def _built(_: Any, args: Any, kwargs: Any) -> Steps:
-    request = yield args, kwargs
+def _built(_args: Any, _kwargs: Any, request: Any) -> None:
     with never_raise("taking tags out of a request"):
         tags, call = taken_from_request(request), current_call.get()
         if tags and call is not None and call.attribution is not None:
@@ -146,8 +145,7 @@ def _refused(_: Any, args: Any, kwargs: Any) -> Steps:
     yield args, kwargs
 
 
-def _waiting(_: Any, args: Any, kwargs: Any) -> Steps:
-    wait_s = yield args, kwargs
+def _waiting(args: Any, kwargs: Any, wait_s: float) -> None:
     with never_raise("noting a retry"):
         if (attempts := _attempts()) is not None:
             headers = args[2] if len(args) > 2 else kwargs.get("response_headers")
@@ -229,13 +227,13 @@ def take_back(response: Any) -> None:
 
 _HOOKS: dict[str, dict[str, Hook]] = {
     MODULE: {
-        "BaseClient._build_request": around(_built),
+        "BaseClient._build_request": after(_built),
         "SyncAPIClient.request": around(_requested),
         "SyncAPIClient._process_response": around(_processed),
         "AsyncAPIClient.request": async_around(_requested),
         "AsyncAPIClient._process_response": async_around(_processed),
         "BaseClient._should_retry": around(_refused),
-        "BaseClient._calculate_retry_timeout": around(_waiting),
+        "BaseClient._calculate_retry_timeout": after(_waiting),
     },
     **dict.fromkeys(httpx.MODULES, httpx.HOOKS),
     **{module: connection_hooks(name) for module, name in CONNECTIONS.items()},
