@@ -262,10 +262,9 @@ def _grpc_receiver(settings: Settings) -> GrpcReceiver | None:
             f"{PREFIX}OTLP_GRPC_PORT={port}: {error.name} is missing; "
             "pip install 'taximeter-server[grpc]'"
         ) from error
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         return GrpcReceiver(
-            f"{host}:{port}",
+            settings.address(port),
             authorised=token_check(settings.ingest_token),
             max_body_bytes=settings.max_body_bytes,
         )

@@ -11,7 +11,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -106,12 +105,11 @@ def call_of(envelope: Envelope) -> Call | None:
 
 
 def losses(body: bytes, window: Window) -> Iterator[Loss]:
-    """Yield what the senders of a request say they could not deliver before."""
-    try:
-        request = ExportTraceServiceRequest.FromString(body)
-    except DecodeError:
-        return  # one of its spans is broken, and will be set aside by itself
-    for of_resource in request.resource_spans:
+    """Yield what the senders of a request say they could not deliver before.
+
+    Raises DecodeError where a span of it is broken.
+    """
+    for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
         resource = _values(of_resource.resource.attributes)
         spans = _count(resource.get(LOST), 2**32)
         first = next((one for scope in of_resource.scope_spans for one in scope.spans), None)

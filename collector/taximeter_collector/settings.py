@@ -233,15 +233,14 @@ class Settings(BaseModel):
 
     @property
     def local_url(self) -> str:
-        return f"http://{self._shown_host}:{self.port}"
+        return f"http://{self.address(self.port)}"
 
     @property
     def otlp_url(self) -> str:
-        return f"http://{self._shown_host}:{self.otlp_port}"
+        return f"http://{self.address(self.otlp_port)}"
 
-    @property
-    def _shown_host(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
+    def address(self, port: int) -> str:
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
+from google.protobuf.message import DecodeError
 from prometheus_client import Counter, Histogram
 
 from taximeter_collector import otlp
@@ -235,7 +236,10 @@ def _sorted(
         window = Window.at(datetime.fromtimestamp(milliseconds / 1000, UTC), how_late)
         body = payload[RECEIVED_AT.size :]
         if LOST.encode() in body:
-            losses += otlp.losses(body, window)
+            try:
+                losses += otlp.losses(body, window)
+            except DecodeError:
+                log.exception("lost spans that a request tells of are not counted: it is broken")
         for envelope in envelopes(body, window):
             if envelope.scope == OURS and MARKERS[0] in envelope.raw:
                 plain.append(envelope)
