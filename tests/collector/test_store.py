@@ -475,6 +475,23 @@ def test_traffic_latency_and_quality_of_a_period(store: Store, refreshed: bool) 
     assert quality.unpriced_calls == {unpriced()[1].reason: 1}
 
 
+def test_a_percentile_is_at_most_1_6_percent_off(store: Store) -> None:
+    durations = [int(10 * 1.05**number) for number in range(250)] + [2**32 - 1]
+    rows = [
+        costing("1", feature=str(duration), duration_ms=duration, ttft_ms=duration, ts=NOON)
+        for duration in durations
+    ]
+    add(store, rows)
+
+    found = store.p95_ms_by_feature(Period(NOON - HOUR, NOON + HOUR))
+
+    usual, longest = durations[:-1], durations[-1]
+    assert {str(one): found[str(one)] for one in usual} == {
+        str(one): pytest.approx(one, rel=0.016) for one in usual
+    }
+    assert found[str(longest)] > 3_600_000_000
+
+
 def test_an_empty_store_knows_that_it_is_empty(store: Store) -> None:
     assert store.last_call_at() is None
     assert store.traffic(NOVEMBER).p95_ms is None
