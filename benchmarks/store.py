@@ -19,7 +19,7 @@ from typing import Any
 
 from pages import pages
 
-from taximeter_collector.store import Clue, Dimension, Period, Retention, Scope, Store
+from taximeter_collector.store import Clue, Dimension, FoundCall, Period, Retention, Scope, Store
 
 CALLS = int(os.environ.get("CALLS", "10000000"))
 DAYS = 90
@@ -205,9 +205,13 @@ def questions(store: Store) -> None:
     }
     ids = store._connection.read(A_CALL).result_rows[0]
     for clue, value in zip((Clue.RESPONSE_ID, Clue.TRACE_ID, Clue.REQUEST_ID), ids, strict=True):
-        asked[f"a call by its {clue.outside_name}"] = partial(store.find, clue, value, 100)
+        asked[f"a call by its {clue.outside_name}"] = partial(
+            store.find, FoundCall, clue, value, 100
+        )
     for user in ("user-0", "user-1000", "user-150000"):
-        asked[f"the newest 100 calls of {user}"] = partial(store.find, Clue.USER, user, 100)
+        asked[f"the newest 100 calls of {user}"] = partial(
+            store.find, FoundCall, Clue.USER, user, 100
+        )
     for name, ask in asked.items():
         print(f"{name:40}{milliseconds(ask):8.0f} ms")
 

@@ -13,7 +13,7 @@ from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
 from taximeter_api.questions import moment_of
-from taximeter_collector.store import Clue, FoundCall, Store
+from taximeter_collector.store import Clue, Found, FoundCall, ListedCall, Store
 
 ROWS: Final = 50
 ROWS_OF_A_FILE: Final = 10_000
@@ -33,16 +33,21 @@ def call_pages(store: Store) -> APIRouter:
     ) -> Response:
         wanted = asked(request, datetime.now(UTC))
         searched = q.strip()
-        # One more than is shown says that there are more.
-        limit = ROWS_OF_A_FILE if format == "csv" else ROWS + 1
-        if searched:
-            found = with_clue(store, searched, limit)
-        else:
-            after = _place(older) if older else None
-            found = store.calls(wanted.period, wanted.scope, limit, wanted.only, after)
+        after = _place(older) if older else None
+
+        def newest(kind: type[Found], limit: int) -> list[Found]:
+            if searched:
+                return with_clue(store, kind, searched, limit)
+            return store.calls(kind, wanted.period, wanted.scope, limit, wanted.only, after)
+
         if format == "csv":
-            rows = ([getattr(call, column) for column in COLUMNS] for call in found)
+            rows = (
+                [getattr(call, column) for column in COLUMNS]
+                for call in newest(FoundCall, ROWS_OF_A_FILE)
+            )
             return csv_file("calls", COLUMNS, rows)
+        # One more than is shown says that there are more.
+        found = newest(ListedCall, ROWS + 1)
         html = template("calls.html").render(
             asked=wanted,
             calls=found[:ROWS],
@@ -74,9 +79,9 @@ def _place(text: str) -> tuple[datetime, str]:
     return moment_of("older", ts), call_id
 
 
-def with_clue(store: Store, text: str, limit: int) -> list[FoundCall]:
+def with_clue(store: Store, kind: type[Found], text: str, limit: int) -> list[Found]:
     """Return the calls that have this id of any kind, or are of this user."""
     for clue in CLUES:
-        if found := store.find(clue, text, limit):
+        if found := store.find(kind, clue, text, limit):
             return found
     return []

@@ -106,7 +106,7 @@ def spend_api(store: Store) -> APIRouter:
     ) -> dict[str, Any]:
         """Find calls by `response_id`, `request_id`, `trace_id` or `user`, the newest first."""
         clue, value = _clue(request)
-        return {"calls": [_told(one) for one in store.find(clue, value, limit)]}
+        return {"calls": [_told(one) for one in store.find(FoundCall, clue, value, limit)]}
 
     @router.post("/forget")
     def forget(one: Forgotten) -> dict[str, int]:

@@ -21,6 +21,7 @@ from taximeter_collector.calls import CostStatus, Priced, Rates
 from taximeter_collector.store import (
     Clue,
     Dimension,
+    FoundCall,
     Only,
     Period,
     Scope,
@@ -273,14 +274,14 @@ def test_a_user_s_newest_calls_are_found_whether_their_days_are_summed_or_not(
     add(store, [*on_day(1, 5), *on_day(6, 6)])
     add(store, [costing("1", user_id="bob", ts=NOON, call_id="bob")])
 
-    found = store.find(Clue.USER, "ada", limit)
+    found = store.find(FoundCall, Clue.USER, "ada", limit)
 
     newest_first = ["5", "4", "6", "3", "2", "1", "0"]
     assert [call.call_id for call in found] == newest_first[:limit]
     of_ada = Scope({Dimension.USER: ("ada",)})
-    listed = store.calls(NOVEMBER, of_ada, limit)
+    listed = store.calls(FoundCall, NOVEMBER, of_ada, limit)
     assert [call.call_id for call in listed] == newest_first[:limit]
-    older = store.calls(NOVEMBER, of_ada, limit, after=listed[-1].place)
+    older = store.calls(FoundCall, NOVEMBER, of_ada, limit, after=listed[-1].place)
     assert [call.call_id for call in older] == newest_first[limit : 2 * limit]
 
 
@@ -291,7 +292,7 @@ def test_a_user_s_few_calls_of_a_kind_are_found_in_many_days(store: Store) -> No
     store.refresh()
     of_ada = Scope({Dimension.USER: ("ada", "bob")})
 
-    found = store.calls(Period(days[4], days[0]), of_ada, 2, Only.UNPRICED)
+    found = store.calls(FoundCall, Period(days[4], days[0]), of_ada, 2, Only.UNPRICED)
 
     assert [call.call_id for call in found] == [f"u{days[3]}", f"u{days[4]}"]
 
@@ -332,8 +333,8 @@ def test_a_call_is_of_a_kind_by_its_newest_revision_alone(store: Store) -> None:
     add(store, [unpriced(call_id="still", ts=NOON - HOUR)])
     add(store, [costing("1", call_id=name, feature="priced") for name in ids])
 
-    found = store.calls(NOVEMBER, Scope(), 1, Only.UNPRICED)
-    of_feature = store.calls(NOVEMBER, Scope({Dimension.FEATURE: ("search",)}), 100)
+    found = store.calls(FoundCall, NOVEMBER, Scope(), 1, Only.UNPRICED)
+    of_feature = store.calls(FoundCall, NOVEMBER, Scope({Dimension.FEATURE: ("search",)}), 100)
 
     assert [one.call_id for one in found] == ["still"]
     assert [one.call_id for one in of_feature] == ["still"]
@@ -346,9 +347,9 @@ def test_a_list_of_calls_goes_on_where_it_ended_though_all_came_at_once_and_twic
     for _ in range(2):
         add(store, [costing("1", ts=ts, call_id=f"id-{number:02}") for number in range(60)])
 
-    first = store.calls(NOVEMBER, Scope(), 25)
-    second = store.calls(NOVEMBER, Scope(), 25, after=first[-1].place)
-    third = store.calls(NOVEMBER, Scope(), 25, after=second[-1].place)
+    first = store.calls(FoundCall, NOVEMBER, Scope(), 25)
+    second = store.calls(FoundCall, NOVEMBER, Scope(), 25, after=first[-1].place)
+    third = store.calls(FoundCall, NOVEMBER, Scope(), 25, after=second[-1].place)
 
     assert [len(page) for page in (first, second, third)] == [25, 25, 10]
     found = [one.call_id for one in (*first, *second, *third)]
@@ -568,13 +569,13 @@ def test_an_embedded_store_tells_moments_in_utc_wherever_the_machine_is(tmp_path
     script = """
 import sys
 from builders import NOON, costing
-from taximeter_collector.store import Dimension, Period, Scope, Store
+from taximeter_collector.store import Dimension, FoundCall, Period, Scope, Store
 store = Store(sys.argv[1])
 period = Period(NOON.replace(day=1, hour=0), NOON.replace(day=30))
 store.add([costing("1")], token="t", book_version="b", now=NOON)
 print(store.spend(period, [Dimension.HOUR])[0].at == store.first_hour() == NOON)
 print(store.refresh(), store.spend(period, [Dimension.HOUR])[0].at == NOON)
-print(*(call.ts == NOON for call in store.calls(period, Scope(), limit=9)))
+print(*(call.ts == NOON for call in store.calls(FoundCall, period, Scope(), limit=9)))
 store.close()
 """
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "TZ": "Asia/Kolkata"}

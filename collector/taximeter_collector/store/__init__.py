@@ -16,7 +16,7 @@ from taximeter_collector.store.errors import (
 from taximeter_collector.store.focus import Format
 from taximeter_collector.store.habits import Habit
 from taximeter_collector.store.keeping import Retention
-from taximeter_collector.store.lookup import Clue, FoundCall
+from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall
 from taximeter_collector.store.mirror import (
     AlertLine,
     BudgetLine,
@@ -62,9 +62,11 @@ __all__ = [
     "Dimension",
     "FindingLine",
     "Format",
+    "Found",
     "FoundCall",
     "Gap",
     "Habit",
+    "ListedCall",
     "MeterLine",
     "Mirror",
     "MonthLine",

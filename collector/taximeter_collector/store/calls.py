@@ -10,7 +10,14 @@ from enum import StrEnum
 from typing import Final
 
 from taximeter_collector.store.connection import Connected
-from taximeter_collector.store.lookup import Clue, FoundCall, Place, newest_calls, of_users
+from taximeter_collector.store.lookup import (
+    Clue,
+    Found,
+    FoundCall,
+    Place,
+    newest_calls,
+    of_users,
+)
 from taximeter_collector.store.scope import Dimension, Period, Scope
 from taximeter_collector.store.spend import calls_within
 
@@ -70,31 +77,33 @@ KINDS: Final = {
 
 
 class CallQuestions(Connected):
-    def find(self, clue: Clue, value: str, limit: int) -> list[FoundCall]:
+    def find(self, kind: type[Found], clue: Clue, value: str, limit: int) -> list[Found]:
         """Return the calls that have this id or user, the newest first."""
         condition, bound = f"{clue} = {{value:String}}", {"value": value}
         if clue is Clue.USER:
-            return of_users(self._connection, [value], EVER, condition, bound, limit)
-        return newest_calls(self._connection, condition, bound, limit)
+            return of_users(self._connection, kind, [value], EVER, condition, bound, limit)
+        return newest_calls(self._connection, kind, condition, bound, limit)
 
     def calls(
         self,
+        kind: type[Found],
         period: Period,
         scope: Scope,
         limit: int,
         only: Only | None = None,
         after: Place | None = None,
-    ) -> list[FoundCall]:
+    ) -> list[Found]:
         """Return calls of a scope, the newest first; of those that stand `after` a place."""
         condition, bound = calls_within(period, scope)
         condition = f"{condition} and {KINDS[only]}"
         if users := scope.values.get(Dimension.USER):
-            return of_users(self._connection, list(users), period, condition, bound, limit, after)
-        return newest_calls(self._connection, condition, bound, limit, after)
+            names = list(users)
+            return of_users(self._connection, kind, names, period, condition, bound, limit, after)
+        return newest_calls(self._connection, kind, condition, bound, limit, after)
 
     def call(self, call_id: str) -> CallDetail | None:
         """Return all that is known of a call; None when there is none."""
-        found = self.find(Clue.RESPONSE_ID, call_id, 1)
+        found = self.find(FoundCall, Clue.RESPONSE_ID, call_id, 1)
         if not found:
             return None
         rows = self._connection.read(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 from taximeter_collector.store.connection import Connection
 from taximeter_collector.store.scope import HOUR, Period, floor
@@ -25,15 +25,12 @@ AFTER = """
 and ts <= {after_ts:DateTime64(3, 'UTC')}
 and (ts, call_id) < ({after_ts:DateTime64(3, 'UTC')}, {after_id:String})
 """
-NEWEST_REVISIONS = """
-select toStartOfHour(ts) as hour, call_id, max(revision)
-from taximeter.calls
-where (toStartOfHour(ts), call_id) in {keys:Array(Tuple(DateTime('UTC'), String))}
-group by hour, call_id
-"""
 
 Place = tuple[datetime, str]
 """Where a call stands in a list: its `ts` and its `call_id`."""
+Key = tuple[datetime, str]
+"""What a call is known by in the store: its hour and its `call_id`."""
+Found = TypeVar("Found", bound="ListedCall")
 
 
 class Clue(StrEnum):
@@ -51,67 +48,75 @@ class Clue(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FoundCall:
-    """What is said of a call in a list; names and units are those of `Call` and `Priced`."""
+class ListedCall:
+    """What a page's list shows of a call; names and units are those of `Call` and `Priced`.
+
+    Of many calls that lie apart, each column takes as long to read as the whole look-up of one.
+    """
 
     ts: datetime
     call_id: str
-    trace_id: str
-    span_id: str
-    request_id: str
-    environment: str
-    service: str
     feature: str
-    team: str
-    user_id: str
-    operation: str
     model: str
-    service_tier: str
-    finish_reason: str
-    error_type: str
-    http_status: int | None
-    attempts: int | None
-    duration_ms: int
-    ttft_ms: int | None
-    usage_source: str
-    input_tokens: int
-    cached_input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
+    user_id: str
     cost: Decimal | None
-    cost_status: str
     cost_reason: str
-    tags: Mapping[str, str]
+    input_tokens: int
+    output_tokens: int
+    duration_ms: int
+    error_type: str
+    finish_reason: str
 
     @property
     def place(self) -> Place:
         return self.ts, self.call_id
 
 
-COLUMNS = [field.name for field in fields(FoundCall)]
+@dataclass(frozen=True, slots=True)
+class FoundCall(ListedCall):
+    """What is said of a call that was found."""
+
+    trace_id: str
+    span_id: str
+    request_id: str
+    environment: str
+    service: str
+    team: str
+    operation: str
+    service_tier: str
+    http_status: int | None
+    attempts: int | None
+    ttft_ms: int | None
+    usage_source: str
+    cached_input_tokens: int
+    reasoning_tokens: int
+    cost_status: str
+    tags: Mapping[str, str]
 
 
 def of_users(
     connection: Connection,
+    kind: type[Found],
     users: Sequence[str],
     period: Period,
     condition: str,
     bound: Mapping[str, Any],
     limit: int,
     after: Place | None = None,
-) -> list[FoundCall]:
+) -> list[Found]:
     """Return calls that meet a condition, as of these users, the newest first.
 
     Only the users' days are read.
     """
     first, last = period.start.date(), (after[0] if after else period.end).date()
     days = [one for one in _days_of(connection, users) if first <= one[0] <= last]
-    found: list[FoundCall] = []
+    found: list[Found] = []
     expected = limit
     while days and len(found) < limit:
         some = _newest(days, expected)
         found += newest_calls(
             connection,
+            kind,
             f"{DAY} in {{days:Array(Date)}} and {condition}",
             {**bound, "days": [day for day, _ in some]},
             limit - len(found),
@@ -150,41 +155,42 @@ def _newest(days: Sequence[tuple[date, int]], calls: int) -> Sequence[tuple[date
 
 def newest_calls(
     connection: Connection,
+    kind: type[Found],
     condition: str,
     bound: Mapping[str, Any],
     limit: int,
     after: Place | None = None,
-) -> list[FoundCall]:
+) -> list[Found]:
     """Return the calls whose newest revision meets a condition, the newest first."""
-    found: dict[tuple[datetime, str], FoundCall] = {}
+    found: dict[Key, Found] = {}
     while len(found) < limit:
         asked = min(limit - len(found) + NOT_MERGED, MOST_AT_ONCE)
-        rows = _rows(connection, condition, bound, asked, after)
-        newest = _newest_revisions(connection, [call for _, call in rows])
-        for revision, call in rows:
-            key = floor(call.ts, HOUR), call.call_id
-            if revision == newest.get(key):
-                found.setdefault(key, call)
-        if len(rows) < asked:
+        candidates = _candidates(connection, condition, bound, asked, after)
+        newest = _newest_revisions(connection, kind, {key for _, key, _ in candidates})
+        for revision, key, _ in candidates:
+            standing = newest.get(key)
+            if standing and standing[0] == revision:
+                found.setdefault(key, standing[1])
+        if len(candidates) < asked:
             break
-        after = rows[-1][1].place
+        *_, after = candidates[-1]
     return list(found.values())[:limit]
 
 
-def _rows(
+def _candidates(
     connection: Connection,
     condition: str,
     bound: Mapping[str, Any],
     limit: int,
     after: Place | None,
-) -> list[tuple[int, FoundCall]]:
-    """Return revisions that meet a condition, with the calls as each says, the newest first."""
+) -> list[tuple[int, Key, Place]]:
+    """Return revisions that meet a condition, the newest call first."""
     place = {"after_ts": after[0], "after_id": after[1]} if after else {}
     # Read backwards as the table is sorted, and neither merged nor made distinct by the engine:
     # both would read whole hours.
     rows = connection.read(
         f"""
-        select revision, {", ".join(COLUMNS)}
+        select revision, ts, call_id
         from taximeter.calls
         where {condition}
             {AFTER if after else ""}
@@ -193,14 +199,26 @@ def _rows(
         """,  # noqa: S608 names of ours
         {**bound, **place, "rows": limit},
     ).result_rows
-    return [(revision, FoundCall(*more)) for revision, *more in rows]
+    return [(revision, (floor(ts, HOUR), call_id), (ts, call_id)) for revision, ts, call_id in rows]
 
 
 def _newest_revisions(
-    connection: Connection, calls: Sequence[FoundCall]
-) -> dict[tuple[datetime, str], int]:
-    """Return the newest revision of each call, by its hour and id."""
+    connection: Connection, kind: type[Found], keys: Collection[Key]
+) -> dict[Key, tuple[int, Found]]:
+    """Return the newest revision of each call, and what it says."""
     # As tuples, which the primary key finds: of hours and ids apart it would read whole hours.
-    keys = sorted({(floor(call.ts, HOUR), call.call_id) for call in calls})
-    rows = connection.read(NEWEST_REVISIONS, {"keys": keys}).result_rows if calls else ()
-    return {(hour, call_id): revision for hour, call_id, revision in rows}
+    rows = (
+        connection.read(
+            f"""
+        select revision, {", ".join(field.name for field in fields(kind))}
+        from taximeter.calls
+        where (toStartOfHour(ts), call_id) in {{keys:Array(Tuple(DateTime('UTC'), String))}}
+        order by revision
+        """,  # noqa: S608 names of ours
+            {"keys": sorted(keys)},
+        ).result_rows
+        if keys
+        else ()
+    )
+    calls = [(revision, kind(*more)) for revision, *more in rows]
+    return {(floor(call.ts, HOUR), call.call_id): (revision, call) for revision, call in calls}
