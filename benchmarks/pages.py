@@ -44,11 +44,14 @@ def pages(data_dir: Path) -> None:
     try:
         wait_for(port)
         for path in PATHS:
-            asked = [ask(port, path) for _ in range(ROUNDS + 1)][1:]
+            (unread_ms, _), *asked = [ask(port, path) for _ in range(ROUNDS + 1)]
             first_byte_ms = statistics.median(took for took, _ in asked)
             content = asked[-1][1]
             weight, packed = len(content) / 1000, len(gzip.compress(content)) / 1000
-            print(f"{path:40}{first_byte_ms:8.0f} ms {weight:8.0f} kB, {packed:.0f} kB packed")
+            print(
+                f"{path:40}{first_byte_ms:8.0f} ms, the first time {unread_ms:5.0f} ms,"
+                f"{weight:6.0f} kB, {packed:.0f} kB packed"
+            )
     finally:
         service.terminate()
         service.wait()

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -39,6 +39,7 @@ from taximeter_api.clickhouse_http import clickhouse_http
 from taximeter_api.explore import explore_pages
 from taximeter_api.export import export_api
 from taximeter_api.insight_pages import findings_pages, health_page
+from taximeter_api.kept import Kept
 from taximeter_api.live import script
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.refusals import refusals
@@ -97,15 +98,15 @@ class Service:
         register = Register(budgets, self._state)
         watch = Watch(self._store, self._state, register, prices.current)
         outlook = Outlook(self._store, self._state, register)
-        tick = timedelta(seconds=settings.tick_seconds)
         savings = Savings(self._store, prices.current)
+        kept = Kept()
         snapshots = Snapshots(
+            kept,
             self._store,
             self._state,
             register.in_force,
             prices.current,
-            fresh_for=tick,
-            savings=lambda: savings.known,
+            lambda: savings.known,
         )
         self._schedule = Schedule()
         self._schedule.every(settings.tick_seconds, "budgets", watch.tick)
@@ -134,7 +135,7 @@ class Service:
             "deliveries",
             lambda _now: sending.tick(),
         )
-        self._schedule.every(settings.tick_seconds, "snapshot", snapshots.keep_fresh)
+        self._schedule.every(settings.tick_seconds, "kept answers", kept.keep_fresh)
         self._schedule.every(
             settings.refresh_seconds, "rollups", lambda _now: self._store.refresh(quiet_s=QUIET_S)
         )
@@ -164,12 +165,12 @@ class Service:
         for router in (
             health(self._trouble),
             metrics(self._journal),
-            spend_api(self._store),
+            spend_api(self._store, kept),
             budgets_api(self._store, register),
             alerts_api(self._state, channels, settings.page_url),
             alerts_page(self._state, channels, settings.page_url, running.wrong_with_alerts),
             answers_page(self._state, channels),
-            explore_pages(self._store),
+            explore_pages(self._store, kept),
             call_pages(self._store),
             budget_pages(self._store, self._state, register, channels),
             findings_pages(savings),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fastapi import Request
+from starlette.datastructures import QueryParams
 
 from taximeter_alerts.scope_words import DIMENSIONS, query
 from taximeter_api.questions import Refused, period_of, scope_of, tomorrow
@@ -65,9 +65,9 @@ class Asked:
             yield "only", self.only
 
 
-def asked(request: Request, now: datetime) -> Asked:
+def asked(query: QueryParams, now: datetime) -> Asked:
     """Read the words of an address; raises Refused."""
-    words = dict(request.query_params)
+    words = dict(query)
     span = words.get("span", "")
     custom = {name: words[name] for name in ("from", "to") if words.get(name)}
     if span not in SPAN_NAMES:
@@ -79,7 +79,7 @@ def asked(request: Request, now: datetime) -> Asked:
         period = Period(end - SPANS[span] * DAY, end)
     else:
         period = period_of("", "", now)
-    filters = tuple(pair for pair in request.query_params.multi_items() if pair[0] in DIMENSIONS)
+    filters = tuple(pair for pair in query.multi_items() if pair[0] in DIMENSIONS)
     return Asked(period, span, filters, scope_of(filters), custom, _only(words), now)
 
 

@@ -31,7 +31,7 @@ def call_pages(store: Store) -> APIRouter:
         older: str = "",
         format: str = "",  # noqa: A002 the address's word
     ) -> Response:
-        wanted = asked(request, datetime.now(UTC))
+        wanted = asked(request.query_params, datetime.now(UTC))
         searched = q.strip()
         after = _place(older) if older else None
 

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import Final, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
 from taximeter_api.asked import SPAN_NAMES, Asked, asked
 from taximeter_api.csv_file import csv_file
+from taximeter_api.kept import Kept
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
 from taximeter_api.questions import Refused
@@ -90,31 +92,38 @@ class Line:
         return float(self.now.cost / self.before - 1) if self.before else None
 
 
-def explore_pages(store: Store) -> APIRouter:
+def explore_pages(store: Store, kept: Kept) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def page_of(view: View) -> None:
         @router.get(view.path)
         def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
-            if only := request.query_params.get("only"):
+            words, now = request.query_params, datetime.now(UTC)
+            if only := words.get("only"):
                 raise Refused(f"only={only!r}: it is for single calls, as /calls?only=errors")
-            wanted = asked(request, datetime.now(UTC))
+            wanted = asked(words, now)
             if format == "csv":
                 rows = store.spend(wanted.period, view.by, wanted.scope)
                 table = spend_table(view.names, (told(row, view.by) for row in rows))
                 return csv_file(view.path.strip("/"), *table)
-            lines, total = lines_of(store, view, wanted)
+            (lines, total), taken_at = kept.get(
+                (view, str(words)), now, lambda now: lines_of(store, view, asked(words, now))
+            )
             html = template("explore.html").render(
                 view=view,
                 views=VIEWS,
                 asked=wanted,
                 lines=lines,
                 total=total,
+                taken_at=taken_at,
+                now=now,
                 limit=ROWS,
                 spans=SPAN_NAMES,
                 path=view.path,
             )
-            return answered(request, html)
+            answer = answered(request, html)
+            answer.headers["Last-Modified"] = format_datetime(taken_at, usegmt=True)
+            return answer
 
     for view in VIEWS:
         page_of(view)

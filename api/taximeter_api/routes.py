@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from pydantic import BaseModel, Field
 
+from taximeter_api.kept import Kept
 from taximeter_api.live import answered, is_known, unchanged
 from taximeter_api.page import render
 from taximeter_api.questions import Refused, dimension_of, period_of, scope_of
@@ -60,7 +61,7 @@ class Forgotten(BaseModel):
     user: str = Field(min_length=1)
 
 
-def spend_api(store: Store) -> APIRouter:
+def spend_api(store: Store, kept: Kept) -> APIRouter:
     """Return what is told of spend and of calls."""
     router = APIRouter(prefix="/api")
 
@@ -111,7 +112,9 @@ def spend_api(store: Store) -> APIRouter:
     @router.post("/forget")
     def forget(one: Forgotten) -> dict[str, int]:
         """Take a user's name off all stored calls; their dollars stay, with nobody's name."""
-        return {"calls": store.forget(one.user)}
+        calls = store.forget(one.user)
+        kept.clear()
+        return {"calls": calls}
 
     return router
 

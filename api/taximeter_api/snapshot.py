@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,11 +13,12 @@ from taximeter_alerts.alert import Kind
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import MONTH, month_at, name_of
 from taximeter_alerts.spending import Spending, now_spent
-from taximeter_alerts.state import State, StateUnavailable
+from taximeter_alerts.state import State
 from taximeter_alerts.story import HISTORY
 from taximeter_analysis.findings import Finding
 from taximeter_analysis.forecast import forecast_of
 from taximeter_api.by_feature import DAYS_SHOWN, courses, features, rise_of, spend_by_day
+from taximeter_api.kept import Kept
 from taximeter_api.overview import AlertMark, BudgetLine, BurnUp, Overview
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import (
@@ -35,64 +35,36 @@ DAY = timedelta(days=1)
 USERS_SHOWN = 6
 
 
-LARGEST_LOAD = 0.05
-"""The part of a core that overviews may cost while somebody reads them."""
-
-
 class Snapshots:
-    """The newest overview; taken again when it is older than `fresh_for`, or its cost allows."""
+    """The overview, taken once for all readers."""
 
     def __init__(
         self,
+        kept: Kept,
         store: Store,
         state: State,
         budgets: Callable[[datetime], Sequence[Budget]],
         prices: Callable[[], PriceBook],
-        *,
-        fresh_for: timedelta,
         savings: Callable[[], Sequence[Finding]] = tuple,
     ) -> None:
+        self._kept = kept
         self._store = store
         self._state = state
         self._budgets = budgets
         self._prices = prices
         self._savings = savings
-        self._shortest = self._fresh_for = fresh_for
-        self._taking = threading.Lock()
-        self._newest: Overview | None = None
-        self._asked_at: datetime | None = None
 
     def newest(self, now: datetime) -> Overview:
-        """Return the newest overview, at once if a fresh one is there, and the last call."""
-        self._asked_at = now
-        newest = self._newest
-        try:
-            if newest is None or now - newest.taken_at > 3 * self._fresh_for:
-                newest = self.take(now)
+        """Return the newest overview, with the last call as it is now."""
+        newest, _ = self._kept.get("overview", now, self._take)
+        with suppress(StoreUnavailable):
             last = newest.last_call_at and self._store.last_call_at()
             return replace(newest, last_call_at=last)
-        except (StoreUnavailable, StateUnavailable):
-            if newest is None:
-                raise
-            return newest
+        return newest
 
-    def keep_fresh(self, now: datetime) -> None:
-        """Take an overview ahead of the next reader, as long as somebody reads."""
-        if self._asked_at is not None and now - self._asked_at < timedelta(minutes=2):
-            self.take(now)
-
-    def take(self, now: datetime) -> Overview:
-        with self._taking:
-            newest = self._newest
-            if newest is None or now - newest.taken_at >= self._fresh_for:
-                began = time.monotonic()
-                book = self._prices().version
-                newest = overview(self._store, self._state, self._budgets(now), now, book)
-                newest = replace(newest, savings=tuple(self._savings()))
-                cost = timedelta(seconds=(time.monotonic() - began) / LARGEST_LOAD)
-                self._fresh_for = max(self._shortest, cost)
-                self._newest = newest
-            return newest
+    def _take(self, now: datetime) -> Overview:
+        taken = overview(self._store, self._state, self._budgets(now), now, self._prices().version)
+        return replace(taken, savings=tuple(self._savings()))
 
 
 def overview(

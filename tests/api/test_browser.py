@@ -32,6 +32,7 @@ from taximeter_api.checks.running import Running
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.explore import explore_pages
 from taximeter_api.insight_pages import findings_pages, health_page
+from taximeter_api.kept import Kept
 from taximeter_api.live import script
 from taximeter_api.reconciliation import reconciliation_page
 from taximeter_api.refusals import refusals
@@ -72,10 +73,7 @@ def site(
     state: State,
     receiver: Receiver,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[str]:
-    # Overviews are taken anew however long the first one took.
-    monkeypatch.setattr("taximeter_api.snapshot.LARGEST_LOAD", 1_000)
     now = datetime.now(UTC)
     hour_ago = now - timedelta(hours=1)
     rows = [
@@ -89,15 +87,15 @@ def site(
     register = Register(LiveFile(tmp_path / "budgets.yaml", read_budgets), state)
     channels = {"slack": Channel(sender=SlackWebhook(url=receiver.url))}
     journal = Journal(tmp_path / "journal", max_bytes=1_000_000)
-    snapshots = Snapshots(
-        store, state, register.in_force, PriceBook.shipped, fresh_for=timedelta(seconds=0.2)
-    )
+    # Taken anew for each look, however long it takes.
+    kept = Kept(cheap_s=60)
+    snapshots = Snapshots(kept, store, state, register.in_force, PriceBook.shipped)
     app = FastAPI()
     refusals(app)
     everyone = token_check(None)
     app.add_middleware(Guard, names=LOOPBACK_NAMES, only_these=True, may_read=everyone, otlp_port=0)
     app.include_router(overview_page(snapshots, otlp_url="http://127.0.0.1:4318"))
-    app.include_router(explore_pages(store))
+    app.include_router(explore_pages(store, kept))
     app.include_router(call_pages(store))
     app.include_router(budget_pages(store, state, register, channels))
     app.include_router(findings_pages(Savings(store, PriceBook.shipped)))

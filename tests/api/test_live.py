@@ -19,6 +19,7 @@ from builders import budget, costing
 from overview_sample import TAKEN_AT, sample_overview
 from taximeter_alerts.state import State
 from taximeter_api.explore import explore_pages
+from taximeter_api.kept import Kept
 from taximeter_api.live import script, tag_of
 from taximeter_api.page import render
 from taximeter_api.page.environment import VERSION
@@ -40,9 +41,9 @@ def state(tmp_path: Path) -> Iterator[State]:
 @pytest.fixture
 def client(store: Store, state: State) -> TestClient:
     app = FastAPI()
-    snapshots = Snapshots(store, state, lambda _: [], PriceBook.shipped, fresh_for=HOUR)
+    snapshots = Snapshots(Kept(cheap_s=0), store, state, lambda _: [], PriceBook.shipped)
     app.include_router(page(snapshots, otlp_url="http://127.0.0.1:4318"))
-    app.include_router(explore_pages(store))
+    app.include_router(explore_pages(store, Kept(cheap_s=60)))
     app.include_router(script())
     return TestClient(app)
 

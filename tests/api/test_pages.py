@@ -34,6 +34,7 @@ from taximeter_api.call_pages import call_pages
 from taximeter_api.checks.running import Running
 from taximeter_api.explore import VIEWS, explore_pages
 from taximeter_api.insight_pages import findings_pages, health_page
+from taximeter_api.kept import Kept
 from taximeter_api.page.environment import VERSION
 from taximeter_api.refusals import refusals
 from taximeter_collector.calls import Priced
@@ -74,7 +75,7 @@ def client(
 ) -> TestClient:
     app = FastAPI()
     refusals(app)
-    app.include_router(explore_pages(store))
+    app.include_router(explore_pages(store, Kept(cheap_s=60)))
     app.include_router(call_pages(store))
     app.include_router(budget_pages(store, state, register, NO_CHANNELS))
     app.include_router(findings_pages(Savings(store, PriceBook.shipped)))

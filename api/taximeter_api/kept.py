@@ -1,0 +1,102 @@
+"""Answers that take long: kept for all readers, and taken again ahead of the next one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
+
+from taximeter_alerts.state import StateUnavailable
+from taximeter_collector.store import StoreUnavailable
+
+Answer = TypeVar("Answer")
+
+MOST: Final = 20
+READ_FOR: Final = timedelta(minutes=2)
+"""For so long after it was asked for, an answer is kept fresh as for one who still reads."""
+FORGOTTEN_AFTER: Final = timedelta(days=1)
+READ_LOAD: Final = 0.05
+"""The part of a core that an answer may cost while somebody reads it."""
+UNREAD_LOAD: Final = 0.002
+CHEAP_S: Final = 0.1
+"""What takes less is taken anew for each reader."""
+
+
+class Kept:
+    """The newest answers to what was asked last. Safe to share between threads."""
+
+    def __init__(self, cheap_s: float = CHEAP_S) -> None:
+        self._cheap_s = cheap_s
+        self._answers: dict[Hashable, _Entry[Any]] = {}
+        self._lock = threading.Lock()
+
+    def get(
+        self, question: Hashable, now: datetime, take: Callable[[datetime], Answer]
+    ) -> tuple[Answer, datetime]:
+        """Return an answer, and when it was taken: now, unless one is there that took long.
+
+        Where the store or the state does not answer it may be an older one.
+        """
+        with self._lock:
+            entry: _Entry[Answer] = self._answers.pop(question, _Entry(take, self._cheap_s, now))
+            self._answers[question] = entry
+            if len(self._answers) > MOST:
+                del self._answers[next(iter(self._answers))]
+        return entry.get(now)
+
+    def clear(self) -> None:
+        """Forget all: what they say must not be said any more."""
+        with self._lock:
+            self._answers.clear()
+
+    def keep_fresh(self, now: datetime) -> None:
+        """Take again what has become old, and forget what nobody has asked for in a day."""
+        with self._lock:
+            answers = dict(self._answers)
+        for question, entry in answers.items():
+            if now - entry.asked_at > FORGOTTEN_AFTER:
+                with self._lock:
+                    self._answers.pop(question, None)
+            elif entry.is_dear:
+                entry.take_again(now)
+
+
+class _Entry(Generic[Answer]):
+    def __init__(self, take: Callable[[datetime], Answer], cheap_s: float, now: datetime) -> None:
+        self._take = take
+        self._cheap_s = cheap_s
+        self._taking = threading.Lock()
+        self._newest: tuple[Answer, datetime] | None = None
+        self._took_s = 0.0
+        self.asked_at = now
+
+    @property
+    def is_dear(self) -> bool:
+        return self._took_s >= self._cheap_s
+
+    def get(self, now: datetime) -> tuple[Answer, datetime]:
+        newest, fresh_for = self._newest, self._fresh_for(now)
+        self.asked_at = now
+        # `keep_fresh` comes a little later than an answer is old.
+        if newest is None or now - newest[1] > 2 * fresh_for:
+            try:
+                return self.take_again(now)
+            except (StoreUnavailable, StateUnavailable):
+                if newest is None:
+                    raise
+        return newest
+
+    def take_again(self, now: datetime) -> tuple[Answer, datetime]:
+        """Take the answer unless it is fresh, perhaps by another thread."""
+        with self._taking:
+            if self._newest is None or now - self._newest[1] > self._fresh_for(now):
+                began = time.monotonic()
+                self._newest = self._take(now), now
+                self._took_s = time.monotonic() - began
+            return self._newest
+
+    def _fresh_for(self, now: datetime) -> timedelta:
+        load = READ_LOAD if now - self.asked_at < READ_FOR else UNREAD_LOAD
+        return timedelta(seconds=self._took_s / load if self.is_dear else 0)
