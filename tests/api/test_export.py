@@ -244,7 +244,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
             timeout=60,
             check=False,
         )
-        assert ended.stderr == "1 calls are left out: their price is not known\n"
+        assert ended.stderr == "left out: 1 call without a known price\n"
     return folder
 
 

@@ -682,8 +682,8 @@ def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:
 
     page = client.get("/health").text
 
-    assert "Something is wrong" in page
-    assert "Without a price:</strong> 1 calls: no price for model mystery-1. To mend it:" in page
+    assert "2 things to look at" in page
+    assert "Without a price:</strong> 1 call: no price for model mystery-1. To mend it:" in page
     assert "1: no price for model mystery-1" in page
     assert "taximeter-server" in page
     links = [*hrefs(page, "2"), *hrefs(page, "1: no price for model mystery-1")]

@@ -11,3 +11,7 @@ class Finding(NamedTuple):
     what: str
     state: str
     advice: str = ""
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -12,7 +12,7 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import Register
 from taximeter_alerts.state import State
-from taximeter_api.checks import Finding, channels, engine, files
+from taximeter_api.checks import Finding, channels, counted, engine, files
 from taximeter_collector.intake import refused
 from taximeter_collector.settings import PREFIX, Settings
 from taximeter_collector.store import Condition, Period, Quality, Store, StoreUnavailable
@@ -95,10 +95,10 @@ class Running:
 
     def _calls(self, quality: Quality, now: datetime) -> Iterator[Finding]:
         advice = "" if quality.calls else "does the app's process have TAXIMETER_ENDPOINT set?"
-        yield Finding("last 24 hours", f"{quality.calls:,} calls", advice)
+        yield Finding("last 24 hours", counted(quality.calls, "call"), advice)
         yield from of_unpriced(quality.unpriced_calls, self.settings.prices)
         if calls := self.store.spend(Period(now + SKEW, now + 2 * HOUR))[0].calls:
-            yield Finding("clock", f"{calls:,} calls are of a moment to come", CLOCK)
+            yield Finding("clock", f"{counted(calls, 'call')} of a moment to come", CLOCK)
 
     def _channels(self) -> Iterator[Finding]:
         yield files.set_up(self.channels, self.settings)
@@ -112,14 +112,18 @@ def of_unpriced(calls_by_reason: Mapping[str, int], prices: Path) -> Iterator[Fi
         advice = UNUSABLE
         if reason.startswith(NO_PRICE):
             advice = f"add it to {prices}, then taximeter reprice"
-        yield Finding("without a price", f"{calls:,} calls: {reason}", advice)
+        yield Finding("without a price", f"{counted(calls, 'call')}: {reason}", advice)
 
 
 def _spans(quality: Quality) -> Iterator[Finding]:
     for service, spans in quality.lost_spans.items():
         advice = "see whether that app always reaches the collector"
         name = service or "an app without a name"
-        yield Finding("lost on the way", f"{spans:,} spans of {name} in the last 24 hours", advice)
+        yield Finding(
+            "lost on the way", f"{counted(spans, 'span')} of {name} in the last 24 hours", advice
+        )
     for reason, spans in refused().items():
         advice = f"{CLOCK}, or raise {PREFIX}KEEP_DAYS for old ones"
-        yield Finding("refused", f"{spans:,} spans since the service's start: {reason}", advice)
+        yield Finding(
+            "refused", f"{counted(spans, 'span')} since the service's start: {reason}", advice
+        )

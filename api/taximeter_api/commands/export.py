@@ -12,6 +12,7 @@ from typing import IO, Annotated
 
 import typer
 
+from taximeter_api.checks import counted
 from taximeter_api.commands.reprice import pair_of
 from taximeter_api.commands.service import ServiceAway, download
 from taximeter_api.commands.terminal import Tell, working
@@ -52,7 +53,7 @@ def export(
             ):
                 unpriced_calls = write_focus(store, period, scope, form.value, file)
     if unpriced_calls:
-        typer.echo(f"{unpriced_calls:,} calls are left out: their price is not known", err=True)
+        typer.echo(f"left out: {counted(unpriced_calls, 'call')} without a known price", err=True)
 
 
 def _from_the_service(
