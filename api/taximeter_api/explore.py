@@ -107,7 +107,9 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
                 table = spend_table(view.names, (told(row, view.by) for row in rows))
                 return csv_file(view.path.strip("/"), *table)
             (lines, total), taken_at = kept.get(
-                (view, str(words)), now, lambda now: lines_of(store, view, asked(words, now))
+                (view, str(words), now.date()),
+                now,
+                lambda now: lines_of(store, view, asked(words, now)),
             )
             html = template("explore.html").render(
                 view=view,

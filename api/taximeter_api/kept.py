@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -22,6 +23,9 @@ READ_LOAD: Final = 0.05
 UNREAD_LOAD: Final = 0.002
 CHEAP_S: Final = 0.1
 """What takes less is taken anew for each reader."""
+LONGEST_S: Final = 300
+LATE: Final = timedelta(seconds=10)
+"""How long an answer that is old may wait for `keep_fresh`."""
 
 
 class Kept:
@@ -69,18 +73,22 @@ class _Entry(Generic[Answer]):
         self._cheap_s = cheap_s
         self._taking = threading.Lock()
         self._newest: tuple[Answer, datetime] | None = None
-        self._took_s = 0.0
+        self._took_s = deque([cheap_s], maxlen=2)
         self.asked_at = now
 
     @property
     def is_dear(self) -> bool:
-        return self._took_s >= self._cheap_s
+        return self._cost_s >= self._cheap_s
+
+    @property
+    def _cost_s(self) -> float:
+        """The shorter of the last two times: of one alone, others may have been the cause."""
+        return min(self._took_s)
 
     def get(self, now: datetime) -> tuple[Answer, datetime]:
         newest, fresh_for = self._newest, self._fresh_for(now)
         self.asked_at = now
-        # `keep_fresh` comes a little later than an answer is old.
-        if newest is None or now - newest[1] > 2 * fresh_for:
+        if newest is None or not self.is_dear or now - newest[1] > fresh_for + LATE:
             try:
                 return self.take_again(now)
             except (StoreUnavailable, StateUnavailable):
@@ -94,9 +102,9 @@ class _Entry(Generic[Answer]):
             if self._newest is None or now - self._newest[1] > self._fresh_for(now):
                 began = time.monotonic()
                 self._newest = self._take(now), now
-                self._took_s = time.monotonic() - began
+                self._took_s.append(time.monotonic() - began)
             return self._newest
 
     def _fresh_for(self, now: datetime) -> timedelta:
         load = READ_LOAD if now - self.asked_at < READ_FOR else UNREAD_LOAD
-        return timedelta(seconds=self._took_s / load if self.is_dear else 0)
+        return timedelta(seconds=min(self._cost_s / load, LONGEST_S) if self.is_dear else 0)

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.environment import SCRIPT
 
-AGES: Final = re.compile(r"<time[^>]*data-taken[^>]*>[^<]*|(?<=>)[^<]*(?=</time>)")
+AGES: Final = re.compile(r'<time[^>]*data-taken[^>]*>[^<]*|(?<=>)[^<]*(?=</time>)|data-now="[^"]*"')
 """What changes though nothing happened; the script counts it on."""
 FOR_EVER: Final = "private, max-age=31536000, immutable"
 

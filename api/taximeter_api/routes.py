@@ -26,15 +26,18 @@ JOURNAL_AGE = Gauge("taximeter_journal_age_seconds", "How long the oldest of it 
 
 
 def health(trouble: Callable[[], str]) -> APIRouter:
-    """Return the probes; `trouble` says what keeps the service from working, or nothing."""
+    """Return the probes; `trouble` says what keeps the service from working, or nothing.
+
+    They wait for no thread: those may all be busy with slow pages.
+    """
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz")
-    def alive() -> dict[str, str]:
+    async def alive() -> dict[str, str]:
         return {"status": "ok"}
 
     @router.get("/readyz")
-    def ready(response: Response) -> dict[str, str]:
+    async def ready(response: Response) -> dict[str, str]:
         reason = trouble()
         response.status_code = 503 if reason else 200
         return {"status": "not ready", "reason": reason} if reason else {"status": "ok"}

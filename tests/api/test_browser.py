@@ -268,6 +268,27 @@ def test_a_page_that_did_not_change_is_not_sent_again(page: Page, site: str) -> 
     assert statuses == [200, 304]
 
 
+def test_an_open_page_says_that_the_service_is_gone_and_grows_old(
+    browser: Browser, site: str
+) -> None:
+    page = browser.new_page()
+    page.clock.install()
+    page.goto(f"{site}/features")
+    away = page.locator("#away")
+    expect(away).to_be_hidden()
+
+    page.route("**/*", lambda route: route.abort())
+    page.clock.run_for(61_000)
+
+    expect(away).to_be_visible()
+    expect(page.locator("time[data-taken]")).to_have_text("1 min ago")
+    page.unroute("**/*")
+    with page.expect_response(f"{site}/features"):
+        page.clock.run_for(61_000)
+    expect(away).to_be_hidden()
+    page.close()
+
+
 def test_pages_are_whole_without_javascript(browser: Browser, site: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

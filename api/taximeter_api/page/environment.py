@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,7 @@ def _environment() -> Environment:
     environment.globals.update(fmt=fmt, bar=charts.bar, sparkline=charts.sparkline)
     environment.globals.update(lost=sentences.lost, no_known_price=sentences.no_known_price)
     environment.globals.update(risen=sentences.risen, one_day=timedelta(days=1))
+    environment.globals.update(now_utc=lambda: datetime.now(UTC))
     environment.globals.update(css=Markup(CSS), version=VERSION)  # noqa: S704
     return environment
 

@@ -6,7 +6,7 @@ const LARGEST_LOAD = 0.05; // of the server's time, for one open page
 const LONGEST_WAIT_MS = 60000;
 
 let tag = "";
-let clock = 0; // the server's, less our own monotonic one
+let clock = Date.parse(document.body.dataset.now) - performance.now(); // the server's, less our own
 let written = false;
 
 // Nothing moves under someone who types, points at a button, or marks text.
@@ -40,7 +40,6 @@ function age(seconds) {
 }
 
 function grow() {
-  if (!clock) return;
   for (const time of document.querySelectorAll("time")) {
     time.textContent = age((clock + performance.now() - Date.parse(time.dateTime)) / 1000);
   }
@@ -71,10 +70,13 @@ async function look(wait) {
     try {
       const headers = tag ? { "If-None-Match": tag } : {};
       const answer = await fetch(location.href, { cache: "no-store", headers });
-      if (answer.ok || answer.status === 304) await take(answer);
+      if (!answer.ok && answer.status !== 304) throw new Error(answer.status);
+      await take(answer);
+      document.getElementById("away").hidden = true;
       wait = Math.max(EVERY_MS, (performance.now() - began) / LARGEST_LOAD);
     } catch {
-      wait *= 2; // nobody answers
+      document.getElementById("away").hidden = false;
+      wait *= 2;
     }
   }
   grow();
