@@ -45,6 +45,11 @@ class AlertKey:
     """Whose budget it is, of one for each user or the like."""
 
     @property
+    def amount(self) -> Decimal:
+        """The budget's when it was told, in US dollars."""
+        return self.threshold_usd * 100 / self.percent
+
+    @property
     def digest(self) -> str:
         """The same for the same alert everywhere, for receivers that know what they had."""
         parts = [self.budget, self.period_start.isoformat(), self.kind]

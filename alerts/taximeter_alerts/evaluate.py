@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -57,6 +58,24 @@ def correction(one: Spending, raised: Set[AlertKey], now: datetime) -> Alert | N
     if key in raised or one.spent.cost * 100 > budget.amount * (highest - CORRECTED_BY):
         return None
     return alert_of(one, key, now)
+
+
+def outgrown(one: Spending, raised: Set[AlertKey], now: datetime) -> Alert | None:
+    """Return what is told when the amount was raised beyond what was told; once for each."""
+    budget = one.budget
+    told = [
+        key
+        for key in raised
+        if key.period_start == one.period.start
+        and key.kind in (Kind.THRESHOLD, Kind.FORECAST)
+        and key.amount < budget.amount
+        and key.percent > one.percent
+    ]
+    if not told or one.percent >= OVER or budget.period.rolling_days:
+        return None
+    highest = max(told, key=lambda key: (key.threshold_usd, key.percent))
+    key = replace(highest, kind=Kind.CORRECTION)
+    return None if key in raised else alert_of(one, key, now)
 
 
 def alert_of(

@@ -95,6 +95,12 @@ def made_up(at: datetime) -> Alert:
     )
 
 
+def taken_back(alert: Alert) -> Alert:
+    """Return what closes the incident of a made-up alert: its budget was raised."""
+    key = replace(alert.key, kind=Kind.CORRECTION)
+    return replace(alert, key=key, limit=2 * alert.limit)
+
+
 def samples() -> dict[str, list[dict[str, Any]]]:
     """Return facts of each kind of message, to try templates on."""
     at = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
@@ -207,6 +213,7 @@ def facts_of(alert: Alert) -> dict[str, Any]:
         "share": _share(alert),
         "spent": _spent(alert),
         "limit": usd(alert.limit),
+        "limit_then": usd(alert.key.amount) if _is_raised(alert) else "",
         "left": usd(left),
         "gone": f"{gone:.0%}",
         "watched": f"the last {alert.rolling_days} days" if alert.rolling_days else "",
@@ -255,6 +262,11 @@ def _spent(alert: Alert) -> str:
 
 def _period(alert: Alert) -> str:
     return name_of(alert.period, ZoneInfo(alert.zone))
+
+
+def _is_raised(alert: Alert) -> bool:
+    """Tell whether it takes back an alert because its budget's amount is larger now."""
+    return alert.key.kind == Kind.CORRECTION and alert.key.amount < alert.limit
 
 
 def _unit(alert: Alert) -> str:

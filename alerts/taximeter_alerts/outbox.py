@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import secrets
-import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Final
 
 from taximeter_alerts.alert import MOST_SINGLY, Outgoing, notice
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S: Final = 2.0
 LAST_RETRY_S: Final = 600.0
 MAYBE_SENT_TRIES: Final = 3
+MINUTE_S: Final = 60
 LOOK_AGAIN: Final = timedelta(minutes=5)
 """At what is put off until something changes."""
 NOT_SET_UP: Final = "it is not set up"
@@ -47,7 +49,7 @@ class Outbox:
         self._clock = clock
         self._page_url = page_url
         self._signer = Signer(state.secret("answers"))
-        self._buckets = {name: Bucket(one.per_minute) for name, one in channels.items()}
+        self._quotas = {name: Quota(one.per_minute) for name, one in channels.items()}
 
     def tick(self) -> None:
         now = self._clock()
@@ -104,7 +106,7 @@ class Outbox:
 
     def _attempt(self, name: str, together: Sequence[Delivery]) -> bool:
         """Claim deliveries just before they are sent in one message; tell whether to go on."""
-        if not self._buckets[name].takes_one():
+        if not self._quotas[name].takes_one():
             return False
         deliveries = self._state.deliveries
         alone = len(together) == 1
@@ -195,22 +197,17 @@ class Outbox:
         return next((one for one in wanted if one != name and one not in gone), "")
 
 
-class Bucket:
-    """How many messages a channel may still get now: some at once, then one at a time."""
+class Quota:
+    """Lets so many messages through in any minute."""
 
     def __init__(self, per_minute: int) -> None:
-        self._per_s = per_minute / 60
-        self._most = max(MOST_SINGLY, self._per_s)
-        self._left = float(self._most)
-        self._at = time.monotonic()
+        self._sent_at = deque([-math.inf] * per_minute, maxlen=per_minute)
 
     def takes_one(self) -> bool:
-        now = time.monotonic()
-        self._left = min(self._most, self._left + (now - self._at) * self._per_s)
-        self._at = now
-        if self._left < 1:
+        now = monotonic()
+        if now - self._sent_at[0] < MINUTE_S:
             return False
-        self._left -= 1
+        self._sent_at.append(now)
         return True
 
 

@@ -43,8 +43,6 @@ class Outlook:
         self._state = state
         self._register = register
         self._forecast_at: datetime | None = None
-        self._on_course: set[AlertKey] = set()
-        """What a forecast was over its limit of: it is told when the next one is, too."""
 
     def tick(self, now: datetime) -> None:
         self.look([one for one in self._register.in_force(now) if one.each is None], now)
@@ -69,19 +67,19 @@ class Outlook:
                 continue
             forecast = forecast_for(one, by_hour_of(self._store, one, now), now)
             key = key_of(one, ON_COURSE, Kind.FORECAST)
-            if forecast is not None and self._is_on_course(key, forecast.total / one.budget.amount):
+            if forecast is None:
+                continue
+            if self._is_on_course(key, forecast.total / one.budget.amount, now):
                 story = Story(forecast=forecast, pace=pace_of(one, now))
                 yield alert_of(one, key, now, story=story)
 
-    def _is_on_course(self, key: AlertKey, share: Decimal) -> bool:
-        """Tell whether a forecast is over the limit for the second time."""
+    def _is_on_course(self, key: AlertKey, share: Decimal, now: datetime) -> bool:
+        """Tell whether a forecast is over the limit and was at an earlier look, of any process."""
         if share * 100 < OFF_COURSE:
-            self._on_course.discard(key)
+            self._state.off_course(key)
         if share * 100 < ON_COURSE:
             return False
-        was = key in self._on_course
-        self._on_course.add(key)
-        return was
+        return now - self._state.on_course_since(key, now) >= FORECAST_EVERY
 
     def _fast(self, budgets: Sequence[Budget], now: datetime) -> Iterator[Alert]:
         watched = [

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from taximeter_alerts.alert import Notice, notice
 from taximeter_alerts.state import State
+from taximeter_collector.prices import what_helps
 from taximeter_collector.store import Dimension, Period, Store
 
 EVERY_S: Final = 60
@@ -19,6 +22,7 @@ LEAST_USUAL_CALLS: Final = 20
 LONGEST_LAG_S: Final = 300
 LEAST_UNPRICED: Final = 10
 MODELS_NAMED: Final = 5
+REASONS_NAMED: Final = 10
 
 
 class OwnAlerts:
@@ -83,9 +87,18 @@ class OwnAlerts:
                 "unpriced",
                 "Calls without a known price",
                 f"In the last day, by model: {models}. What they cost is in no sum. "
-                "Give their rates in prices.yaml, then taximeter reprice.",
+                "Why, and what helps: " + " ".join(self._mends(now)),
                 now,
             )
+
+    def _mends(self, now: datetime) -> Iterator[str]:
+        """Yield what helps, with the reasons it helps against; the most calls first."""
+        reasons = self._store.quality(Period(now - DAY, now).whole_hours()).unpriced_calls
+        by_mend: dict[str, list[str]] = defaultdict(list)
+        for reason, calls in islice(reasons.items(), REASONS_NAMED):
+            by_mend[what_helps(reason)].append(f"{reason} ({calls:,})")
+        for mend, against in by_mend.items():
+            yield f"{', '.join(against)}: {mend}."
 
     def _notice(self, subject: str, title: str, text: str, now: datetime) -> Notice:
         return notice(f"meter: {subject}", title, text, now, self._channels)

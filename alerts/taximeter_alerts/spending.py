@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from taximeter_alerts.budgets import Budget
 from taximeter_collector.store import Period, Scope, SpendRow, Store
 
 SMALLEST: Final = Decimal("0.000000000001")
+NOTHING_TOLD: Final[Mapping[str, Decimal]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,15 @@ class Spending:
         return Decimal("Infinity" if self.spent.cost > 0 else 0)
 
 
-def spending_of(store: Store, watched: Iterable[tuple[Budget, Period]]) -> list[Spending]:
+def spending_of(
+    store: Store,
+    watched: Iterable[tuple[Budget, Period]],
+    least_told: Mapping[str, Decimal] = NOTHING_TOLD,
+) -> list[Spending]:
     """Return the spend of budgets in periods; whole ones that share a period share a query.
 
-    Of a budget for each value: the values that reached its lowest threshold.
+    Of a budget for each value: the values that reached its lowest threshold, or the lowest that
+    was told, in US dollars, when its amount was another one.
     """
     spending = []
     by_period: dict[Period, list[Budget]] = defaultdict(list)
@@ -49,7 +55,8 @@ def spending_of(store: Store, watched: Iterable[tuple[Budget, Period]]) -> list[
         if budget.each is None:
             by_period[period].append(budget)
             continue
-        least = max(budget.amount * budget.thresholds[0] / 100, SMALLEST)
+        lowest = budget.amount * budget.thresholds[0] / 100
+        least = max(min(lowest, least_told.get(budget.name, lowest)), SMALLEST)
         rows = store.spend(period, [budget.each], budget.scope, least=least)
         spending += [Spending(budget, period, row, row.key[0]) for row in rows]
     for period, sharing in by_period.items():

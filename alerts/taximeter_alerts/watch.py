@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from taximeter_alerts.alert import MOST_SINGLY, Alert, AlertKey, Kind
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import OVER, correction, due, key_of
+from taximeter_alerts.evaluate import OVER, correction, due, key_of, outgrown
 from taximeter_alerts.register import Register
 from taximeter_alerts.schedule import Pace
 from taximeter_alerts.spending import Spending, spending_of
@@ -57,13 +58,18 @@ def evaluate(
 ) -> list[Alert]:
     """Raise the alerts that are due; return the new ones."""
     watched = list(_watched(state, budgets, now))
-    spending = spending_of(store, watched)
     told = _told(state, watched)
+    spending = spending_of(store, watched, _least_told(told))
     alerts = [
         (alert, one)
         for one in spending
         for raised in [told[one.budget.name, one.value]]
-        if (alert := due(one, raised, now) or correction(one, raised, now)) is not None
+        # What closes an incident comes after what may open it.
+        for alert in (
+            due(one, raised, now) or correction(one, raised, now),
+            outgrown(one, raised, now),
+        )
+        if alert is not None
     ]
     alerts.sort(key=lambda pair: -pair[0].spent)
     over = [one for one in spending if _was_over(one, told[one.budget.name, one.value])]
@@ -72,9 +78,10 @@ def evaluate(
     in_full = len(alerts) <= MOST_SINGLY
     for alert, one in alerts:
         full = _in_full(store, alert, one, now, book or PriceBook.shipped()) if in_full else alert
-        heard = [other for other in over if not _is_silenced(other, silences)]
+        opens = alert.key.kind == Kind.THRESHOLD
+        heard = [other for other in over if opens and not _is_silenced(other, silences)]
         if state.add(full, _inhibited(one, heard)):
-            if alert.key.kind == Kind.THRESHOLD and alert.is_over:
+            if opens and alert.is_over:
                 over.append(one)
             new.append(full)
     return new
@@ -104,6 +111,15 @@ def _told(
         for start in alike[key.budget].get(key.period_start, ()):
             told[key.budget, key.value].add(replace(key, period_start=start))
     return told
+
+
+def _least_told(told: Mapping[tuple[str, str], Set[AlertKey]]) -> Mapping[str, Decimal]:
+    """Return the lowest threshold that was told of each budget, in US dollars."""
+    least: dict[str, Decimal] = {}
+    for key in set().union(*told.values()):
+        if key.kind == Kind.THRESHOLD:
+            least[key.budget] = min(key.threshold_usd, least.get(key.budget, key.threshold_usd))
+    return least
 
 
 def _was_over(one: Spending, raised: Set[AlertKey]) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from taximeter_alerts.alert import Alert, Outgoing, Told
 from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError
-from taximeter_alerts.message import made_up
+from taximeter_alerts.message import made_up, taken_back
 from taximeter_alerts.state import Delivery, Silence, State
 from taximeter_api.checks.channels import of_channels
 from taximeter_api.questions import Refused, moment_of
@@ -97,10 +97,12 @@ def test_channel(state: State, channels: Channels, name: str, page_url: str) -> 
     if name not in channels:
         known = ", ".join(channels) or "none is"
         raise Refused(f"{name} is not set up; {known}", status=404)
+    sender = channels[name].sender
     alert = made_up(datetime.now(UTC))
-    message = Outgoing(told=(alert,), id=alert.key.digest, page_url=page_url)
     try:
-        channels[name].sender.send(message)
+        # What follows up must not keep an incident of a test.
+        for told in (alert, taken_back(alert)) if sender.follows_up else (alert,):
+            sender.send(Outgoing(told=(told,), id=told.key.digest, page_url=page_url))
     except (DeliveryError, ChannelGone) as error:
         return str(error)
     state.channels.is_back(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +13,8 @@ from taximeter_collector.accepted import accepted, given
 from taximeter_collector.refusal import Refusal
 
 T = TypeVar("T")
+MERGE: Final = "<<"
+"""A key of YAML 1.1 that is none in 1.2; in quotes it is a name like any other."""
 
 
 class Mistake(Refusal, ValueError):
@@ -29,7 +31,7 @@ class Source:
             self._root = yaml.compose(text, Loader=yaml.BaseLoader)
             # Scalars stay text, so that an amount like 19.99 never is a binary float.
             self.content: Any = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 makes text only
-            self._refuse_repeated_keys(self._root)
+            self._refuse_keys(self._root)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise Mistake(f"{name}:{line}: not YAML: {error.problem}") from None
@@ -59,18 +61,20 @@ class Source:
         parts = [field, given(first), accepted(first, names, entry)]
         return self.mistake((section, *first["loc"]), ": ".join(filter(None, parts)))
 
-    def _refuse_repeated_keys(self, node: yaml.Node | None) -> None:
-        """Raise where YAML would silently keep only the last of two values."""
+    def _refuse_keys(self, node: yaml.Node | None) -> None:
+        """Raise where YAML would keep only the last of two values, or take some from elsewhere."""
         if isinstance(node, yaml.MappingNode):
             keys = [key.value for key, _ in node.value]
             for index, (key, value) in enumerate(node.value):
+                place = f"{self.name}:{key.start_mark.line + 1}: {key.value}"
+                if key.value == MERGE and key.style is None:
+                    raise Mistake(f"{place}: merges are not read; write out what it stands for")
                 if key.value in keys[:index]:
-                    line = key.start_mark.line + 1
-                    raise Mistake(f"{self.name}:{line}: {key.value}: given twice; give it once")
-                self._refuse_repeated_keys(value)
+                    raise Mistake(f"{place}: given twice; give it once")
+                self._refuse_keys(value)
         elif isinstance(node, yaml.SequenceNode):
             for one in node.value:
-                self._refuse_repeated_keys(one)
+                self._refuse_keys(one)
 
     def _line(self, path: Sequence[int | str]) -> int:
         """Return the line, from 1, of the node at a path, or of its nearest parent."""

@@ -78,6 +78,10 @@ def test_a_file_without_budgets_is_fine(text: str) -> None:
         ),
         ("budgets: []\nbudgets: []\n", "budgets.yaml:2: budgets: given twice"),
         ("budgets:\n  - name: a\n    amount: 1\n    amount: 2\n", ":4: amount: given twice"),
+        (
+            "budgets:\n  - &a {name: a, amount: 1}\n  - name: b\n    <<: *a\n",
+            "budgets.yaml:4: <<: merges are not read; write out what it stands for",
+        ),
         ("budgets:\n  - name: a\n    amount: 1\n    zone: [UTC]\n", ":4: zone: give an IANA"),
         ("budgets:\n  - name: \x01\n", "budgets.yaml:2: not YAML"),
         ("[" * 3000, "budgets.yaml:1: "),
@@ -93,6 +97,15 @@ def test_a_malformed_file_is_refused_with_line_and_field(text: str, message: str
 
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_name_that_is_no_merge_and_a_repeated_value_are_read() -> None:
+    text = 'budgets:\n  - {name: a, amount: 1, scope: &s {tags: {"<<": x}}}\n'
+
+    first, second = parse_budgets(f"{text}  - {{name: b, amount: 1, scope: *s}}\n", "b.yaml")
+
+    assert first.scope == second.scope
+    assert first.scope.tags == {"<<": ("x",)}
 
 
 def test_a_missing_file_means_no_budgets(tmp_path: Path) -> None:

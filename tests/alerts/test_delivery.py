@@ -589,16 +589,29 @@ def test_in_quiet_hours_only_what_is_at_its_limit_is_told(state: State, slack: F
     assert [text[:4] for text in slack.texts] == ["100%", "90% "]
 
 
-def test_a_channel_gets_no_more_than_its_share_a_minute(state: State, slack: FakeSlack) -> None:
-    one_a_minute = webhook(slack.url, per_minute=1)
-    outbox = Outbox(state, one_a_minute, at(NOON), page_url="http://x", run=at_once)
-    for percent in range(1, 9):
+@pytest.mark.parametrize(
+    ("per_minute", "by_then"), [(1, [1, 1, 1, 2, 2, 2]), (3, [3, 3, 3, 5, 5, 5])]
+)
+def test_a_channel_gets_no_more_than_its_share_in_any_minute(
+    state: State,
+    slack: FakeSlack,
+    monkeypatch: pytest.MonkeyPatch,
+    per_minute: int,
+    by_then: list[int],
+) -> None:
+    few = webhook(slack.url, per_minute=per_minute)
+    outbox = Outbox(state, few, at(NOON), page_url="http://x", run=at_once)
+    for percent in range(1, 6):
         state.add(alert(percent))
-        outbox.tick()
 
-    # Five at once are fine; then one a minute.
-    assert len(slack.texts) == 5
-    assert states(state).count(DeliveryState.PENDING) == 3
+    sent = []
+    for seconds in (0, 1, 59.9, 60, 61, 119.9):
+        monkeypatch.setattr("taximeter_alerts.outbox.monotonic", lambda now=seconds: now)
+        outbox.tick()
+        sent.append(len(slack.texts))
+
+    assert sent == by_then
+    assert states(state).count(DeliveryState.PENDING) == 5 - by_then[-1]
 
 
 class Cut:

@@ -89,6 +89,7 @@ class Model:
         crossed = {p for p in one.thresholds if spent > 0 and 100 * spent >= p * one.amount}
         known = {p for p in one.thresholds if self._key(one, month, p) in self.raised}
         new = crossed - known
+        yield from self._of_a_raise(one, month, spent)
         if new and max(new) == max(crossed):
             self.raised |= {self._key(one, month, p) for p in new}
             yield Kind.THRESHOLD, max(new), month
@@ -98,6 +99,18 @@ class Model:
             if key not in self.raised:
                 self.raised.add(key)
                 yield Kind.CORRECTION, max(known), month
+
+    def _of_a_raise(self, one: Budget, month: str, spent: Decimal) -> Iterator[Told]:
+        if spent >= one.amount:
+            return
+        was = [(usd, p) for kind, m, p, usd in self.raised if (kind, m) == (Kind.THRESHOLD, month)]
+        under = [(usd, p) for usd, p in was if max(usd, spent) * 100 < one.amount * p]
+        if under:
+            usd, percent = max(under)
+            key = (Kind.CORRECTION.value, month, percent, usd)
+            if key not in self.raised:
+                self.raised.add(key)
+                yield Kind.CORRECTION, percent, month
 
     def _key(
         self, one: Budget, month: str, percent: int, kind: str = Kind.THRESHOLD

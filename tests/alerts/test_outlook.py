@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from builders import NOON, Rows, budget, costing, outgoing
+from builders import NOON, Rows, alert, budget, costing, outgoing
 from taximeter_alerts.alert import Alert, Kind
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.channels.slack import plain, slack_message
@@ -32,9 +35,12 @@ def add(store: Store, *rows: object) -> None:
 
 
 @pytest.fixture
-def outlook(store: Store, state: State, tmp_path_factory: pytest.TempPathFactory) -> Outlook:
-    nowhere = tmp_path_factory.mktemp("no") / "budgets.yaml"
-    return Outlook(store, state, Register(LiveFile(nowhere, read_budgets), state))
+def outlook(store: Store, state: State) -> Outlook:
+    return looking(store, state)
+
+
+def looking(store: Store, state: State) -> Outlook:
+    return Outlook(store, state, Register(LiveFile(Path("nowhere.yaml"), read_budgets), state))
 
 
 def daily(store: Store, usd: str, days: int, **fields: object) -> None:
@@ -67,6 +73,34 @@ def test_a_month_on_course_to_pass_its_budget_is_told_after_the_second_look(
     said = plain(slack_message(message_of(outgoing(told), SLACK)))
     assert said[0] == "📈 On course to pass its budget: search (November 2026)"
     assert any(text.startswith("*Such forecasts were off by*\n0%") for text in said)
+
+
+def test_looks_of_replicas_and_before_a_restart_count_together(
+    store: Store, state_url: str
+) -> None:
+    daily(store, "10", 60)
+    budgets = [budget("250")]
+
+    def of_a_new_process(at: datetime) -> int:
+        with closing(State(state_url)) as opened:
+            return len(looked(looking(store, opened), budgets, at))
+
+    looks = [0, 0, 14, 15, 16]
+    told = [of_a_new_process(NOON + timedelta(minutes=minutes)) for minutes in looks]
+
+    assert told == [0, 0, 0, 1, 0]
+
+
+def test_a_state_of_the_schema_before_keeps_looks(state_url: str) -> None:
+    with closing(State(state_url)) as before, before._database.writing() as connection:
+        connection.execute(sa.text("drop table on_course"))
+        connection.execute(sa.text("delete from migrations where number = 3"))
+
+    with closing(State(state_url)) as now:
+        key = alert().key
+        seen = [now.on_course_since(key, at) for at in (NOON, NOON + HOUR)]
+
+    assert (now.migrated, seen) == ([3], [NOON, NOON])
 
 
 @pytest.mark.parametrize(("usd_a_day", "told"), [("8", 1), ("7", 0)])

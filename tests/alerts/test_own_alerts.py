@@ -5,16 +5,18 @@ from itertools import count
 
 import pytest
 
-from builders import NOON, Rows, costing, outgoing, unpriced
+from builders import NOON, Rows, call, costing, outgoing, unpriced
 from taximeter_alerts.channels.slack import plain, slack_message
 from taximeter_alerts.message import message_of
 from taximeter_alerts.own_alerts import OwnAlerts
 from taximeter_alerts.state import State
 from taximeter_alerts.voice import SLACK
+from taximeter_collector.calls import CostStatus, Priced
 from taximeter_collector.store import Store
 
 TOKENS = count()
 WEEK = timedelta(days=7)
+TEN = NOON - timedelta(hours=2)
 
 
 def add(store: Store, rows: Rows) -> None:
@@ -68,7 +70,29 @@ def test_calls_without_a_price_are_told_by_model(store: Store, state: State) -> 
 
     (told,) = watching(store, state).look(NOON)
 
-    assert "mystery-1 (12)" in told.text
+    assert "by model: mystery-1 (12)." in told.text
+
+
+def test_calls_without_a_price_are_told_with_what_helps_against_each_reason(
+    store: Store, state: State
+) -> None:
+    def without(reason: str, calls: int, model: str) -> None:
+        priced = Priced(status=CostStatus.UNPRICED, usd=None, reason=reason)
+        add(store, [(call(ts=TEN, model=model), priced) for _ in range(calls)])
+
+    without("the usage was lost", 30, model="gpt-4o")
+    without("no price for model 'gpt-7'", 12, model="gpt-7")
+    without("no price for gpt-5 in tier 'scale'", 2, model="gpt-5")
+
+    (told,) = watching(store, state).look(NOON)
+
+    assert told.text == (
+        "In the last day, by model: gpt-4o (30), gpt-7 (12). What they cost is in no sum. "
+        "Why, and what helps: the usage was lost (30): no price helps: OpenAI's answer told no "
+        "usage, or never came; taximeter[estimate] in the app counts the tokens of most streams. "
+        "no price for model 'gpt-7' (12), no price for gpt-5 in tier 'scale' (2): give the rate in "
+        "prices.yaml, or upgrade to a book that has it, then taximeter reprice."
+    )
 
 
 def test_without_a_channel_nothing_is_looked_at(store: Store, state: State) -> None:

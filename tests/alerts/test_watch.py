@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
 
 import pytest
 
-from builders import NOON, Rows, budget, costing, outgoing, unpriced
+from builders import NOON, Rows, alert, budget, costing, outgoing, unpriced
+from taximeter_alerts.alert import AlertKey, Kind
 from taximeter_alerts.message import message_of
 from taximeter_alerts.periods import Recurrence, name_of
 from taximeter_alerts.schedule import Pace
@@ -241,6 +243,87 @@ def test_a_budget_that_is_over_covers_those_it_holds_on_its_channels(
     later = budget("5", name="search", scope={"feature": "search"}, thresholds=(40,))
     evaluate(store, state, [parent, later], NOON)
     assert state.deliveries.all()[-1].state is DeliveryState.INHIBITED
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("10", "20", [("threshold", 50), ("correction", 100)]),
+        # Still over, and over again at its limit.
+        ("10", "10.40", [("threshold", 100)]),
+        ("10", "10.50", [("threshold", 100)]),
+        ("10", "10.51", [("threshold", 90), ("correction", 100)]),
+        ("10", "100", [("correction", 100)]),
+        ("10", "5", [("threshold", 100)]),
+        ("12", "15", [("threshold", 50), ("correction", 75)]),
+        ("0", "100", [("correction", 100)]),
+    ],
+)
+def test_a_raise_beyond_what_was_told_takes_it_back_once(
+    store: Store, state: State, before: str, after: str, told: list[tuple[str, int]]
+) -> None:
+    add(store, costing("10.50"))
+    evaluate(store, state, [budget(before)], NOON)
+
+    raised = evaluate(store, state, [budget(after)], NOON)
+    again = evaluate(store, state, [budget(after)], NOON)
+
+    assert [(one.key.kind, one.key.percent) for one in raised] == told
+    assert again == []
+
+
+def test_a_raise_is_told_in_its_own_words(store: Store, state: State) -> None:
+    add(store, costing("10.50"))
+    evaluate(store, state, [budget("10")], NOON)
+
+    (told,) = evaluate(store, state, [budget("30")], NOON)
+
+    message = message_of(outgoing(told), SLACK)
+    assert message.title == "↩️ Budget raised: search (November 2026)"
+    assert message.line == (
+        "Budget “search / November 2026” was raised from $10.00: $10.50 of $30.00."
+    )
+    assert message.facts == (("Was told", "100% of $10.00"), ("Left", "$19.50"))
+    assert message.paragraphs == ("The budget was raised: the alert of 100% no longer holds.",)
+
+
+def test_a_raise_takes_back_a_forecast_of_the_old_amount(store: Store, state: State) -> None:
+    add(store, costing("1"))
+    november = budget("10").period_at(NOON).start
+    key = AlertKey("search", november, Kind.FORECAST, 100, Decimal(10))
+    state.add(alert(key=key))
+
+    same, raised = (
+        [one.key.kind for one in evaluate(store, state, [budget(amount)], NOON)]
+        for amount in ("10", "20")
+    )
+
+    assert (same, raised) == ([], ["correction"])
+
+
+def test_a_raise_takes_back_what_was_told_of_each_user(store: Store, state: State) -> None:
+    add(store, costing("12", user_id="ada"), costing("6", user_id="bob"))
+    evaluate(store, state, [budget("5", each=Dimension.USER)], NOON)
+
+    raised = evaluate(store, state, [budget("100", each=Dimension.USER)], NOON)
+
+    assert {one.key.value: one.key.kind for one in raised} == dict.fromkeys(
+        ("ada", "bob"), "correction"
+    )
+
+
+def test_what_is_taken_back_is_not_covered_by_a_budget_that_is_over(
+    store: Store, state: State
+) -> None:
+    add(store, costing("10.50", feature="chat"))
+    chat = budget("10", name="chat", scope={"feature": "chat"})
+    evaluate(store, state, [chat], NOON)
+    evaluate(store, state, [chat, budget("9", name="all")], NOON)
+
+    evaluate(store, state, [replace(chat, amount=Decimal(100)), budget("9", name="all")], NOON)
+
+    *_, last = state.deliveries.all()
+    assert (last.alert.key.kind, last.state) == ("correction", DeliveryState.PENDING)
 
 
 def test_a_budget_that_is_silenced_covers_nothing(store: Store, state: State) -> None:

@@ -263,6 +263,14 @@ def test_a_test_brings_a_mended_channel_back(
     assert client.post("/api/channels/nothing/test").status_code == 404
 
 
+def test_a_test_leaves_no_incident_open(client: TestClient, receiver: Receiver) -> None:
+    client.post("/api/channels/pager/test")
+
+    opened, closed = (one.content for one in receiver.arrived)
+    assert (opened["event_action"], closed["event_action"]) == ("trigger", "resolve")
+    assert opened["dedup_key"] == closed["dedup_key"]
+
+
 def test_a_channel_whose_last_attempts_failed_is_not_in_use(
     client: TestClient, state: State, channels: Channels, receiver: Receiver
 ) -> None:

@@ -237,20 +237,46 @@ def test_what_is_wrong_with_the_engine_has_its_mend(
 
 
 @pytest.mark.parametrize(
-    "reason",
-    ["no price for model 'gpt-7'", "no prices for 'llm.internal'; prices.yaml can name them"],
+    ("reason", "advice"),
+    [
+        (
+            "no price for model 'gpt-7'",
+            "give the rate in own.yaml, or upgrade to a book that has it",
+        ),
+        (
+            "no price for gpt-5 in tier 'scale'",
+            "give the rate in own.yaml, or upgrade to a book that has it",
+        ),
+        (
+            "no prices for 'llm.internal'; prices.yaml can name them",
+            "say in own.yaml who bills that host, or its rates",
+        ),
+        (
+            "no entry for deployment 'prod' of Azure in prices.yaml",
+            "name it under `deployments` in own.yaml",
+        ),
+    ],
 )
-def test_a_missing_price_is_mended_in_prices_yaml(reason: str) -> None:
-    (found,) = of_unpriced({reason: 2}, Path("prices.yaml"))
+def test_a_missing_price_is_mended_in_prices_yaml(reason: str, advice: str) -> None:
+    (found,) = of_unpriced({reason: 2}, Path("own.yaml"))
 
     assert found.state == f"2 calls: {reason}"
-    assert found.advice == "add it to prices.yaml, then taximeter reprice"
+    assert found.advice == f"{advice}, then taximeter reprice"
+
+
+def test_usage_that_was_lost_is_mended_by_an_estimate() -> None:
+    (found,) = of_unpriced({"the usage was lost": 2}, Path("prices.yaml"))
+
+    assert found.advice == (
+        "no price helps: OpenAI's answer told no usage, or never came; "
+        "taximeter[estimate] in the app counts the tokens of most streams"
+    )
 
 
 @pytest.mark.parametrize(
     "reason",
     [
-        "the usage was lost",
+        "no price for model ''",
         "the usage was invalid",
         "absurd usage: a negative number of tokens",
         "how often the model searched the web was not told",

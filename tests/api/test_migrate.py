@@ -25,7 +25,7 @@ def test_migrations_are_pending_until_they_are_applied(tmp_path: Path) -> None:
     checked = taximeter("migrate", "--check", DATA_DIR=folder)
 
     assert (pending.returncode, untouched) == (1, True)
-    assert "state: pending 1, 2" in pending.stdout
+    assert "state: pending 1, 2, 3\n" in pending.stdout
     assert "store: pending 0001_calls, 0002_reconciliations" in pending.stdout
     assert applied.returncode == 0, applied.stderr
     assert applied.stdout == pending.stdout.replace("pending", "applied")

@@ -197,6 +197,10 @@ def test_a_missing_file_says_nothing(tmp_path: Path) -> None:
             ":2: region: '': give the region: the price of 'data zone' depends on it",
         ),
         ("discounts:\n  - percent: 1\n    percent: 2", ":3: percent: given twice; give it once"),
+        (
+            "hosts: &h\n  a: openai\ndeployments:\n  <<: *h",
+            ":4: <<: merges are not read; write out what it stands for",
+        ),
         ("rates: {model: a}", ":1: "),
         ("{", ":1: not YAML"),
     ],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from taximeter_alerts.alert import MOST_SINGLY, Kind, Outgoing, Told
+from taximeter_alerts.alert import MOST_SINGLY, Kind, Outgoing
 from taximeter_alerts.channels.channel import Sender, Url, Words, checked
 from taximeter_alerts.channels.post import Post
 from taximeter_alerts.message import message_of
@@ -14,7 +15,7 @@ from taximeter_alerts.voice import PLAIN
 
 EVENTS: Final = "https://events.pagerduty.com"
 LONGEST_SUMMARY: Final = 1_024
-ACTIONS: Final = {Kind.ACKNOWLEDGED: "acknowledge", Kind.CORRECTION: "resolve"}
+ACTIONS: Final[Mapping[str, str]] = {Kind.ACKNOWLEDGED: "acknowledge", Kind.CORRECTION: "resolve"}
 
 
 class PagerDuty(Sender):
@@ -32,24 +33,26 @@ class PagerDuty(Sender):
         self._templates = templates
 
     def send(self, outgoing: Outgoing) -> None:
-        if len(outgoing.told) > MOST_SINGLY:
-            self._post.send_json(self._trigger(outgoing, outgoing.id, outgoing.told[0]))
-            return
-        # Each of a few is an incident of its own, which its owner acknowledges.
+        opening = tuple(one for one in outgoing.told if one.key.kind not in ACTIONS)
+        if len(opening) > MOST_SINGLY:
+            self._post.send_json(self._trigger(replace(outgoing, told=opening), outgoing.id))
+        else:
+            # Each of a few is an incident of its own, which its owner acknowledges.
+            for one in opening:
+                alone = replace(outgoing, told=(one,))
+                self._post.send_json(self._trigger(alone, one.subject_digest))
         for one in outgoing.told:
-            self._post.send_json(self._event(one, outgoing))
+            if action := ACTIONS.get(one.key.kind):
+                self._post.send_json(
+                    {
+                        "routing_key": self._routing_key,
+                        "event_action": action,
+                        "dedup_key": one.subject_digest,
+                    }
+                )
 
-    def _event(self, one: Told, outgoing: Outgoing) -> dict[str, Any]:
-        action = ACTIONS.get(Kind(one.key.kind), "trigger")
-        if action != "trigger":
-            return {
-                "routing_key": self._routing_key,
-                "event_action": action,
-                "dedup_key": one.subject_digest,
-            }
-        return self._trigger(replace(outgoing, told=(one,)), one.subject_digest, one)
-
-    def _trigger(self, outgoing: Outgoing, dedup_key: str, first: Told) -> dict[str, Any]:
+    def _trigger(self, outgoing: Outgoing, dedup_key: str) -> dict[str, Any]:
+        first = outgoing.told[0]
         message = message_of(outgoing, PLAIN, self._templates)
         return {
             "routing_key": self._routing_key,

@@ -33,6 +33,7 @@ MIGRATIONS: Final[Sequence[Migration]] = (
     # Stores of the first version have these tables without a number.
     lambda connection: tables.metadata.create_all(connection, FIRST),
     lambda connection: _second(connection),
+    lambda connection: tables.on_course.create(connection, checkfirst=True),
 )
 
 

@@ -28,7 +28,7 @@ from taximeter_alerts.state.deliveries import (
     new_delivery,
 )
 from taximeter_alerts.state.revisions import Revisions
-from taximeter_alerts.state.tables import alerts, budgets, deliveries, secrets
+from taximeter_alerts.state.tables import alerts, budgets, deliveries, on_course, secrets
 from taximeter_collector.store import Period
 
 log = logging.getLogger(__name__)
@@ -161,6 +161,16 @@ class State:
         question = sa.select(alerts.c.facts).where(alerts.c.id == number)
         told = [FACTS.validate_json(one.facts) for one in self._database.read(question)]
         return told[0] if told else None
+
+    def on_course_since(self, key: AlertKey, now: datetime) -> datetime:
+        """Note that a forecast is over its limit; return when that was noted first."""
+        row = {"alert": key.digest, "since": now}
+        self._database.write(self._database.insert_new(on_course, row))
+        question = sa.select(on_course.c.since).where(on_course.c.alert == key.digest)
+        return next((one.since for one in self._database.read(question)), now)
+
+    def off_course(self, key: AlertKey) -> None:
+        self._database.write(sa.delete(on_course).where(on_course.c.alert == key.digest))
 
     def end_silence(self, number: int, now: datetime) -> None:
         """End a silence; what it held and still matters is due again."""

@@ -112,6 +112,13 @@ threads = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
 )
 
+on_course = sa.Table(
+    "on_course",
+    metadata,
+    sa.Column("alert", sa.Text, primary_key=True),
+    sa.Column("since", Moment, nullable=False),
+)
+
 secrets = sa.Table(
     "secrets",
     metadata,

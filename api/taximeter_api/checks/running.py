@@ -14,6 +14,7 @@ from taximeter_alerts.register import Register
 from taximeter_alerts.state import State
 from taximeter_api.checks import Finding, channels, counted, engine, files
 from taximeter_collector.intake import refused
+from taximeter_collector.prices import what_helps
 from taximeter_collector.settings import PREFIX, Settings
 from taximeter_collector.store import Condition, Period, Quality, Store, StoreUnavailable
 
@@ -21,9 +22,6 @@ HOUR: Final = timedelta(hours=1)
 DAY: Final = 24 * HOUR
 SKEW: Final = timedelta(minutes=1)
 AWAY: Final = "see the service's log: no budget is looked at meanwhile"
-NO_PRICE: Final = "no "
-"""How reasons begin that a price would mend; all others are of the usage."""
-UNUSABLE: Final = "no price helps: mend what their apps send; /calls?only=unpriced lists them"
 CLOCK: Final = "let NTP (chrony) set the clock of the app's machine"
 
 
@@ -109,10 +107,8 @@ class Running:
 
 def of_unpriced(calls_by_reason: Mapping[str, int], prices: Path) -> Iterator[Finding]:
     for reason, calls in calls_by_reason.items():
-        advice = UNUSABLE
-        if reason.startswith(NO_PRICE):
-            advice = f"add it to {prices}, then taximeter reprice"
-        yield Finding("without a price", f"{counted(calls, 'call')}: {reason}", advice)
+        told = f"{counted(calls, 'call')}: {reason}"
+        yield Finding("without a price", told, what_helps(reason, prices))
 
 
 def _spans(quality: Quality) -> Iterator[Finding]:
