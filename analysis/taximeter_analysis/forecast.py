@@ -8,11 +8,11 @@ that goes on is expected to last half as long again as it has.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import fmean, median, quantiles
 from typing import Final
 
@@ -32,8 +32,11 @@ SMALLEST_FACTOR: Final = 0.02
 NORMAL: Final = 1.4826
 """From a median absolute deviation to a standard deviation."""
 SHOWN_TO: Final = Decimal("0.000001")
-LEAST_PAST_FORECASTS: Final = 5
+LEAST_PAST_FORECASTS: Final = 4
+"""So many more are within the largest error of them in four cases of five."""
 MOST_PAST_FORECASTS: Final = 16
+LAST_PERIODS: Final = 2
+"""The range holds their errors, too, as of the same day: a month's last days may cost more."""
 HOURS_OF_BURST: Final = 24
 """How far back a burst is looked for; the level takes up what lasts longer."""
 HOURS_STILL: Final = 3
@@ -86,7 +89,7 @@ class Forecast:
 
     total: Decimal
     low: Decimal | None
-    """Of 80 % of past forecasts, with a burst that ends now; None with too few of them."""
+    """Of an 80 % range, with a burst that ends now; None with too few past forecasts."""
     high: Decimal | None
     """With a burst that lasts; without one None with too few past forecasts."""
     error: float | None
@@ -164,45 +167,44 @@ def forecast_of(
         return None
     end = period.end.astimezone(now.tzinfo)
     gone = (now.date() - period.start.astimezone(now.tzinfo).date()).days
-    errors = past_errors(history, now.date(), gone, (end.date() - now.date()).days)
+    left = (end.date() - now.date()).days
+    errors = list(islice(past_errors(history, now.date(), gone, left, WEEK), MOST_PAST_FORECASTS))
     total = points[-1][1]
     more, most = (burst.further(times, end - now) if burst else 0 for times in (LASTS, MAY_LAST))
     low, high = None, total - more + most if burst else None
     if len(errors) >= LEAST_PAST_FORECASTS:
-        tenths = quantiles(errors, n=10, method="inclusive")
-        low = max(spent, _times(total - more, 1 + tenths[0]))
-        high = max(spent, _times(total - more + most, 1 + tenths[-1]))
+        same_day = past_errors(history, now.date(), gone, left, gone + left)
+        off = max([quantiles(errors, n=5)[-1], *islice(same_day, LAST_PERIODS)])
+        low = max(spent, _times(total - more, 1 - off))
+        high = max(spent, _times(total - more + most, 1 + off))
     return Forecast(
         total=total,
         low=low,
         high=high,
-        error=fmean(map(abs, errors)) if errors else None,
+        error=fmean(errors) if errors else None,
         reached_at=None if limit is None else reached_at(points, limit),
         points=tuple(points),
     )
 
 
-def past_errors(history: Mapping[date, Decimal], today: date, gone: int, left: int) -> list[float]:
-    """Return the relative errors of forecasts of past weeks, as far into a period as today is.
+def past_errors(
+    history: Mapping[date, Decimal], today: date, gone: int, left: int, every: int
+) -> Iterator[float]:
+    """Yield how far past forecasts were off, as far into a period as today is, newest first.
 
-    Each is as of a day, one week before the other: `gone` days were over and `left` were ahead.
+    Each is as of a day, so many days before the other: `gone` days were over, `left` were ahead.
+    Errors are relative and without a sign, as periods that overlap err to one side together.
     """
-    if not history:
-        return []
-    first = min(history)
+    first = min(history, default=today)
     days = [first + count * DAY for count in range((today - first).days)]
     usd = [float(history.get(day, 0)) for day in days]
-    errors: list[float] = []
-    at = len(days) - left
-    while at - gone >= 0 and at >= LEAST_DAYS_OF_PROFILE and len(errors) < MOST_PAST_FORECASTS:
+    newest = len(days) - -(-left // every) * every
+    for at in range(newest, max(gone, LEAST_DAYS_OF_PROFILE) - 1, -every):
         profile = _profile(days[max(0, at - MOST_DAYS) : at], usd[max(0, at - MOST_DAYS) : at])
-        if profile is not None:
-            before = sum(usd[at - gone : at])
-            told = before + sum(profile.expected(day) for day in days[at : at + left])
-            if told > 0:
-                errors.append((before + sum(usd[at : at + left])) / told - 1)
-        at -= WEEK
-    return errors
+        before = sum(usd[at - gone : at])
+        told = before + sum(profile.expected(day) for day in days[at : at + left]) if profile else 0
+        if told > 0:
+            yield abs((before + sum(usd[at : at + left])) / told - 1)
 
 
 def reached_at(points: Sequence[tuple[datetime, Decimal]], limit: Decimal) -> datetime | None:

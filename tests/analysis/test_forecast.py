@@ -85,6 +85,22 @@ def test_with_too_few_past_forecasts_there_is_no_range() -> None:
     assert (forecast.low, forecast.reached_at) == (None, None)
 
 
+def test_a_range_holds_what_the_last_two_months_cost_beyond_their_forecast_as_of_this_day() -> None:
+    night = NOVEMBER.end - timedelta(days=6)
+    history = {}
+    for back in range(1, 115):
+        day = night.date() - timedelta(days=back)
+        is_late = (day + timedelta(days=3)).month != day.month
+        history[day] = Decimal(90 if is_late else 10)
+
+    forecast = forecast_of(by_hour(history), Decimal(240), night, NOVEMBER)
+
+    # As of 25 October 240 were spent, 60 were expected, and 300 came.
+    assert forecast is not None
+    assert forecast.total == pytest.approx(Decimal(300), abs=Decimal("0.5"))
+    assert forecast.high == pytest.approx(Decimal(540), abs=Decimal(1))
+
+
 def burst(*hours: int, usd: str = "5", whole_weeks: int = 20) -> dict[datetime, Decimal]:
     """Build weeks until NOON, with so much more in hours of the last day; 1 is the last."""
     usual = by_hour(weeks(whole_weeks) | {NOON.date(): Decimal(10)})
