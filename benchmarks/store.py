@@ -19,7 +19,8 @@ from typing import Any
 
 from pages import pages
 
-from taximeter_collector.store import Clue, Dimension, FoundCall, Period, Retention, Scope, Store
+from taximeter_collector.store import Dimension, Period, Retention, Scope, Store
+from taximeter_collector.store.lookup import Clue, FoundCall
 
 CALLS = int(os.environ.get("CALLS", "10000000"))
 DAYS = 90

@@ -11,7 +11,7 @@ from typing import Any
 from taximeter_analysis.bill import Account, BilledUse, Charge, Key
 from taximeter_analysis.reconcile import reconcile
 from taximeter_api.demo.fake_account import Entry
-from taximeter_collector.store import ITEMS, CauseKind, OwnUse, Reconciliation
+from taximeter_collector.store.reconciliations import ITEMS, CauseKind, OwnUse, Reconciliation
 
 NOW = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
 """13 November is the last final day: it ended 60 hours before, the 14th only 36."""

@@ -28,17 +28,9 @@ from taximeter_collector.calls import Call, Priced
 from taximeter_collector.envelope import envelopes
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import (
-    BilledDay,
-    Cause,
-    CauseKind,
-    MeterLine,
-    Mirror,
-    Period,
-    Reconciliation,
-    Retention,
-    Store,
-)
+from taximeter_collector.store import Period, Retention, Store
+from taximeter_collector.store.mirror import MeterLine, Mirror
+from taximeter_collector.store.reconciliations import BilledDay, Cause, CauseKind, Reconciliation
 
 NOW: Final = datetime(2026, 11, 22, 10, 40, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

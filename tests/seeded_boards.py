@@ -27,7 +27,8 @@ from taximeter_alerts.watch import evaluate
 from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import FindingLine, MeterLine, Mirror, Store
+from taximeter_collector.store import Store
+from taximeter_collector.store.mirror import FindingLine, MeterLine, Mirror
 from taximeter_dashboards.build import dashboards, text_of
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

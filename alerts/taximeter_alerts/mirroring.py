@@ -15,15 +15,14 @@ from taximeter_alerts.savings import FRESH_FOR, Savings
 from taximeter_alerts.spending import Spending, now_spent, spending_of
 from taximeter_alerts.state import Delivery, State
 from taximeter_alerts.story import by_day_of, by_hour_of, course_of, forecast_for
-from taximeter_collector.store import (
+from taximeter_collector.store import Dimension, Store
+from taximeter_collector.store.mirror import (
     AlertLine,
     BudgetLine,
-    Dimension,
     FindingLine,
     MeterLine,
     Mirror,
     MonthLine,
-    Store,
 )
 
 EVERY_S: Final = 60

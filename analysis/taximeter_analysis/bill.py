@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from taximeter_collector.store import OwnUse
+from taximeter_collector.store.reconciliations import OwnUse
 
 FOREIGN = "?"
 """Before the name of a key of ours that is none of the account's."""

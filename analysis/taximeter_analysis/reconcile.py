@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from taximeter_analysis.bill import FOREIGN, Account, BilledUse, item_of, whose
-from taximeter_collector.store import (
+from taximeter_collector.store.reconciliations import (
     ITEMS,
     TOKEN_ITEMS,
     TOOL_ITEMS,

@@ -10,7 +10,8 @@ from starlette.datastructures import QueryParams
 
 from taximeter_alerts.scope_words import DIMENSIONS, query
 from taximeter_api.questions import Refused, period_of, scope_of, tomorrow
-from taximeter_collector.store import Only, Period, Scope
+from taximeter_collector.store import Period, Scope
+from taximeter_collector.store.calls import Only
 
 DAY = timedelta(days=1)
 LONGEST_QUERY = 200

@@ -13,7 +13,8 @@ from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
 from taximeter_api.questions import moment_of
-from taximeter_collector.store import Clue, Found, FoundCall, ListedCall, Store
+from taximeter_collector.store import Store
+from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall
 
 ROWS: Final = 50
 ROWS_OF_A_FILE: Final = 10_000

@@ -10,7 +10,8 @@ from typing import Any, Final
 from taximeter_analysis.bill import Account, BilledUse, Charge, Key, tier_of
 from taximeter_api.questions import Refused
 from taximeter_collector.settings import PREFIX, Settings
-from taximeter_collector.store import ITEMS, Period
+from taximeter_collector.store import Period
+from taximeter_collector.store.reconciliations import ITEMS
 
 RETRIES: Final = 6
 """The SDK waits as `Retry-After` says; a month of a large organisation is some hundred requests."""

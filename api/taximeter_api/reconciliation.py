@@ -21,14 +21,13 @@ from taximeter_api.page.environment import template
 from taximeter_api.page.sentences import CAUSES
 from taximeter_api.questions import Refused, month_of, tomorrow
 from taximeter_collector.settings import Settings
-from taximeter_collector.store import (
+from taximeter_collector.store import Period, Store
+from taximeter_collector.store.reconciliations import (
     BilledDay,
     BilledLine,
     Cause,
     Gap,
-    Period,
     Reconciliation,
-    Store,
 )
 
 BILL_ROWS = 24

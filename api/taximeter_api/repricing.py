@@ -17,16 +17,8 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from taximeter_api.questions import Refused, period_of, scope_of, tomorrow
 from taximeter_api.routes import filters_of
 from taximeter_collector.prices import PriceBook
-from taximeter_collector.store import (
-    Period,
-    RepricedModel,
-    Repricing,
-    Scope,
-    Span,
-    Step,
-    Store,
-    summed,
-)
+from taximeter_collector.store import Period, Scope, Store
+from taximeter_collector.store.repricing import RepricedModel, Repricing, Span, Step, summed
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from taximeter_api.questions import Refused, dimension_of, period_of, scope_of
 from taximeter_api.snapshot import Snapshots
 from taximeter_api.spend_rows import told
 from taximeter_collector.journal import Journal
-from taximeter_collector.store import Clue, FoundCall, Store, total_of
+from taximeter_collector.store import Store, total_of
+from taximeter_collector.store.lookup import Clue, FoundCall
 
 JOURNAL_BYTES = Gauge("taximeter_journal_bytes", "What waits for the store")
 JOURNAL_AGE = Gauge("taximeter_journal_age_seconds", "How long the oldest of it has waited")

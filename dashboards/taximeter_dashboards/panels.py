@@ -28,7 +28,7 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, FieldCol
 from grafana_foundation_sdk.models.units import Dollars
 
 from taximeter_dashboards.clickhouse import DATASOURCE, Format, Query
-from taximeter_dashboards.columns import PLAIN, Column, Levels, properties, thresholds
+from taximeter_dashboards.columns import PLAIN, Levels, Table, properties, thresholds
 
 # A label column of this name makes one series of each of its values.
 SERIES: Final = "series"
@@ -170,23 +170,23 @@ class Panel:
 
     def rows(
         self,
-        sql: str,
-        columns: Sequence[Column],
+        asked: Table,
         *,
         sorted_by: str = "",
         width: int = 24,
         height: int = 9,
         unit: str = "short",
     ) -> table.Panel:
-        """Show rows; the columns' names are the headings, as the query names them."""
-        query = Query(sql=sql, format=Format.TABLE)
+        """Show rows of a table."""
+        query = Query(sql=asked.sql, format=Format.TABLE)
         panel = self._framed(table.Panel(), query, unit, width, height)
         panel = panel.show_header(show_header=True).min_width(90)
         if sorted_by:
             field = common.TableSortByFieldState().display_name(sorted_by).desc(desc=True)
             panel = panel.sort_by([field])
-        for column in columns:
-            panel = panel.override_by_name(column.name, properties(column))
+        for column in asked.columns:
+            if look := properties(column):
+                panel = panel.override_by_name(column.name, look)
         return panel
 
     def _framed(self, panel: _Look, query: Query, unit: str, width: int, height: int) -> _Look:

@@ -112,22 +112,6 @@ UNPRICED_CALLS: Final = of_days('sum(unpriced_calls) as "Unpriced calls"')
 
 NEWEST_FINDINGS: Final = "taken_at = (select max(taken_at) from taximeter.finding_lines)"
 
-FINDINGS: Final = f"""\
-select
-    concat(upperUTF8(substringUTF8(advice, 1, 1)), substringUTF8(advice, 2)) as "What to do",
-    evidence as "Evidence",
-    {named("feature")} as "Feature",
-    {named("model")} as "Model",
-    usd_a_month as "A month",
-    confidence as "Confidence"
-from taximeter.finding_lines
-where {NEWEST_FINDINGS}
-    and kind != ''
-    and {FINDINGS_CHOSEN}
-order by "A month" desc, "What to do", "Feature"
-limit 100
-"""
-
 
 def of_findings(column: str) -> str:
     """Ask for one value of the chosen findings; nothing before they were looked for."""

@@ -9,7 +9,7 @@ import pytest
 from bills import FINAL, LATE, NOW, causes, charge, compared, own, used
 from taximeter_analysis.bill import BilledUse, Charge
 from taximeter_analysis.reconcile import revisions
-from taximeter_collector.store import ITEMS, CauseKind, Gap, OwnUse
+from taximeter_collector.store.reconciliations import ITEMS, CauseKind, Gap, OwnUse
 
 MILLION = 1_000_000
 SEEN = "web (…wxyz): some of its calls"

@@ -17,7 +17,8 @@ from taximeter_analysis.reconcile import Revision, revisions
 from taximeter_api.page import format as fmt
 from taximeter_api.reconciliation import drawn, reconciliation_page
 from taximeter_api.refusals import refusals
-from taximeter_collector.store import Reconciliation, Store
+from taximeter_collector.store import Store
+from taximeter_collector.store.reconciliations import Reconciliation
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -5,15 +5,14 @@ from decimal import Decimal
 
 from builders import NOON, Rows, call, costing, unpriced
 from taximeter_collector.calls import CostStatus, Priced
-from taximeter_collector.store import (
+from taximeter_collector.store import Period, Store
+from taximeter_collector.store.reconciliations import (
     BilledDay,
     BilledLine,
     Cause,
     CauseKind,
     Gap,
-    Period,
     Reconciliation,
-    Store,
 )
 
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))

@@ -18,18 +18,10 @@ from prometheus_client import REGISTRY
 from builders import NOON, Rows, call, costing, unpriced
 from stores import empty
 from taximeter_collector.calls import CostStatus, Priced, Rates
-from taximeter_collector.store import (
-    Clue,
-    Dimension,
-    FoundCall,
-    Only,
-    Period,
-    Scope,
-    Store,
-    StoreError,
-    StoreUnavailable,
-)
+from taximeter_collector.store import Dimension, Period, Scope, Store, StoreError, StoreUnavailable
+from taximeter_collector.store.calls import Only
 from taximeter_collector.store.connection import READERS
+from taximeter_collector.store.lookup import Clue, FoundCall
 from taximeter_collector.store.rollups import reopen
 from taximeter_collector.store.schema import _migrations, migrate, statements
 

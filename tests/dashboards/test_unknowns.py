@@ -13,7 +13,8 @@ from builders import NOON, call, costing, unpriced
 from seeded_boards import DAY, HOUR, PANELS, alike, day, plain, shown, usd
 from stores import empty
 from taximeter_collector.calls import CostStatus, Priced
-from taximeter_collector.store import AlertLine, BudgetLine, FindingLine, Mirror, MonthLine, Store
+from taximeter_collector.store import Store
+from taximeter_collector.store.mirror import AlertLine, BudgetLine, FindingLine, Mirror, MonthLine
 
 DARK = ["dark"]
 """The feature of which no call has a price."""

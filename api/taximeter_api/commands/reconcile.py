@@ -21,7 +21,8 @@ from taximeter_api.page.sentences import CAUSES
 from taximeter_api.questions import month_of
 from taximeter_api.reconciliation import as_json, reconcile_month
 from taximeter_collector.settings import Settings, read_settings
-from taximeter_collector.store import CauseKind, Store, StoreInUse
+from taximeter_collector.store import Store, StoreInUse
+from taximeter_collector.store.reconciliations import CauseKind
 
 
 def reconcile(

@@ -41,23 +41,24 @@ def environment_with(values: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, "NO_PROXY": "127.0.0.1", **values}
 
 
-def wanted() -> tuple[dict[str, str], tuple[int, int]]:
-    """Return what our environment sets of `TAKEN`, and ports for the page and for OTLP.
+def taken() -> dict[str, str]:
+    """Return what our environment sets of `TAKEN`, with ports for the page and for OTLP.
 
     Raises SettingsError for a port that was asked for.
     """
     names = (f"{PREFIX}{name}" for name in TAKEN)
-    taken = {name: os.environ[name] for name in names if name in os.environ}
-    settings = read_settings(taken)
-    ports = free_port(settings.port), free_port(settings.otlp_port)
-    for name, port in zip(("port", "otlp_port"), ports, strict=True):
-        asked_for = getattr(settings, name)
+    found = {name: os.environ[name] for name in names if name in os.environ}
+    settings = read_settings(found)
+    for name in ("port", "otlp_port"):
+        variable, asked_for = f"{PREFIX}{name.upper()}", getattr(settings, name)
+        port = free_port(asked_for)
         if name in settings.model_fields_set and asked_for not in (port, 0):
             raise SettingsError(
-                f"{PREFIX}{name.upper()}={asked_for}: it is taken; stop what listens there, or "
+                f"{variable}={asked_for}: it is taken; stop what listens there, or "
                 "give another port"
             )
-    return taken, ports
+        found[variable] = str(port)
+    return found
 
 
 def script(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,17 +19,20 @@ from typing import Any, Final
 import urllib3
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import Progress
 
 from taximeter_alerts.channels.slack import plain
+from taximeter_api.commands.service import ServiceAway, ServiceRefused, ask
+from taximeter_api.commands.terminal import working
 from taximeter_api.demo import history
 from taximeter_api.demo.books import FORGOTTEN_KEY, ServedBooks
 from taximeter_api.demo.fake_account import admin_routes
 from taximeter_api.demo.fake_openai import Answer, Answering, Body, fake_openai, serving
-from taximeter_api.demo.processes import environment_with, running, script, wanted
+from taximeter_api.demo.processes import environment_with, running, script, taken
 from taximeter_api.demo.slack import fake_slack
+from taximeter_api.imports.rows import ImportRefused
+from taximeter_api.imports.sending import Receiver
 from taximeter_api.page.format import money
-from taximeter_collector.settings import PREFIX
+from taximeter_collector.settings import PREFIX, Settings, read_settings
 
 PATIENCE_S: Final = 60.0
 SAMPLE_APP: Final = Path(__file__).with_name("sample_app.py")
@@ -44,20 +46,18 @@ class DemoFailed(Exception):
 class Demo:
     """One run: what it talks to and what it has seen."""
 
-    folder: Path
-    page_url: str
-    otlp_url: str
+    settings: Settings
+    """Of the service."""
     openai_url: str
     messages: list[dict[str, Any]]
     books: ServedBooks
-    console: Console = field(default_factory=lambda: Console(highlight=False))
-    http: urllib3.PoolManager = field(
-        default_factory=lambda: urllib3.PoolManager(retries=False, timeout=10)
-    )
+    console: Console
 
-    def spend(self, **query: str) -> Mapping[str, Any]:
-        answer = self.http.request("GET", f"{self.page_url}/api/spend", fields=query)
-        return answer.json()  # type: ignore[no-any-return]
+    def spend(self, **words: str) -> Mapping[str, Any]:
+        return ask(self.settings, "GET", "/api/spend", list(words.items()))
+
+    def page(self, path: str = "") -> bytes:
+        return urllib3.request("GET", f"{self.settings.page_url}{path}", timeout=10).data
 
 
 def run_demo(*, once: bool) -> int:
@@ -67,15 +67,15 @@ def run_demo(*, once: bool) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as stack:
-            demo = _start(stack)
+            demo = _start(stack, console)
             _show(demo)
             if once:
                 return 0
-            console.print(f"\n  Open [bold]{demo.page_url}[/]\n")
+            console.print(f"\n  Open [bold]{demo.settings.page_url}[/]\n")
             console.print("Running until Ctrl-C; a sample app keeps calling.")
             with _sample_app(demo, "--endless") as app:
                 app.wait()
-    except DemoFailed as failure:
+    except (DemoFailed, ServiceAway, ServiceRefused, ImportRefused) as failure:
         console.print(f"[bold red]The demo failed:[/] {failure}")
         return 1
     except KeyboardInterrupt:
@@ -86,9 +86,7 @@ def run_demo(*, once: bool) -> int:
 def _show(demo: Demo) -> None:
     began = time.monotonic()
     sent = _back_fill(demo)
-    history_total = _until(
-        "the history to be priced", lambda: _total_of(demo, calls=sent), PATIENCE_S
-    )
+    history_total = _until("the history to be priced", lambda: _total_of(demo, calls=sent))
     _say(demo, "history", f"{sent:,} calls of 30 days, {money(Decimal(history_total['cost']))}")
     limit = _set_budgets(demo)
     with _sample_app(demo) as app:
@@ -96,31 +94,28 @@ def _show(demo: Demo) -> None:
     if app.returncode:
         raise DemoFailed(f"the sample app ended with {app.returncode}")
     calls = int(output)
-    total = _until("its calls", lambda: _total_of(demo, calls=sent + calls), PATIENCE_S)
+    total = _until("its calls", lambda: _total_of(demo, calls=sent + calls))
     live = Decimal(total["cost"]) - Decimal(history_total["cost"])
     errors = total["errors"] - history_total["errors"]
     _say(demo, "live calls", f"{calls} through the real SDK, {money(live)}, {errors} errors")
-    _until("the Slack message", lambda: demo.messages, PATIENCE_S)
+    _until("the Slack message", lambda: demo.messages)
     _say(demo, "Slack", f"{len(demo.messages)} message: 50 % of the {money(limit)} budget")
     demo.console.print(Panel("\n".join(plain(demo.messages[0])), title="#llm-costs", width=90))
     for row in demo.spend(group_by="feature")["rows"][:4]:
         _say(demo, row["feature"], f"{money(Decimal(row['cost']))} this month")
     _reconcile(demo)
     # Whoever looks at it from the start sees what was known a moment before.
-    page = _until("the features on the page", lambda: _page_with_features(demo), PATIENCE_S)
-    _say(
-        demo,
-        "page",
-        f"{len(page) / 1000:.0f} KB, {time.monotonic() - began:.1f} s from the first call",
-    )
+    page = _until("the features on the page", lambda: _page_with_features(demo))
+    seconds = time.monotonic() - began
+    _say(demo, "page", f"{len(page) / 1000:.0f} KB, {seconds:.1f} s from the first call")
 
 
 def _page_with_features(demo: Demo) -> bytes:
-    page = demo.http.request("GET", demo.page_url)
-    return page.data if page.status == 200 and b"code-review-bot" in page.data else b""
+    page = demo.page()
+    return page if b"code-review-bot" in page else b""
 
 
-def _start(stack: ExitStack) -> Demo:
+def _start(stack: ExitStack, console: Console) -> Demo:
     """Start the fakes and the service; everything ends with the stack."""
     folder = Path(tempfile.mkdtemp(prefix="taximeter-demo-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -129,18 +124,7 @@ def _start(stack: ExitStack) -> Demo:
     openai = fake_openai(_answering(books), admin_routes(books))
     openai_url = stack.enter_context(serving(openai))
     slack_url = stack.enter_context(serving(fake_slack(messages)))
-    taken, ports = wanted()
-    demo = Demo(
-        folder=folder,
-        page_url=f"http://127.0.0.1:{ports[0]}",
-        otlp_url=f"http://127.0.0.1:{ports[1]}",
-        openai_url=openai_url,
-        messages=messages,
-        books=books,
-    )
     settings = {
-        "PORT": str(ports[0]),
-        "OTLP_PORT": str(ports[1]),
         "DATA_DIR": str(folder / "data"),
         "BUDGETS": str(folder / "budgets.yaml"),
         "PRICES": str(folder / "prices.yaml"),
@@ -151,14 +135,12 @@ def _start(stack: ExitStack) -> Demo:
     }
     # The fake of OpenAI stands where a gateway of a company would.
     (folder / "prices.yaml").write_text("hosts: {127.0.0.1: openai}\n", encoding="utf-8")
-    environment = environment_with(
-        taken | {f"{PREFIX}{name}": value for name, value in settings.items()}
-    )
-    service = stack.enter_context(
-        running([sys.executable, "-m", "taximeter_api", "serve"], environment)
-    )
+    variables = taken() | {f"{PREFIX}{name}": value for name, value in settings.items()}
+    demo = Demo(read_settings(variables), openai_url, messages, books, console)
+    command = [sys.executable, "-m", "taximeter_api", "serve"]
+    service = stack.enter_context(running(command, environment_with(variables)))
     with demo.console.status("starting the service"):
-        _until("the service", lambda: _is_ready(demo, service), PATIENCE_S)
+        _until("the service", lambda: _is_ready(demo, service))
     return demo
 
 
@@ -166,23 +148,14 @@ def _back_fill(demo: Demo) -> int:
     """Send the history through the same door as live calls; return the number of calls."""
     now = datetime.now(UTC)
     bodies = list(history.requests(now))
-    with Progress(console=demo.console, transient=True) as progress:
-        task = progress.add_task("sending 30 days of history", total=len(bodies))
-        for body, _ in bodies:
-            _send(demo, body)
+    receiver = Receiver(demo.settings)
+    with working("sending 30 days of history", "requests") as tell:
+        for number, (body, _) in enumerate(bodies, 1):
+            receiver.take(body)
             demo.books.serve_history(body)
-            progress.advance(task)
-    _send(demo, history.too_old(now))
+            tell(number, len(bodies))
+    receiver.take(history.too_old(now))
     return sum(spans for _, spans in bodies)
-
-
-def _send(demo: Demo, body: bytes) -> None:
-    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
-    answer = demo.http.request(
-        "POST", f"{demo.otlp_url}/v1/traces", body=gzip.compress(body, 1), headers=headers
-    )
-    if answer.status != 200:
-        raise DemoFailed(f"the receiver answered {answer.status}")
 
 
 def _set_budgets(demo: Demo) -> Decimal:
@@ -203,21 +176,16 @@ budgets:
     scope: {{feature: support-chat}}
     thresholds: [75, 90, 100]
 """
-    (demo.folder / "budgets.yaml").write_text(text, encoding="utf-8")
+    demo.settings.budgets.write_text(text, encoding="utf-8")
     return Decimal(limit)
 
 
 def _reconcile(demo: Demo) -> None:
     """Compare with the fake's bill, in the month of the newest day that is final."""
     month = f"{datetime.now(UTC) - timedelta(days=3):%Y-%m}"
-    answer = demo.http.request(
-        "POST", f"{demo.page_url}/api/reconciliation?month={month}", timeout=PATIENCE_S
-    )
-    if answer.status != 200:
-        raise DemoFailed(f"the reconciliation answered {answer.status}: {answer.data[:200]!r}")
-    unseen = [cause for cause in answer.json()["causes"] if cause["kind"] == "unseen"]
-    page = demo.http.request("GET", f"{demo.page_url}/reconciliation").data.decode()
-    if not unseen or FORGOTTEN_KEY.name not in page:
+    told = ask(demo.settings, "POST", "/api/reconciliation", [("month", month)])
+    unseen = [cause for cause in told["causes"] if cause["kind"] == "unseen"]
+    if not unseen or FORGOTTEN_KEY.name.encode() not in demo.page("/reconciliation"):
         raise DemoFailed("the reconciliation does not name the key that was not metered")
     usd = sum((Decimal(cause["usd"]) for cause in unseen), Decimal(0))
     _say(demo, "OpenAI's bill", f"{money(usd)} more: {FORGOTTEN_KEY.name} was never metered")
@@ -255,7 +223,7 @@ def _sample_app(demo: Demo, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         {
             "OPENAI_BASE_URL": f"{demo.openai_url}/v1",
             "OPENAI_API_KEY": "sk-proj-of-the-sample-app-demo",
-            "TAXIMETER_ENDPOINT": demo.otlp_url,
+            "TAXIMETER_ENDPOINT": demo.settings.otlp_url,
             "TAXIMETER_ENVIRONMENT": "production",
             "OTEL_SERVICE_NAME": "webapp",
         }
@@ -268,8 +236,8 @@ def _is_ready(demo: Demo, service: subprocess.Popen[str]) -> bool:
     if service.poll() is not None:
         raise DemoFailed(f"the service ended with {service.returncode}")
     try:
-        return demo.http.request("GET", f"{demo.page_url}/readyz").status == 200
-    except urllib3.exceptions.HTTPError:
+        return bool(ask(demo.settings, "GET", "/readyz"))
+    except (ServiceAway, ServiceRefused):
         return False
 
 
@@ -282,14 +250,14 @@ def _total_of(demo: Demo, *, calls: int) -> Mapping[str, Any] | None:
     return total if total["calls"] == calls else None
 
 
-def _until(what: str, ask: Any, patience_s: float) -> Any:
-    """Ask again and again until there is an answer."""
-    end = time.monotonic() + patience_s
-    while not (answer := ask()):
+def _until(what: str, look: Any) -> Any:
+    """Look again and again until there is something."""
+    end = time.monotonic() + PATIENCE_S
+    while not (found := look()):
         if time.monotonic() > end:
-            raise DemoFailed(f"{what} did not come within {patience_s:.0f} s")
+            raise DemoFailed(f"{what} did not come within {PATIENCE_S:.0f} s")
         time.sleep(0.1)
-    return answer
+    return found
 
 
 def _say(demo: Demo, what: str, text: str) -> None:

@@ -65,7 +65,7 @@ def send(
     """Send a file; without fields it is OTLP. Raises ImportRefused, and urllib3's HTTPError."""
     note = _note(path, repr((fields, wanted)), settings)
     outcome = Outcome(rows=_rows_done(note))
-    service = _Service(settings)
+    receiver = Receiver(settings)
     rows = islice(rows_of(path), outcome.rows, None)
     while batch := list(islice(rows, ROWS_A_REQUEST if fields else 1)):
         sent_before = outcome.sent
@@ -74,7 +74,7 @@ def send(
         else:
             request = _otlp(path, batch[0], wanted, outcome)
         if outcome.sent > sent_before:
-            outcome.too_old += service.take(request.SerializeToString())
+            outcome.too_old += receiver.take(request.SerializeToString())
         outcome.rows += len(batch)
         note.write_text(json.dumps({"rows": outcome.rows}), "utf-8")
         told(outcome)
@@ -139,8 +139,8 @@ def _cut_out(request: ExportTraceServiceRequest, wanted: Period, outcome: Outcom
             of_scope.spans.extend(inside)
 
 
-class _Service:
-    """The receiver, asked until it takes a request."""
+class Receiver:
+    """A service's receiver, asked until it takes a request."""
 
     def __init__(self, settings: Settings) -> None:
         self._address = f"{settings.otlp_url}/v1/traces"
@@ -151,7 +151,7 @@ class _Service:
         self._pool = urllib3.PoolManager(retries=False, timeout=60)
 
     def take(self, body: bytes) -> int:
-        """Send a request and return how many of its spans were refused."""
+        """Send a request and return how many of its spans were refused; raises ImportRefused."""
         for wait_s in self._waits():
             answer = self._pool.request("POST", self._address, body=body, headers=self._headers)
             if answer.status == 200:

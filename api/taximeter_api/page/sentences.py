@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from taximeter_api.overview import BudgetLine, BurnUp, Overview, Rise
 from taximeter_api.page import format as fmt
-from taximeter_collector.store import CauseKind
+from taximeter_collector.store.reconciliations import CauseKind
 
 CAUSES = {
     CauseKind.UNSEEN: "Calls we never saw",

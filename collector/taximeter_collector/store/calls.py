@@ -106,7 +106,7 @@ class CallQuestions(Connected):
         found = self.find(FoundCall, Clue.RESPONSE_ID, call_id, 1)
         if not found:
             return None
-        rows = self._connection.read(
+        (more,) = self._connection.rows(
             f"""
             select {", ".join(DETAILS)}
             from taximeter.calls
@@ -116,8 +116,7 @@ class CallQuestions(Connected):
             limit 1
             """,  # noqa: S608 names of ours
             {"id": call_id, "ts": found[0].ts},
-        ).result_rows
-        more = dict(zip(DETAILS, rows[0], strict=True))
+        )
         parts = [more[name] for name in DETAILS if name.startswith("cost_")]
         known = sum((part for part in parts if isinstance(part, Decimal)), Decimal(0))
         cost = found[0].cost

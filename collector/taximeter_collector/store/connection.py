@@ -87,6 +87,10 @@ class Connection:
                 tz_mode="aware",
             )
 
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of an answer, their values by the names of its columns."""
+        return list(self.read(sql, parameters).named_results())
+
     @contextmanager
     def stream(
         self, sql: str, parameters: Mapping[str, Any], form: str, settings: Mapping[str, Any]

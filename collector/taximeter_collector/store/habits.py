@@ -37,23 +37,23 @@ with
         from priced group by feature, model
     )
 select
-    priced.feature,
-    priced.model,
+    priced.feature as feature,
+    priced.model as model,
     count() as calls,
-    countIf(PATIENT),
-    sumIf(assumeNotNull(cost), PATIENT),
-    countIf(SIMPLE),
-    sumIf(assumeNotNull(cost), SIMPLE),
-    sumIf(input_tokens, SIMPLE),
-    sumIf(cached_input_tokens, SIMPLE),
-    sumIf(output_tokens, SIMPLE),
-    countIf(UNCAPPED),
+    countIf(PATIENT) as patient_calls,
+    sumIf(assumeNotNull(cost), PATIENT) as patient_cost,
+    countIf(SIMPLE) as simple_calls,
+    sumIf(assumeNotNull(cost), SIMPLE) as simple_cost,
+    sumIf(input_tokens, SIMPLE) as simple_input_tokens,
+    sumIf(cached_input_tokens, SIMPLE) as simple_cached_input_tokens,
+    sumIf(output_tokens, SIMPLE) as simple_output_tokens,
+    countIf(UNCAPPED) as uncapped_calls,
     sumIf(
         toDecimal128(output_tokens - typical.p99, 0) * ifNull(price_output, toDecimal64(0, 12)),
         output_tokens > typical.p99 and (UNCAPPED)
-    ),
-    any(typical.p99),
-    max(output_tokens)
+    ) as tail_cost,
+    any(typical.p99) as p99_output_tokens,
+    max(output_tokens) as most_output_tokens
 from priced inner join typical on typical.feature = priced.feature and typical.model = priced.model
 group by priced.feature, priced.model
 order by sum(cost) desc
@@ -86,9 +86,6 @@ class Habit:
     most_output_tokens: int
 
 
-NUMBERS: Final = tuple(Habit.__dataclass_fields__)[3:]
-
-
 class HabitQuestions(Connected):
     def habits(self, period: Period, scope: Scope = Scope()) -> list[Habit]:  # noqa: B008
         """Return how the dearest features call their models."""
@@ -98,9 +95,4 @@ class HabitQuestions(Connected):
             sql = sql.replace(name, text)
         bound["limit"] = MOST_ROWS
         days = Decimal((period.end - period.start).total_seconds()) / 86400
-        return [
-            Habit(
-                feature=feature, model=model, days=days, **dict(zip(NUMBERS, numbers, strict=True))
-            )
-            for feature, model, *numbers in self._connection.read(sql, bound).result_rows
-        ]
+        return [Habit(days=days, **row) for row in self._connection.rows(sql, bound)]

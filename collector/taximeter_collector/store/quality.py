@@ -20,11 +20,11 @@ order by sum(spans) desc, service
 
 CALLS = """
 select
-    sum(part.calls),
-    sumIf(part.calls, cost_status = 'estimated'),
-    sumIf(part.calls, usage_source = 'invalid' or cost_reason like 'absurd usage%'),
-    sum(part.altered_calls),
-    sumMapIf(map(cost_reason, part.calls), cost_status = 'unpriced')
+    sum(part.calls) as calls,
+    sumIf(part.calls, cost_status = 'estimated') as estimated_calls,
+    sumIf(part.calls, usage_source = 'invalid' or cost_reason like 'absurd usage%') as absurd_calls,
+    sum(part.altered_calls) as altered_calls,
+    sumMapIf(map(cost_reason, part.calls), cost_status = 'unpriced') as unpriced
 from taximeter.outcomes_by_hour as part
 where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 """
@@ -59,13 +59,6 @@ class QualityQuestions(Connected):
 
     def quality(self, period: Period) -> Quality:
         bound = {"start": period.start, "end": period.end}
-        rows = self._connection.read(CALLS, bound).result_rows
-        calls, estimated, absurd, altered, unpriced = rows[0]
-        return Quality(
-            calls=calls,
-            estimated_calls=estimated,
-            absurd_calls=absurd,
-            altered_calls=altered,
-            unpriced_calls=dict(sorted(unpriced.items(), key=lambda one: (-one[1], one[0]))),
-            lost_spans=self.lost_spans(period),
-        )
+        (counts,) = self._connection.rows(CALLS, bound)
+        unpriced = sorted(counts.pop("unpriced").items(), key=lambda one: (-one[1], one[0]))
+        return Quality(**counts, unpriced_calls=dict(unpriced), lost_spans=self.lost_spans(period))

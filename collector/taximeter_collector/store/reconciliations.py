@@ -64,8 +64,6 @@ where toStartOfHour(ts) >= {start:DateTime('UTC')}
 group by at, project, api_key_id, model, batch, tier
 """
 
-KEY = ("project", "api_key_id", "model", "batch", "service_tier", "calls", "unpriced_calls")
-
 
 class CauseKind(StrEnum):
     """Why the bill and the meter differ."""
@@ -82,7 +80,7 @@ class CauseKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class OwnUse:
     """Calls to OpenAI of one hour that are billed alike; the tuples follow `ITEMS`."""
 
@@ -195,7 +193,7 @@ class Reconciliations(Connected):
 
     def reconciliations(self, month: date | None = None) -> list[Reconciliation]:
         """Return the newest reconciliations of a month, or of any, the newest first."""
-        rows = self._connection.read(
+        rows = self._connection.rows(
             f"""
             select {", ".join(COLUMNS)}
             from taximeter.reconciliations
@@ -204,8 +202,8 @@ class Reconciliations(Connected):
             limit 100
             """,  # noqa: S608 names of ours
             {"month": month},
-        ).result_rows
-        return KEPT.validate_python([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+        )
+        return KEPT.validate_python(rows)
 
     def reconciled_months(self) -> list[date]:
         """Return the first days of the months that have a reconciliation, the newest first."""
@@ -221,12 +219,6 @@ def _openai_use(connection: Connection, period: Period) -> Iterator[OwnUse]:
     while start < period.end:
         end = min(start + timedelta(days=1), period.end)
         rows = connection.read(USE, {"start": start, "end": end}).result_rows
-        for hour, *key, used, unpriced, costs in rows:
-            yield OwnUse(
-                hour=hour,
-                **dict(zip(KEY, key, strict=True)),
-                used=tuple(used),
-                unpriced=tuple(unpriced),
-                costs=tuple(costs),
-            )
+        for *counts, used, unpriced, costs in rows:
+            yield OwnUse(*counts, *map(tuple, (used, unpriced, costs)))
         start = end

@@ -126,26 +126,24 @@ class Repricings(Connected):
 
     def repricings(self) -> list[Repricing]:
         """Return the jobs of the past, the newest first."""
-        rows = self._connection.read(
+        rows = self._connection.rows(
             """
-            select id, asked_by, started_at, max(finished_at), book_version, start, end, scope
-            from taximeter.repricings
+            select
+                id, asked_by, started_at, max(one.finished_at) as finished_at, book_version,
+                start, end, scope
+            from taximeter.repricings as one
             group by id, asked_by, started_at, book_version, start, end, scope
             order by started_at desc
             limit 100
             """
-        ).result_rows
+        )
         return [
             Repricing(
-                id=id_,
-                asked_by=asked_by,
-                started_at=started_at,
-                finished_at=finished_at,
-                book_version=book_version,
-                period=Period(start, end),
-                scope=Scope.of(scope),
+                period=Period(row.pop("start"), row.pop("end")),
+                scope=Scope.of(row.pop("scope")),
+                **row,
             )
-            for id_, asked_by, started_at, finished_at, book_version, start, end, scope in rows
+            for row in rows
         ]
 
     def repricing_steps(self, id_: str) -> list[Step]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from math import isnan
 
 from taximeter_collector.store.connection import Connected
 from taximeter_collector.store.scope import EPOCH, Period
@@ -18,23 +17,26 @@ group by feature
 
 OUTCOMES = """
 select
-    sum(part.calls),
-    sumIf(part.calls, error_type != ''),
-    sumIf(part.calls, http_status = 429)
+    sum(part.calls) as calls,
+    sumIf(part.calls, error_type != '') as errors,
+    sumIf(part.calls, http_status = 429) as rate_limited
 from taximeter.outcomes_by_hour as part
 where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 """
 
 TOKENS = """
-select sum(part.input_tokens), sum(part.cached_input_tokens)
+select
+    sum(part.input_tokens) as input_tokens,
+    sum(part.cached_input_tokens) as cached_input_tokens
 from taximeter.spend_by_hour as part
 where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 """
 
 LATENCY = """
 select
-    quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2],
-    quantilesBFloat16Merge(0.5, 0.95, 0.99)(ttft)[1]
+    ifNotFinite(toNullable(quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2]), null) as p95_ms,
+    ifNotFinite(toNullable(quantilesBFloat16Merge(0.5, 0.95, 0.99)(ttft)[1]), null)
+        as median_ttft_ms
 from taximeter.latency_by_hour
 where hour >= {start:DateTime('UTC')} and hour < {end:DateTime('UTC')}
 """
@@ -75,21 +77,9 @@ class TrafficQuestions(Connected):
     def traffic(self, period: Period) -> Traffic:
         bound = {"start": period.start, "end": period.end}
         outcomes, tokens, latency = (
-            self._connection.read(question, bound).result_rows[0]
-            for question in (OUTCOMES, TOKENS, LATENCY)
+            self._connection.rows(question, bound)[0] for question in (OUTCOMES, TOKENS, LATENCY)
         )
-        calls, errors, rate_limited = outcomes
-        input_tokens, cached = tokens
-        p95_ms, ttft_ms = latency
-        return Traffic(
-            calls=calls,
-            errors=errors,
-            rate_limited=rate_limited,
-            p95_ms=None if isnan(p95_ms) else p95_ms,
-            median_ttft_ms=None if isnan(ttft_ms) else ttft_ms,
-            input_tokens=input_tokens,
-            cached_input_tokens=cached,
-        )
+        return Traffic(**outcomes, **tokens, **latency)
 
     def first_hour(self) -> datetime | None:
         """Return the first hour that any call is known of, by the sums too."""

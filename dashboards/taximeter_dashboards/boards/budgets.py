@@ -12,7 +12,7 @@ from taximeter_dashboards import columns
 from taximeter_dashboards.annotations import drawn_over
 from taximeter_dashboards.board import AT_LEAST, board_of, several, variable
 from taximeter_dashboards.clickhouse import BUDGET, END, START, values_of
-from taximeter_dashboards.columns import Column, counts, dollars, linked, text
+from taximeter_dashboards.columns import Column, Table, count, dollars, linked, text
 from taximeter_dashboards.panels import Panel, Style, row
 
 SPEND_IS_UNKNOWN: Final = "unpriced_calls > 0 and spent = 0"
@@ -33,23 +33,26 @@ NOT_COUNTED: Final = "Those of which no spend is known are not counted."
 FORECAST: Final = f"if({SPEND_IS_UNKNOWN}, null, forecast)"
 HIGH: Final = f"if({SPEND_IS_UNKNOWN}, null, forecast_high)"
 
-BUDGETS: Final = f"""\
-select
-    {BUDGET} as "Budget",
-    {USED} as "Used",
-    {KNOWN_SPEND} as "Spend",
-    amount as "Budgeted",
-    {FORECAST} as "Forecast",
-    {HIGH} as "Up to",
-    {LEFT} as "Left",
-    {DAYS_LEFT} as "Days left",
-    toFloat64({LEFT}) / greatest(1, {DAYS_LEFT}) as "Safe a day",
-    unpriced_calls as "Unpriced"
+BUDGETS: Final = Table(
+    [
+        linked("budget", "taximeter-budgets", "Only ${__value.text}", kept=()).of(BUDGET),
+        Column("Used", USED, PercentUnit, decimals=1, bar=columns.OF_A_LIMIT),
+        columns.SPENT.of(KNOWN_SPEND),
+        dollars("Budgeted", "amount"),
+        Column("Forecast", FORECAST, Dollars, decimals=2, missing="none"),
+        Column("Up to", HIGH, Dollars, decimals=2, missing="none"),
+        dollars("Left", LEFT),
+        Column("Days left", DAYS_LEFT, Short, decimals=1),
+        dollars("Safe a day", f"toFloat64({LEFT}) / greatest(1, {DAYS_LEFT})"),
+        columns.UNPRICED.of("unpriced_calls"),
+    ],
+    f"""\
 from taximeter.budget_lines final
 where {CURRENT}
 order by "Used" desc nulls last, "Budget"
 limit 200
-"""
+""",
+)
 
 OVER: Final = f"""\
 select countIf(spent > 0 and spent >= amount) as "Over their limit"
@@ -116,24 +119,6 @@ from (
 order by time, series
 """
 
-ALERT_LOG: Final = f"""\
-select
-    formatDateTime(at, '%Y-%m-%d %H:%i:%S', 'UTC') as "When",
-    {BUDGET} as "Budget",
-    kind as "Kind",
-    percent as "Percent",
-    spent as "Spend",
-    amount as "Budgeted",
-    channel as "Channel",
-    state as "Delivery",
-    attempts as "Attempts",
-    if(error = '', 'none', error) as "Error"
-from taximeter.alert_log final
-where at >= {START} and at < {END}
-order by at desc, "Budget", "Channel"
-limit 200
-"""
-
 NOT_DELIVERED: Final = f"""\
 select countIf(state not in ('sent', 'inhibited', 'silenced')) as "Not delivered"
 from taximeter.alert_log final
@@ -149,6 +134,26 @@ DELIVERIES: Final = {
     "inhibited": "blue",
     "silenced": "blue",
 }
+ALERT_LOG: Final = Table(
+    [
+        text("When", "formatDateTime(at, '%Y-%m-%d %H:%i:%S', 'UTC')", 170),
+        text("Budget", BUDGET),
+        text("Kind", "kind", 110),
+        Column("Percent", "percent", "percent"),
+        columns.SPENT.of("spent"),
+        dollars("Budgeted", "amount"),
+        text("Channel", "channel", 110),
+        Column("Delivery", "state", "string", states=DELIVERIES, width=110),
+        count("Attempts", "attempts"),
+        text("Error", "if(error = '', 'none', error)"),
+    ],
+    f"""\
+from taximeter.alert_log final
+where at >= {START} and at < {END}
+order by at desc, "Budget", "Channel"
+limit 200
+""",
+)
 LINES: Final = (
     Style(names="^Spent$", color="green", width=3, fill=15),
     Style(names="^Forecast$", color="green", dash=(6, 6)),
@@ -188,21 +193,7 @@ def budgets() -> Dashboard:
             "Budgets",
             "How much is used, where will it end, and how much a day is safe until then? "
             f"{AT_LEAST}",
-        ).rows(
-            BUDGETS,
-            [
-                linked("Budget", "budget", "taximeter-budgets", "Only ${__value.text}", kept=()),
-                Column("Used", PercentUnit, decimals=1, bar=columns.OF_A_LIMIT),
-                *(columns.SPENT, *dollars("Budgeted")),
-                Column("Forecast", Dollars, decimals=2, missing="none"),
-                Column("Up to", Dollars, decimals=2, missing="none"),
-                *dollars("Left"),
-                Column("Days left", Short, decimals=1),
-                *(*dollars("Safe a day"), columns.UNPRICED),
-            ],
-            sorted_by="Used",
-            height=8,
-        ),
+        ).rows(BUDGETS, sorted_by="Used", height=8),
         row(300, "How do they burn?"),
         Panel(
             301,
@@ -218,16 +209,7 @@ def budgets() -> Dashboard:
         .max_per_row(3),
         row(200, "What was told?"),
         Panel(201, "Alert log", f"Who was told what, and did it arrive? {AT_LEAST}").rows(
-            ALERT_LOG,
-            [
-                *(text("When", 170), text("Budget"), text("Kind", 110)),
-                *(Column("Percent", "percent"), columns.SPENT, *dollars("Budgeted")),
-                text("Channel", 110),
-                Column("Delivery", "string", states=DELIVERIES, width=110),
-                *(*counts("Attempts"), text("Error")),
-            ],
-            sorted_by="When",
-            height=12,
+            ALERT_LOG, sorted_by="When", height=12
         ),
     )
     board.time("now/M", "now/M").annotations(list(drawn_over(["budget"])))

@@ -20,9 +20,9 @@ from taximeter_dashboards.clickhouse import (
     or_else,
     values_of,
 )
-from taximeter_dashboards.columns import Column, counts, linked, text
+from taximeter_dashboards.columns import Column, Table, count, linked, text
 from taximeter_dashboards.panels import Panel, row
-from taximeter_dashboards.questions import CHOSEN, OTHER_COST, SPEND, WITH_USER
+from taximeter_dashboards.questions import CHOSEN, OTHER_COST, WITH_USER
 
 # Without the days of which no price is known: where that is all of them, a total would be $0.
 COST_BY_CLASS: Final = questions.per_day(
@@ -55,17 +55,13 @@ PROMPTS_OF_USERS: Final = f"""
         and has(arrayMap(name -> if(name = '(none)', '', name), {values_of("user")}), user_id)
 """
 
-PROMPT_VERSIONS: Final = f"""\
-select
-    {named("prompt_name")} as "Prompt",
-    {named("prompt_version")} as "Version",
-    {SPEND} as "Spend",
-    sum(calls) as "Calls",
-    {questions.PER_1000_CALLS} as "Per 1k calls",
-    sum(input_tokens) / nullIf(sum(calls), 0) as "Input a call",
-    sum(output_tokens) / nullIf(sum(calls), 0) as "Output a call",
-    {questions.ERROR_RATE} as "Errors",
-    sum(unpriced_calls) as "Unpriced"
+PROMPT_VERSIONS: Final = Table(
+    [
+        *(text("Prompt", named("prompt_name")), text("Version", named("prompt_version"))),
+        *(columns.SPENT, columns.CALLS, columns.PER_1000),
+        *(columns.INPUT_A_CALL, columns.OUTPUT_A_CALL, columns.ERRORS, columns.UNPRICED),
+    ],
+    f"""\
 from (
     select {OF_PROMPTS}
     from taximeter.spend_by_hour
@@ -76,17 +72,23 @@ where {CHOSEN}
 group by "Prompt", "Version"
 order by "Spend" desc nulls last, "Prompt", "Version"
 limit 100
-"""
+""",
+)
 
-OUTPUT_LIMITS: Final = f"""\
-select
-    {named("feature")} as "Feature",
-    count() as "Calls",
-    countIf(max_output_tokens is null) / count() as "Without a limit",
-    toUInt64(quantile(0.99)(output_tokens)) as "p99 output",
-    max(output_tokens) as "Longest",
-    toUInt64(quantileOrNull(0.5)(max_output_tokens)) as "Median limit",
-    "p99 output" / "Median limit" as "Limit used"
+UNLIMITED: Final = "countIf(max_output_tokens is null) / count()"
+MEDIAN_LIMIT: Final = "toUInt64(quantileOrNull(0.5)(max_output_tokens))"
+LIMIT_USED: Final = '"p99 output" / "Median limit"'
+OUTPUT_LIMITS: Final = Table(
+    [
+        text("Feature", named("feature")),
+        columns.CALLS.of("count()"),
+        Column("Without a limit", UNLIMITED, PercentUnit, decimals=0),
+        count("p99 output", "toUInt64(quantile(0.99)(output_tokens))"),
+        count("Longest", "max(output_tokens)"),
+        Column("Median limit", MEDIAN_LIMIT, columns.WHOLE, missing="none"),
+        Column("Limit used", LIMIT_USED, PercentUnit, decimals=0, bar=columns.BLUE, missing="none"),
+    ],
+    f"""\
 from taximeter.calls final
 where {IN_LAST_WEEK}
     and operation = 'chat' and output_tokens > 0
@@ -94,26 +96,30 @@ where {IN_LAST_WEEK}
 group by "Feature"
 order by "Longest" desc, "Feature"
 limit 50
-"""
+""",
+)
 
-DEAREST_CALLS: Final = f"""\
-select
-    formatDateTime(ts, '%Y-%m-%d %H:%i:%S', 'UTC') as "When",
-    {named("feature")} as "Feature",
-    {named("user_id")} as "User",
-    model as "Model",
-    cost as "Spend",
-    input_tokens as "Input",
-    output_tokens as "Output",
-    call_id as "Response id",
-    trace_id as "Trace"
+ITS_TRACE: Final = ("Its trace", "${traces:raw}${__value.raw:percentencode}")
+DEAREST_CALLS: Final = Table(
+    [
+        text("When", "formatDateTime(ts, '%Y-%m-%d %H:%i:%S', 'UTC')", 170),
+        text("Feature", named("feature"), 150),
+        linked("user", "taximeter-users", "See ${__value.text}"),
+        text("Model", "model"),
+        Column("Spend", "cost", Dollars, decimals=4),
+        *(count("Input", "input_tokens"), count("Output", "output_tokens")),
+        text("Response id", "call_id", 300),
+        Column("Trace", "trace_id", "string", link=ITS_TRACE, width=300),
+    ],
+    f"""\
 from taximeter.calls final
 where {IN_LAST_WEEK}
     and cost > 0
     and {chosen(*WITH_USER)}
 order by cost desc, ts, call_id
 limit 20
-"""
+""",
+)
 
 
 TRACES: Final = (
@@ -122,7 +128,6 @@ TRACES: Final = (
 
 
 def feature() -> Dashboard:
-    trace = ("Its trace", "${traces:raw}${__value.raw:percentencode}")
     board = board_of(
         "taximeter-feature",
         "feature",
@@ -154,48 +159,19 @@ def feature() -> Dashboard:
             "over the calls that succeeded.",
         ).lines(TOKENS_A_CALL, Short, named_by=None),
         Panel(103, "Prompt versions", f"Did a new version make it dearer? {AT_LEAST}").rows(
-            PROMPT_VERSIONS,
-            [
-                *(text("Prompt"), text("Version"), columns.SPENT, columns.CALLS, columns.PER_1000),
-                *(columns.INPUT_A_CALL, columns.OUTPUT_A_CALL, columns.ERRORS, columns.UNPRICED),
-            ],
-            sorted_by="Spend",
-            height=8,
+            PROMPT_VERSIONS, sorted_by="Spend", height=8
         ),
         row(200, "Its calls"),
         Panel(
             201,
             "Output limits",
             f"Is max_tokens missing, or far above what is used? Of calls of chat. {FROM_CALLS}",
-        ).rows(
-            OUTPUT_LIMITS,
-            [
-                *(text("Feature"), columns.CALLS),
-                Column("Without a limit", PercentUnit, decimals=0),
-                *counts("p99 output", "Longest"),
-                Column("Median limit", columns.WHOLE, missing="none"),
-                Column("Limit used", PercentUnit, decimals=0, bar=columns.BLUE, missing="none"),
-            ],
-            sorted_by="Longest",
-            height=8,
-        ),
+        ).rows(OUTPUT_LIMITS, sorted_by="Longest", height=8),
         Panel(
             202,
             "Dearest calls",
             f"Which single calls cost most? Those with a known price. {FROM_CALLS}",
-        ).rows(
-            DEAREST_CALLS,
-            [
-                *(text("When", 170), text("Feature", 150)),
-                linked("User", "user", "taximeter-users", "See ${__value.text}"),
-                text("Model"),
-                Column("Spend", Dollars, decimals=4),
-                *(*counts("Input", "Output"), text("Response id", 300)),
-                Column("Trace", "string", link=trace, width=300),
-            ],
-            sorted_by="Spend",
-            height=10,
-        ),
+        ).rows(DEAREST_CALLS, sorted_by="Spend", height=10),
         variables=WITH_USER,
     )
     traces = TextBoxVariable("traces").label("Traces at").description(TRACES)

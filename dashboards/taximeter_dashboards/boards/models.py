@@ -12,18 +12,9 @@ from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 from taximeter_dashboards import columns, questions
 from taximeter_dashboards.board import AT_LEAST, WHOLE_DAYS, board_of, variable
 from taximeter_dashboards.clickhouse import IN_DAYS, named, values_of
-from taximeter_dashboards.columns import Column, dollars, linked
+from taximeter_dashboards.columns import Column, Table, dollars, linked
 from taximeter_dashboards.panels import Panel, row
-from taximeter_dashboards.questions import (
-    CHOSEN,
-    ERROR_RATE,
-    OTHER_COST,
-    PER_1000_CALLS,
-    SPEND,
-    WITH_USER,
-    known,
-    unless_unpriced,
-)
+from taximeter_dashboards.questions import CHOSEN, OTHER_COST, WITH_USER, known, unless_unpriced
 
 TOKENS_PER_DAY: Final = questions.per_day("""\
 sum(input_tokens) - sum(cached_input_tokens) - sum(cache_write_tokens) as "Input",
@@ -44,40 +35,43 @@ group by time, series
 order by time, series
 """
 
-MODELS: Final = f"""\
-select
-    {named("model")} as "Model",
-    {SPEND} as "Spend",
-    toFloat64("Spend") / nullIf(toFloat64(sum("Spend") over ()), 0) as "Share",
-    sum(calls) as "Calls",
-    {PER_1000_CALLS} as "Per 1k calls",
-    {known("sum(cost_input)")} as "Input",
-    {known("sum(cost_cached_input)")} as "Cached input",
-    {known("sum(cost_cache_write)")} as "Cache write",
-    {known("sum(cost_output)")} as "Output",
-    toFloat64({known("sum(cost_output)")})
-        * sum(reasoning_tokens) / greatest(sum(output_tokens), 1) as "Of it reasoning",
-    {known(OTHER_COST)} as "Other units",
-    {ERROR_RATE} as "Errors",
-    sum(unpriced_calls) as "Unpriced"
+REASONING: Final = f"""toFloat64({known("sum(cost_output)")})
+        * sum(reasoning_tokens) / greatest(sum(output_tokens), 1)"""
+MODELS: Final = Table(
+    [
+        linked("model", "taximeter-feature", "What it is used for", width=190),
+        *(columns.SPENT, columns.SHARE, columns.CALLS, columns.PER_1000),
+        dollars("Input", known("sum(cost_input)")),
+        dollars("Cached input", known("sum(cost_cached_input)")),
+        dollars("Cache write", known("sum(cost_cache_write)")),
+        dollars("Output", known("sum(cost_output)")),
+        dollars("Of it reasoning", REASONING),
+        dollars("Other units", known(OTHER_COST)),
+        *(columns.ERRORS, columns.UNPRICED),
+    ],
+    f"""\
 from {questions.spend_of()}
 where {CHOSEN}
 group by "Model"
 order by "Spend" desc nulls last, "Model"
 limit 100
-"""
+""",
+)
 
-MATRIX: Final = f"""\
-select
-    {named("feature")} as "Feature",
-    {unless_unpriced(named("model"))} as "Model",
-    {SPEND} as "Spend"
+MATRIX: Final = Table(
+    [
+        Column("Feature", named("feature")),
+        Column("Model", unless_unpriced(named("model"))),
+        Column("Spend", questions.SPEND),
+    ],
+    f"""\
 from {questions.spend_of()}
 where {CHOSEN}
 group by "Feature", {named("model")}
 order by "Spend" desc nulls last, "Feature", "Model"
 limit 200
-"""
+""",
+)
 
 # A rate is of sums whose calls all have a price: the tokens of others would make it too small.
 ALL_PRICED: Final = f"{IN_DAYS}\n    and unpriced_calls = 0"
@@ -93,7 +87,7 @@ order by sum(cost_output) / sum(output_tokens), value
 """
 
 # By the rates that the other model was billed at, not by a list of prices: what is in use is known.
-WHAT_IF: Final = f"""\
+RATES: Final = f"""\
 with rates as (
     select
         toFloat64(sum(cost_input))
@@ -106,18 +100,23 @@ with rates as (
     where {ALL_PRICED}
         and {named("model")} in ({values_of("what_if")})
 )
-select
-    {named("feature")} as "Feature",
-    {named("model")} as "Model",
-    sum(calls) as "Calls",
-    sum(input_tokens) / nullIf(sum(calls), 0) as "Input a call",
-    sum(output_tokens) / nullIf(sum(calls), 0) as "Output a call",
-    sum(cost) as "Spend",
-    (sum(input_tokens) - sum(cached_input_tokens)) * any(rates.input)
+"""
+AT_OTHER_RATES: Final = """(sum(input_tokens) - sum(cached_input_tokens)) * any(rates.input)
         + sum(cached_input_tokens) * any(rates.cached)
-        + sum(output_tokens) * any(rates.output) as "What if",
-    toFloat64("Spend") - "What if" as "Saves",
-    "Saves" / nullIf(toFloat64("Spend"), 0) as "Share saved"
+        + sum(output_tokens) * any(rates.output)"""
+SAVES: Final = 'toFloat64("Spend") - "What if"'
+SAVED: Final = '"Saves" / nullIf(toFloat64("Spend"), 0)'
+WHAT_IF: Final = Table(
+    [
+        linked("feature", "taximeter-feature", "See ${__value.text}"),
+        linked("model", "taximeter-models", "Only ${__value.text}"),
+        *(columns.CALLS, columns.INPUT_A_CALL, columns.OUTPUT_A_CALL),
+        columns.SPENT.of("sum(cost)"),
+        dollars("What if", AT_OTHER_RATES),
+        Column("Saves", SAVES, Dollars, decimals=2, color="green"),
+        Column("Share saved", SAVED, PercentUnit, decimals=0, bar=columns.GREEN),
+    ],
+    f"""\
 from {questions.spend_of()} as spent
 cross join rates
 where {CHOSEN}
@@ -126,7 +125,9 @@ group by "Feature", "Model"
 having sum(output_tokens) > 0 and sum(unpriced_calls) = 0 and "Spend" > 0
 order by "Saves" desc nulls last, "Feature", "Model"
 limit 100
-"""
+""",
+    given=RATES,
+)
 
 
 WRAPPED_HEADING: Final = [
@@ -170,17 +171,7 @@ def models() -> Dashboard:
             "Models",
             "What is paid for in each model? Input, cache, output and other units add up to "
             f"its spend. {AT_LEAST} {WHOLE_DAYS}",
-        ).rows(
-            MODELS,
-            [
-                linked("Model", "model", "taximeter-feature", "What it is used for", width=190),
-                *(columns.SPENT, columns.SHARE, columns.CALLS, columns.PER_1000),
-                *dollars("Input", "Cached input", "Cache write", "Output", "Of it reasoning"),
-                *(*dollars("Other units"), columns.ERRORS, columns.UNPRICED),
-            ],
-            sorted_by="Spend",
-            height=10,
-        ),
+        ).rows(MODELS, sorted_by="Spend", height=10),
         row(200, "Is it the right one?"),
         Panel(
             104,
@@ -188,7 +179,7 @@ def models() -> Dashboard:
             "Which feature could use a smaller one? Blank is what "
             f"has no calls, or none with a known price. {AT_LEAST}",
         )
-        .rows(MATRIX, [], height=12, unit=Dollars)
+        .rows(MATRIX, height=12, unit=Dollars)
         .decimals(2)
         .no_value("")
         .override_by_regexp(".*", WRAPPED_HEADING)
@@ -199,23 +190,7 @@ def models() -> Dashboard:
             "What would the same tokens have cost on the other model, at the rates that it was "
             "billed at in the range? Whether its answers would do, and whether it would think "
             "as long, nobody can compute. Without what has calls of no known price.",
-        ).rows(
-            WHAT_IF,
-            [
-                linked("Feature", "feature", "taximeter-feature", "See ${__value.text}"),
-                linked("Model", "model", "taximeter-models", "Only ${__value.text}"),
-                *(
-                    columns.CALLS,
-                    columns.INPUT_A_CALL,
-                    columns.OUTPUT_A_CALL,
-                    columns.SPENT,
-                    *dollars("What if"),
-                ),
-                Column("Saves", Dollars, decimals=2, color="green"),
-                Column("Share saved", PercentUnit, decimals=0, bar=columns.GREEN),
-            ],
-            sorted_by="Saves",
-        ),
+        ).rows(WHAT_IF, sorted_by="Saves"),
         variables=WITH_USER,
     )
     about = (

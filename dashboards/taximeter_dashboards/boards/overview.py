@@ -11,9 +11,9 @@ from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUn
 from taximeter_dashboards import columns, questions
 from taximeter_dashboards.board import AT_LEAST, WHATEVER_IS_CHOSEN, WHOLE_DAYS, board_of
 from taximeter_dashboards.boards.budgets import CURRENT, SPEND_IS_UNKNOWN, USED
-from taximeter_dashboards.boards.savings import finding_columns
+from taximeter_dashboards.boards.savings import findings
 from taximeter_dashboards.clickhouse import BUDGET, IN_DAYS, at_all, named
-from taximeter_dashboards.columns import Column, linked
+from taximeter_dashboards.columns import Column, Table, linked
 from taximeter_dashboards.panels import Panel, row
 from taximeter_dashboards.questions import CHOSEN, ERROR_RATE, PER_1000_CALLS, SPEND, WITH_USER
 
@@ -44,17 +44,18 @@ order by "Used" desc nulls last, "Budget"
 limit 6
 """
 
-FEATURES: Final = f"""\
-select
-    spent.name as "Feature",
-    spent.spend as "Spend",
-    toFloat64(spent.spend) / nullIf(toFloat64(sum(spent.spend) over ()), 0) as "Share",
-    spent.all_calls as "Calls",
-    spent.per_1000_calls as "Per 1k calls",
-    spent.cached_share as "Cached input",
-    spent.error_rate as "Errors",
-    latency.p95_ms as "p95",
-    spent.without_price as "Unpriced"
+OF_ALL_SPENT: Final = "toFloat64(spent.spend) / nullIf(toFloat64(sum(spent.spend) over ()), 0)"
+FEATURES: Final = Table(
+    [
+        linked("feature", "taximeter-feature", "Why is ${__value.text} dear?").of("spent.name"),
+        *(columns.SPENT.of("spent.spend"), columns.SHARE.of(OF_ALL_SPENT)),
+        *(columns.CALLS.of("spent.all_calls"), columns.PER_1000.of("spent.per_1000_calls")),
+        Column("Cached input", "spent.cached_share", PercentUnit, decimals=0),
+        columns.ERRORS.of("spent.error_rate"),
+        Column("p95", "latency.p95_ms", Milliseconds, decimals=1),
+        columns.UNPRICED.of("spent.without_price"),
+    ],
+    f"""\
 from (
     select
         {named("feature")} as name,
@@ -80,7 +81,8 @@ left join (
 ) as latency on latency.name = spent.name
 order by "Spend" desc nulls last, "Feature"
 limit 200
-"""
+""",
+)
 
 
 def spend_overview() -> Dashboard:
@@ -144,17 +146,7 @@ def spend_overview() -> Dashboard:
             "Which feature is dear, and is it its traffic, its calls or its cache? Click one "
             f"to see why. {WHOLE_DAYS} Spend is at least what is shown where calls are "
             "unpriced. The p95 is not known by user.",
-        ).rows(
-            FEATURES,
-            [
-                linked("Feature", "feature", "taximeter-feature", "Why is ${__value.text} dear?"),
-                *(columns.SPENT, columns.SHARE, columns.CALLS, columns.PER_1000),
-                Column("Cached input", PercentUnit, decimals=0),
-                *(columns.ERRORS, Column("p95", Milliseconds, decimals=1), columns.UNPRICED),
-            ],
-            sorted_by="Spend",
-            height=11,
-        ),
+        ).rows(FEATURES, sorted_by="Spend", height=11),
         Panel(
             108, "Spend per day by model", f"Which model costs how much, and since when? {AT_LEAST}"
         ).bars(questions.spend_per_day_of("model"), Dollars, width=24, height=8),
@@ -164,7 +156,7 @@ def spend_overview() -> Dashboard:
             "Findings, largest saving first",
             "What would save money, and how is that known? From the calls with a known price "
             "of the last 14 days; findings may overlap. Of all environments, teams and users.",
-        ).rows(questions.FINDINGS, finding_columns(WITH_USER), sorted_by="A month", height=7),
+        ).rows(findings(WITH_USER), sorted_by="A month", height=7),
         row(300, "How it went"),
         Panel(104, "Calls", f"How much was asked? Failed calls included. {WHOLE_DAYS}").figure(
             questions.CALLS_PER_DAY, Short, width=8, total="sum"

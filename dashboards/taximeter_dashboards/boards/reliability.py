@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.units import Dollars, Milliseconds, PercentUn
 from taximeter_dashboards import questions
 from taximeter_dashboards.board import board_of
 from taximeter_dashboards.clickhouse import IN_DAYS, IN_HOURS, MOMENT, named
-from taximeter_dashboards.columns import CALLS, GOOD_UNTIL, Column, linked, text
+from taximeter_dashboards.columns import CALLS, GOOD_UNTIL, Column, Table, linked, text
 from taximeter_dashboards.panels import Panel, row
 from taximeter_dashboards.questions import CHOSEN, LABELS, of_outcomes
 
@@ -53,21 +53,24 @@ group by time, series
 order by time, series
 """
 
-BY_STATUS: Final = f"""\
-select
-    if(http_status = 0, '(none)', toString(http_status)) as "Status",
-    if(error_type = '', 'succeeded', error_type) as "Outcome",
-    sum(calls) as "Calls",
-    "Calls" / sum("Calls") over () as "Share",
-    sum(retried_calls) as "Retried",
-    sum(extra_attempts) as "Extra tries"
+BY_STATUS: Final = Table(
+    [
+        text("Status", "if(http_status = 0, '(none)', toString(http_status))", 70),
+        text("Outcome", "if(error_type = '', 'succeeded', error_type)", 170),
+        CALLS,
+        Column("Share", '"Calls" / sum("Calls") over ()', PercentUnit, decimals=1),
+        Column("Retried", "sum(retried_calls)", Short),
+        Column("Extra tries", "sum(extra_attempts)", Short),
+    ],
+    f"""\
 from taximeter.outcomes_by_hour
 where {IN_HOURS}
     and {CHOSEN}
 group by "Status", "Outcome"
 order by "Calls" desc, "Status", "Outcome"
 limit 50
-"""
+""",
+)
 
 HEADROOM: Final = f"""\
 select
@@ -93,23 +96,31 @@ group by time
 order by time
 """
 
-LATENCY: Final = f"""\
-select
-    {named("feature")} as "Feature",
-    {named("model")} as "Model",
-    quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[1] as "p50",
-    quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[2] as "p95",
-    quantilesBFloat16Merge(0.5, 0.95, 0.99)(duration)[3] as "p99",
-    ifNotFinite(
-        toNullable(quantilesBFloat16Merge(0.5, 0.95, 0.99)(ttft)[2]), null
-    ) as "p95 to first chunk"
+QUANTILES: Final = "quantilesBFloat16Merge(0.5, 0.95, 0.99)"
+TO_FIRST_CHUNK: Final = f"""ifNotFinite(
+        toNullable({QUANTILES}(ttft)[2]), null
+    )"""
+LATENCY: Final = Table(
+    [
+        linked("feature", "taximeter-feature", "See ${__value.text}", kept=LABELS),
+        text("Model", named("model")),
+        *(
+            Column(name, f"{QUANTILES}(duration)[{place}]", Milliseconds, decimals=1)
+            for place, name in enumerate(("p50", "p95", "p99"), 1)
+        ),
+        Column(
+            "p95 to first chunk", TO_FIRST_CHUNK, Milliseconds, decimals=1, missing="not streamed"
+        ),
+    ],
+    f"""\
 from taximeter.latency_by_day
 where {IN_DAYS}
     and {CHOSEN}
 group by "Feature", "Model"
 order by "p95" desc, "Feature", "Model"
 limit 100
-"""
+""",
+)
 
 
 def p95_by_model(state: str) -> str:
@@ -158,14 +169,7 @@ def reliability() -> Dashboard:
         ),
         Panel(106, "Failed calls", "Which errors, and when?").bars(FAILED, Short, width=14),
         Panel(108, "Outcomes", "How do calls end, and how often are they tried again?").rows(
-            BY_STATUS,
-            [
-                *(text("Status", 70), text("Outcome", 170), CALLS),
-                Column("Share", PercentUnit, decimals=1),
-                *(Column("Retried", Short), Column("Extra tries", Short)),
-            ],
-            sorted_by="Calls",
-            width=10,
+            BY_STATUS, sorted_by="Calls", width=10
         ),
         row(200, "How long does it take?"),
         Panel(203, "Latency", "How long do calls take, the usual and the slow ones?").lines(
@@ -178,17 +182,7 @@ def reliability() -> Dashboard:
             p95_by_model("ttft"), Milliseconds, width=8, calculations=["max"]
         ),
         Panel(201, "Latency by feature", "Which feature is slow, on which model?").rows(
-            LATENCY,
-            [
-                linked(
-                    "Feature", "feature", "taximeter-feature", "See ${__value.text}", kept=LABELS
-                ),
-                text("Model"),
-                *(Column(one, Milliseconds, decimals=1) for one in ("p50", "p95", "p99")),
-                Column("p95 to first chunk", Milliseconds, decimals=1, missing="not streamed"),
-            ],
-            sorted_by="p95",
-            width=14,
+            LATENCY, sorted_by="p95", width=14
         ),
         Panel(
             107,

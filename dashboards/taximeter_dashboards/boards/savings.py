@@ -11,11 +11,10 @@ from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
 from taximeter_dashboards.board import board_of
 from taximeter_dashboards.clickhouse import named
-from taximeter_dashboards.columns import GREEN, Column, linked, text
+from taximeter_dashboards.columns import GREEN, Column, Table, linked, text
 from taximeter_dashboards.panels import Panel, row
 from taximeter_dashboards.questions import (
     FEATURE_AND_MODEL,
-    FINDINGS,
     FINDINGS_CHOSEN,
     NEWEST_FINDINGS,
     SAVINGS,
@@ -24,6 +23,7 @@ from taximeter_dashboards.questions import (
 
 VARIABLES: Final = ("feature", "model")
 ABOUT: Final = "From the calls with a known price of the last 14 days; findings may overlap."
+ADVICE: Final = "concat(upperUTF8(substringUTF8(advice, 1, 1)), substringUTF8(advice, 2))"
 CONFIDENCE: Final = {"high": "green", "medium": "yellow", "low": "text"}
 
 COUNT: Final = of_findings("countIf(kind != '') as \"Findings\"")
@@ -53,16 +53,26 @@ limit 8
 """
 
 
-def finding_columns(kept: Sequence[str]) -> list[Column]:
-    """Give the columns of findings on a dashboard with these variables."""
-    return [
-        text("What to do", 380, wraps=True),
-        text("Evidence", wraps=True),
-        linked("Feature", "feature", "taximeter-feature", "See it", kept=kept, width=160),
-        linked("Model", "model", "taximeter-models", "See it", kept=kept, width=160),
-        Column("A month", Dollars, decimals=2, color="green", width=110),
-        Column("Confidence", "string", states=CONFIDENCE, width=110),
-    ]
+def findings(kept: Sequence[str]) -> Table:
+    """Give the findings as a dashboard with these variables shows them."""
+    return Table(
+        [
+            text("What to do", ADVICE, 380, wraps=True),
+            text("Evidence", "evidence", wraps=True),
+            linked("feature", "taximeter-feature", "See it", kept=kept, width=160),
+            linked("model", "taximeter-models", "See it", kept=kept, width=160),
+            Column("A month", "usd_a_month", Dollars, decimals=2, color="green", width=110),
+            Column("Confidence", "confidence", "string", states=CONFIDENCE, width=110),
+        ],
+        f"""\
+from taximeter.finding_lines
+where {NEWEST_FINDINGS}
+    and kind != ''
+    and {FINDINGS_CHOSEN}
+order by "A month" desc, "What to do", "Feature"
+limit 100
+""",
+    )
 
 
 def savings() -> Dashboard:
@@ -82,7 +92,7 @@ def savings() -> Dashboard:
             COUNT, Short, width=8
         ),
         Panel(102, "Findings, largest saving first", f"What to change, and why? {ABOUT}").rows(
-            FINDINGS, finding_columns(VARIABLES), sorted_by="A month"
+            findings(VARIABLES), sorted_by="A month"
         ),
         Panel(103, "By feature", f"Which feature has most to save a month? {ABOUT}")
         .gauges(BY_FEATURE, Dollars, levels=GREEN, width=24, height=7)

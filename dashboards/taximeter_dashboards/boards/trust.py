@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.units import PercentUnit, Seconds, Short
 from taximeter_dashboards import columns
 from taximeter_dashboards.board import WHATEVER_IS_CHOSEN, board_of
 from taximeter_dashboards.clickhouse import END, IN_HOURS, MOMENT, START, chosen, named
-from taximeter_dashboards.columns import Column, dollars, linked, text
+from taximeter_dashboards.columns import Column, Table, dollars, linked, text
 from taximeter_dashboards.panels import Panel, Style, row
 from taximeter_dashboards.questions import CHOSEN, LABELS, of_outcomes
 
@@ -20,11 +20,12 @@ SET_ASIDE: Final = "A file of the journal that is set aside counts as one."
 
 UNPRICED_CALLS: Final = of_outcomes("sumIf(calls, cost_status = 'unpriced') as \"Unpriced calls\"")
 
-WITHOUT_PRICE: Final = f"""\
-select
-    {named("model")} as "Model",
-    cost_reason as "Reason",
-    sum(calls) as "Calls"
+WITHOUT_PRICE: Final = Table(
+    [
+        linked("model", "taximeter-feature", "What calls it", kept=LABELS),
+        *(text("Reason", "cost_reason"), columns.CALLS),
+    ],
+    f"""\
 from taximeter.outcomes_by_hour
 where {IN_HOURS}
     and cost_status = 'unpriced'
@@ -32,7 +33,8 @@ where {IN_HOURS}
 group by "Model", "Reason"
 order by "Calls" desc, "Model", "Reason"
 limit 100
-"""
+""",
+)
 
 BY_TRUST: Final = f"""\
 select
@@ -51,17 +53,20 @@ ESTIMATED: Final = of_outcomes(
 )
 ALTERED: Final = of_outcomes('sum(altered_calls) as "Calls"')
 
-LOST: Final = f"""\
-select
-    {named("service")} as "Service",
-    sum(spans) as "Lost"
+LOST: Final = Table(
+    [
+        text("Service", named("service")),
+        Column("Lost", "sum(spans)", Short, levels=columns.RED_FROM_ONE),
+    ],
+    f"""\
 from taximeter.lost_spans final
 where told_at >= {START} and told_at < {END}
     and {chosen("environment")}
 group by "Service"
 order by "Lost" desc, "Service"
 limit 100
-"""
+""",
+)
 
 LAG: Final = f"""\
 select toStartOfInterval(at, interval 15 minute) as time, max(lag_s) as "Lag"
@@ -89,8 +94,12 @@ where at >= {START} and at < {END}
 having count() > 0
 """
 
-REJECTED_WHY: Final = f"""\
-select reason as "Reason", sum(spans) as "Spans"
+REJECTED_WHY: Final = Table(
+    [
+        text("Reason", "reason"),
+        Column("Spans", "sum(spans)", Short, levels=columns.RED_FROM_ONE, width=90),
+    ],
+    f"""\
 from (
     select arrayJoin(rejected) as one, one.1 as reason, one.2 as spans
     from taximeter.meter_lines
@@ -99,9 +108,10 @@ from (
 group by "Reason"
 order by "Spans" desc, "Reason"
 limit 100
-"""
+""",
+)
 
-BILLS: Final = """
+BILLS: Final = """\
 from taximeter.reconciliations
 where month >= toStartOfMonth(toDate($__fromTime, 'UTC')) - interval 11 month
     and month <= toDate($__toTime, 'UTC')
@@ -109,15 +119,7 @@ group by month
 order by month desc
 """
 
-BILL: Final = f"""\
-select
-    month as "Month",
-    argMax(billed, taken_at) as "Billed",
-    argMax(metered, taken_at) as "Metered",
-    argMax(billed - metered, taken_at) as "Difference",
-    toFloat64("Difference") / nullIf(toFloat64("Billed"), 0) as "Share",
-    argMax(unpriced_calls, taken_at) as "Unpriced",
-    argMax(
+WHY: Final = """argMax(
         arrayStringConcat(arrayMap(
             cause -> concat(
                 cause.kind, if(cause.detail = '', '', ' '), cause.detail,
@@ -126,12 +128,25 @@ select
             arrayFilter(cause -> abs(cause.usd) >= 0.01, causes)
         ), '; '),
         taken_at
-    ) as "Why"{BILLS}limit 12
-"""
+    )"""
+OF_BILLED: Final = 'toFloat64("Difference") / nullIf(toFloat64("Billed"), 0)'
+BILL: Final = Table(
+    [
+        Column("Month", "month", "time:YYYY-MM", width=100),
+        dollars("Billed", "argMax(billed, taken_at)"),
+        dollars("Metered", "argMax(metered, taken_at)"),
+        dollars("Difference", "argMax(billed - metered, taken_at)"),
+        Column("Share", OF_BILLED, PercentUnit, decimals=1),
+        columns.UNPRICED.of("argMax(unpriced_calls, taken_at)"),
+        text("Why", WHY, 620),
+    ],
+    f"{BILLS}limit 12\n",
+)
 
 DIFFERENCE: Final = f"""\
 select toFloat64(argMax(billed - metered, taken_at))
-    / nullIf(toFloat64(argMax(billed, taken_at)), 0) as "Difference"{BILLS}limit 1
+    / nullIf(toFloat64(argMax(billed, taken_at)), 0) as "Difference"
+{BILLS}limit 1
 """
 
 
@@ -177,35 +192,17 @@ def trust() -> Dashboard:
             ],
         ),
         Panel(105, "Without a price", "Which models need a rate, and why?").rows(
-            WITHOUT_PRICE,
-            [
-                linked("Model", "model", "taximeter-feature", "What calls it", kept=LABELS),
-                *(text("Reason"), columns.CALLS),
-            ],
-            sorted_by="Calls",
-            width=12,
+            WITHOUT_PRICE, sorted_by="Calls", width=12
         ),
         row(200, "What is missing?"),
         Panel(
             201,
             "Lost on the way",
             "Which service could not deliver its spans? Of the chosen environments.",
-        ).rows(
-            LOST,
-            [text("Service"), Column("Lost", Short, levels=columns.RED_FROM_ONE)],
-            sorted_by="Lost",
-            width=8,
-            height=7,
-        ),
+        ).rows(LOST, sorted_by="Lost", width=8, height=7),
         Panel(
             203, "Rejected, by reason", f"Why were spans not taken? {SET_ASIDE} {OF_THE_METER}"
-        ).rows(
-            REJECTED_WHY,
-            [text("Reason"), Column("Spans", Short, levels=columns.RED_FROM_ONE, width=90)],
-            sorted_by="Spans",
-            width=8,
-            height=7,
-        ),
+        ).rows(REJECTED_WHY, sorted_by="Spans", width=8, height=7),
         Panel(204, "Lag", f"When did calls come late, and how late? {OF_THE_METER}").lines(
             LAG, Seconds, width=8, height=7, named_by=None, calculations=["max"]
         ),
@@ -215,17 +212,6 @@ def trust() -> Dashboard:
             "OpenAI's bill",
             "Does the bill agree, and if not, why? By the newest reconciliation of each "
             f"month. {WHATEVER_IS_CHOSEN} Calls without a price explain a part.",
-        ).rows(
-            BILL,
-            [
-                Column("Month", "time:YYYY-MM", width=100),
-                *dollars("Billed", "Metered", "Difference"),
-                Column("Share", PercentUnit, decimals=1),
-                columns.UNPRICED,
-                text("Why", 620),
-            ],
-            sorted_by="Month",
-            height=6,
-        ),
+        ).rows(BILL, sorted_by="Month", height=6),
         variables=LABELS,
     )

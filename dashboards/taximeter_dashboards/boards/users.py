@@ -10,10 +10,10 @@ from grafana_foundation_sdk.models.units import Dollars, PercentUnit, Short
 
 from taximeter_dashboards import columns, questions
 from taximeter_dashboards.board import AT_LEAST, WHOLE_DAYS, board_of
-from taximeter_dashboards.clickhouse import IN_DAYS, chosen, named
-from taximeter_dashboards.columns import Column, dollars, linked
+from taximeter_dashboards.clickhouse import IN_DAYS, chosen
+from taximeter_dashboards.columns import Column, Table, dollars, linked
 from taximeter_dashboards.panels import Panel, row
-from taximeter_dashboards.questions import SPEND, WITH_USER, known
+from taximeter_dashboards.questions import WITH_USER, known
 
 CHOSEN: Final = chosen(*WITH_USER)
 
@@ -76,32 +76,33 @@ BY_DEAREST: Final = f"""(
         and {CHOSEN}
 )"""
 
-USERS: Final = f"""\
-select
-    {named("user_id")} as "User",
-    {SPEND} as "Spend",
-    toFloat64("Spend") / nullIf(toFloat64(sum("Spend") over ()), 0) as "Share",
-    {known("sumIf(cost, @)", ON_LAST_DAY)} as "Last day",
-    {known("sumIf(cost, @)", BEFORE_LAST_DAY)} / greatest(
+USUAL_DAY: Final = f"""{known("sumIf(cost, @)", BEFORE_LAST_DAY)} / greatest(
         1, dateDiff('day', toDate($__fromTime, 'UTC'), toDate($__toTime, 'UTC'))
-    ) as "Usual day",
-    toFloat64("Last day") / nullIf(toFloat64("Usual day"), 0) as "Against usual",
-    sum(calls) as "Calls",
-    {questions.PER_1000_CALLS} as "Per 1k calls",
-    {questions.ERROR_RATE} as "Errors",
-    sum(unpriced_calls) as "Unpriced"
+    )"""
+AGAINST_USUAL: Final = 'toFloat64("Last day") / nullIf(toFloat64("Usual day"), 0)'
+UNUSUAL: Final = [(None, "transparent"), (2, "orange"), (4, "red")]
+USERS: Final = Table(
+    [
+        linked("user", "taximeter-users", "Only ${__value.text}"),
+        *(columns.SPENT, columns.SHARE),
+        dollars("Last day", known("sumIf(cost, @)", ON_LAST_DAY)),
+        dollars("Usual day", USUAL_DAY),
+        Column("Against usual", AGAINST_USUAL, "suffix:x", decimals=1, levels=UNUSUAL),
+        *(columns.CALLS, columns.PER_1000, columns.ERRORS, columns.UNPRICED),
+    ],
+    f"""\
 from taximeter.users_by_day
 where {IN_DAYS}
     and {CHOSEN}
 group by "User"
 order by "Spend" desc nulls last, "User"
 limit 50
-"""
+""",
+)
 
 
 def users() -> Dashboard:
     priced = "Of the spend with a known price, and of calls that name a user."
-    unusual = [(None, "transparent"), (2, "orange"), (4, "red")]
     return board_of(
         "taximeter-users",
         "users",
@@ -134,16 +135,6 @@ def users() -> Dashboard:
             "Dearest users",
             "Who is dear, and is the last day of the range, which may not be over, like the "
             f"days before? {WHOLE_DAYS} {AT_LEAST}",
-        ).rows(
-            USERS,
-            [
-                linked("User", "user", "taximeter-users", "Only ${__value.text}"),
-                *(columns.SPENT, columns.SHARE, *dollars("Last day", "Usual day")),
-                Column("Against usual", "suffix:x", decimals=1, levels=unusual),
-                *(columns.CALLS, columns.PER_1000, columns.ERRORS, columns.UNPRICED),
-            ],
-            sorted_by="Spend",
-            height=12,
-        ),
+        ).rows(USERS, sorted_by="Spend", height=12),
         variables=WITH_USER,
     )
