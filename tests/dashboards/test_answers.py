@@ -121,14 +121,14 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
         ("429", "RateLimitError", 1, 0.2, 1, 1),
     ],
     "reliability: Latency": [
-        (moment(NOON - DAY), 1000, 1000, 1000),
-        (moment(NOON - HOUR), 1000, 1000, 1000),
+        (moment(NOON - DAY), 1024, 1024, 1024),
+        (moment(NOON - HOUR), 1024, 1024, 1024),
     ],
     "reliability: Latency by feature": [
-        ("chat", "gpt-4o", 1000, 1000, 1000, 200),
-        ("search", "gpt-4o", 1000, 1000, 1000, None),
-        ("search", "gpt-5", 1000, 1000, 1000, None),
-        ("search", "mystery-1", 1000, 1000, 1000, None),
+        ("chat", "gpt-4o", 1024, 1024, 1024, 200),
+        ("search", "gpt-4o", 1024, 1024, 1024, None),
+        ("search", "gpt-5", 1024, 1024, 1024, None),
+        ("search", "mystery-1", 1024, 1024, 1024, None),
     ],
     "reliability: Rate-limit headroom": [(moment(NOON - DAY), "gpt-5", 50)],
     "trust: Unpriced calls": [(1,)],
@@ -212,7 +212,7 @@ def test_the_alert_log_says_who_was_told_what(engine: Client) -> None:
 # attempts.
 OF_CHAT: dict[str, list[tuple[Any, ...]]] = {
     "spend-overview: Spend this month": [(usd("0.5"),)],
-    "spend-overview: Features": [("chat", usd("0.5"), 1.0, 1, usd("500"), 0.0, 0.0, 1000.0, 0)],
+    "spend-overview: Features": [("chat", usd("0.5"), 1.0, 1, usd("500"), 0.0, 0.0, 1024.0, 0)],
     "feature: Prompt versions": [("answer", "(none)", usd("0.5"), 1, usd("500"), 1000, 100, 0, 0)],
     "feature: Tokens a call": [(day(1), 1000, 100)],
     "models: Models": [("gpt-4o", usd("0.5"), 1.0, 1, usd("500"), 0, 0, 0, 0, 0.0, 0.5, 0, 0)],
