@@ -13,7 +13,7 @@ from typing import Final
 
 from builders import at_once
 from taximeter_alerts.alert import Outgoing
-from taximeter_alerts.budgets import Budget, read_budgets
+from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channel
 from taximeter_alerts.mirroring import MeterState, Mirroring
 from taximeter_alerts.outbox import Outbox
@@ -82,9 +82,9 @@ def _look(
 ) -> None:
     store.add(calls, token=f"month/{now}", book_version=PriceBook.shipped().version, now=now)
     store.refresh()
-    budgets: list[Budget] = [one for one in register.in_force(now) if one.each is None]
+    budgets = register.in_force(now)
     evaluate(store, state, budgets, now)
-    outlook.look(budgets, now)
+    outlook.look([one for one in budgets if one.each is None], now)
     channels = {"slack": Channel(sender=Listener())}
     Outbox(state, channels, lambda: now, page_url="", run=at_once).tick()
 
