@@ -193,7 +193,7 @@ def budgets() -> Dashboard:
             "Budgets",
             "How much is used, where will it end, and how much a day is safe until then? "
             f"{AT_LEAST}",
-        ).rows(BUDGETS, sorted_by="Used", height=8),
+        ).rows(BUDGETS, sorted_by="Used", height=9),
         row(300, "How do they burn?"),
         Panel(
             301,

@@ -171,7 +171,7 @@ def models() -> Dashboard:
             "Models",
             "What is paid for in each model? Input, cache, output and other units add up to "
             f"its spend. {AT_LEAST} {WHOLE_DAYS}",
-        ).rows(MODELS, sorted_by="Spend", height=10),
+        ).rows(MODELS, sorted_by="Spend", height=11),
         row(200, "Is it the right one?"),
         Panel(
             104,
