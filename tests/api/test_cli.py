@@ -334,6 +334,32 @@ def test_what_is_not_understood_is_one_line_that_names_what_was_typed(
     assert refused.stderr == f"taximeter: {says}\n"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("backup",),
+        ("export", "--from", "2026-11-01", "--out", "november.csv"),
+        ("forget", "u0001"),
+        ("reconcile",),
+        ("reprice", "--from", "2026-11-01"),
+    ],
+)
+def test_a_question_to_no_service_and_no_store_makes_no_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    refused = taximeter(*arguments, PORT="9")
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "taximeter: no service answers at http://127.0.0.1:9, and there is no store "
+        f"{tmp_path}/taximeter-data/store: start the service, or give its "
+        "TAXIMETER_SERVER_PORT or TAXIMETER_SERVER_DATA_DIR\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_group_without_a_command_shows_its_help() -> None:
     shown = taximeter("budgets")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -225,12 +226,16 @@ def test_pages_that_end_too_early_are_refused() -> None:
 
 
 def command(
-    *arguments: str, address: str = "http://127.0.0.1:9", **variables: str
+    *arguments: str,
+    name: str = "reconcile",
+    address: str = "http://127.0.0.1:9",
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     told = {"OPENAI_URL": f"{address}/v1", "OPENAI_ADMIN_KEY": "sk-admin-1", **variables}
+    own = {f"TAXIMETER_SERVER_{variable}": value for variable, value in told.items() if value}
     return subprocess.run(
-        [sys.executable, "-m", "taximeter_api", "reconcile", *arguments],
-        env={f"TAXIMETER_SERVER_{name}": value for name, value in told.items()},
+        [sys.executable, "-m", "taximeter_api", name, *arguments],
+        env={**own, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -242,7 +247,8 @@ def test_the_command_shows_the_causes_as_a_table_and_as_json(tmp_path: Path) -> 
     books = written(bill=[cost(THE_3RD, 12.5, api_key_id="key_old", project_id="proj_2")])
 
     with serving(Starlette(routes=admin_routes(books))) as address:
-        options = {"address": address, "DATA_DIR": str(tmp_path)}
+        options = {"address": address, "DATA_DIR": str(tmp_path), "PORT": "9"}
+        command(name="migrate", DATA_DIR=str(tmp_path))
         shown = command("--month", "2026-11", **options)
         told = json.loads(command("--month", "2026-11", "--json", **options).stdout)
 
@@ -257,17 +263,21 @@ def test_the_command_shows_the_causes_as_a_table_and_as_json(tmp_path: Path) -> 
     ]
 
 
-def test_beside_a_running_service_the_command_asks_that_one(store: Store) -> None:
+def test_beside_a_running_service_the_command_asks_that_one_from_any_folder(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     # This process has the embedded store open, as a service would.
     with account(written(bill=[cost(THE_3RD, 12.5)])) as reading:
         app = FastAPI()
         app.include_router(reconciliation_api(store, reading))
         with serving(app) as service:
             port = service.rpartition(":")[2]
-            shown = command("--month", "2026-11", "--json", STORE=store.url, PORT=port)
+            shown = command("--month", "2026-11", "--json", PORT=port, OPENAI_ADMIN_KEY="")
         alone = command(STORE=store.url, PORT="9")
 
     assert json.loads(shown.stdout)["billed"] == "12.500000000000"
+    assert list(tmp_path.iterdir()) == []
     assert [f"{one.billed:f}" for one in store.reconciliations()] == ["12.500000000000"]
     assert alone.returncode == 2
     assert "no service answers at http://127.0.0.1:9" in alone.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated
@@ -13,13 +13,13 @@ from typing import IO, Annotated
 import typer
 
 from taximeter_api.checks import counted
+from taximeter_api.commands.own_store import own_store
 from taximeter_api.commands.reprice import pair_of
 from taximeter_api.commands.service import ServiceAway, download
 from taximeter_api.commands.terminal import Tell, working
 from taximeter_api.export import CHUNK_BYTES, UNPRICED_HEADER, days_of, write_focus
 from taximeter_api.questions import Refused, scope_of
 from taximeter_collector.settings import Settings, read_settings
-from taximeter_collector.store import Store
 
 
 class FileFormat(StrEnum):
@@ -46,11 +46,8 @@ def export(
     with working("exporting", "MB", quiet=shows_lines) as tell:
         try:
             unpriced_calls = _from_the_service(settings, words, out, tell)
-        except ServiceAway:
-            with (
-                closing(Store(settings.store_url, settings.cluster)) as store,
-                _written(out) as file,
-            ):
+        except ServiceAway as away:
+            with _written(out) as file, own_store(settings, away) as store:
                 unpriced_calls = write_focus(store, period, scope, form.value, file)
     if unpriced_calls:
         typer.echo(f"left out: {counted(unpriced_calls, 'call')} without a known price", err=True)
@@ -78,6 +75,9 @@ def _written(out: Path | None) -> Iterator[IO[bytes]]:
         file = part.open("wb")
     except OSError as error:
         raise Refused(f"--out={out}: {error.strerror}") from None
-    with file:
-        yield file
-    part.replace(out)
+    try:
+        with file:
+            yield file
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)

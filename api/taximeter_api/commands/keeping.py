@@ -15,6 +15,7 @@ import typer
 from taximeter_alerts.state import State, condition_of
 from taximeter_api import backup as backups
 from taximeter_api.app import make_data_folder
+from taximeter_api.commands.own_store import own_store
 from taximeter_api.commands.service import ServiceAway, ask
 from taximeter_api.commands.terminal import working
 from taximeter_api.questions import Refused
@@ -28,8 +29,8 @@ def backup() -> None:
     with working("backing up"):
         try:
             told = ask(settings, "POST", "/api/backup")
-        except ServiceAway:
-            with closing(Store(settings.store_url, settings.cluster)) as store:
+        except ServiceAway as away:
+            with own_store(settings, away) as store:
                 told = backups.back_up(store, settings, datetime.now(UTC)).told()
     _say(told)
 
@@ -106,8 +107,8 @@ def forget(user: Annotated[str, typer.Argument(help="As the app names the user."
     with working("forgetting"):
         try:
             calls = ask(settings, "POST", "/api/forget", body={"user": user})["calls"]
-        except ServiceAway:
-            with closing(Store(settings.store_url, settings.cluster)) as store:
+        except ServiceAway as away:
+            with own_store(settings, away) as store:
                 calls = store.forget(user)
     typer.echo(f"{calls:,} calls name nobody now; backups and later calls are not changed")
 

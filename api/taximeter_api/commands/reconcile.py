@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 
 from taximeter_analysis.reconcile import revisions
+from taximeter_api.commands.own_store import own_store
 from taximeter_api.commands.service import ServiceAway, ask
 from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
@@ -20,8 +20,7 @@ from taximeter_api.page.format import at_least, ledger, signed
 from taximeter_api.page.sentences import CAUSES
 from taximeter_api.questions import month_of
 from taximeter_api.reconciliation import as_json, reconcile_month
-from taximeter_collector.settings import Settings, read_settings
-from taximeter_collector.store import Store, StoreInUse
+from taximeter_collector.settings import read_settings
 from taximeter_collector.store.reconciliations import CauseKind
 
 
@@ -36,23 +35,15 @@ def reconcile(
     first = month_of(month, now)
     with working("reading OpenAI's usage and costs"):
         try:
-            with closing(Store(settings.store_url, settings.cluster)) as store:
+            told = ask(settings, "POST", "/api/reconciliation", [("month", f"{first:%Y-%m}")])
+        except ServiceAway as away:
+            with own_store(settings, away) as store:
                 one = reconcile_month(store, settings, first, now)
                 told = as_json(one, revisions(store.reconciliations(first)))
-        except StoreInUse:
-            told = _by_the_service(settings, f"{first:%Y-%m}")
     if as_json_:
         typer.echo(json.dumps(told, indent=2))
     else:
         _show(told, console())
-
-
-def _by_the_service(settings: Settings, month: str) -> dict[str, Any]:
-    """Ask the running service, which has the embedded store open."""
-    try:
-        return ask(settings, "POST", "/api/reconciliation", [("month", month)])
-    except ServiceAway as away:
-        raise ServiceAway(f"another process has the store open, and {away}") from None
 
 
 def _show(told: dict[str, Any], out: Console) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from taximeter_api.commands.own_store import own_store
 from taximeter_api.commands.service import ServiceAway, ask
 from taximeter_api.commands.table import Column, Kind, Table
 from taximeter_api.commands.terminal import console, working
@@ -22,7 +23,7 @@ from taximeter_api.questions import Refused, scope_of
 from taximeter_api.repricing import Repricer, days_of, told
 from taximeter_collector.prices import book_with
 from taximeter_collector.settings import Settings, read_settings
-from taximeter_collector.store import Period, Scope, Store
+from taximeter_collector.store import Period, Scope
 
 LOOK_EVERY_S = 0.3
 COLUMNS: Final = (
@@ -58,7 +59,7 @@ def reprice(
     except ServiceAway as away:
         if settings.is_server:
             raise ServiceAway(f"{away}: start it, it alone writes to a server's store") from None
-        looks = _looks_here(settings, period, scope, dry_run=dry_run)
+        looks = _looks_here(settings, away, period, scope, dry_run=dry_run)
     last = _followed(looks)
     if as_json:
         typer.echo(json.dumps(last, indent=2))
@@ -83,11 +84,11 @@ def _looks_at_the_service(settings: Settings, one: dict[str, Any]) -> Iterator[d
 
 
 def _looks_here(
-    settings: Settings, period: Period, scope: Scope, *, dry_run: bool
+    settings: Settings, away: ServiceAway, period: Period, scope: Scope, *, dry_run: bool
 ) -> Iterator[dict[str, Any]]:
     book = book_with(settings.prices)
     with (
-        closing(Store(settings.store_url, settings.cluster)) as store,
+        own_store(settings, away) as store,
         closing(Repricer(store, lambda: book)) as one,
     ):
         progress = one.start(period, scope, asked_by=getpass.getuser(), dry_run=dry_run)
