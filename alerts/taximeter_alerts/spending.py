@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from taximeter_alerts.budgets import Budget
-from taximeter_collector.store import Period, Scope, SpendRow, Store
+from taximeter_collector.store import Dimension, Period, Scope, SpendRow, Store
 
 SMALLEST: Final = Decimal("0.000000000001")
 NOTHING_TOLD: Final[Mapping[str, Decimal]] = {}
@@ -29,7 +29,7 @@ class Spending:
     def scope(self) -> Scope:
         if self.budget.each is None:
             return self.budget.scope
-        return self.budget.scope.narrowed(self.budget.each, self.value)
+        return self.budget.scope.narrowed(self.budget.each, *([self.value] if self.value else []))
 
     @property
     def percent(self) -> Decimal:
@@ -57,12 +57,28 @@ def spending_of(
             continue
         lowest = budget.amount * budget.thresholds[0] / 100
         least = max(min(lowest, least_told.get(budget.name, lowest)), SMALLEST)
-        rows = store.spend(period, [budget.each], budget.scope, least=least)
+        rows = spent_by_value(store, budget, budget.each, period, least=least)
         spending += [Spending(budget, period, row, row.key[0]) for row in rows]
     for period, sharing in by_period.items():
         spent = store.spent(period, {budget.name: budget.scope for budget in sharing})
         spending += [Spending(budget, period, spent[budget.name]) for budget in sharing]
     return spending
+
+
+def spent_by_value(
+    store: Store,
+    budget: Budget,
+    each: Dimension,
+    period: Period,
+    *,
+    limit: int | None = None,
+    least: Decimal | None = None,
+) -> list[SpendRow]:
+    """Return what each value spent, the dearest first; calls without one are nobody's."""
+    scope = budget.scope
+    nobody = (*scope.without.get(each, ()), "")
+    scope = replace(scope, without={**scope.without, each: nobody})
+    return store.spend(period, [each], scope, limit, least)
 
 
 def now_spent(store: Store, budgets: Sequence[Budget], now: datetime) -> list[Spending]:
@@ -71,7 +87,7 @@ def now_spent(store: Store, budgets: Sequence[Budget], now: datetime) -> list[Sp
     spending = spending_of(store, [pair for pair in current if pair[0].each is None])
     for budget, period in current:
         if budget.each is not None:
-            rows = store.spend(period, [budget.each], budget.scope, 1)
+            rows = spent_by_value(store, budget, budget.each, period, limit=1)
             row = rows[0] if rows else SpendRow.nothing()
             spending.append(Spending(budget, period, row, "".join(row.key)))
     return spending

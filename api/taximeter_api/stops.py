@@ -14,7 +14,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from taximeter_alerts.budgets import STOP_DIMENSIONS, Budget, Stop
 from taximeter_alerts.register import Register
-from taximeter_alerts.spending import spending_of
+from taximeter_alerts.spending import spending_of, spent_by_value
 from taximeter_collector.store import Dimension, Period, SpendRow, Store
 
 ASKED_WITHIN: Final = timedelta(minutes=1)
@@ -83,7 +83,9 @@ class Stops:
         assert budget.each is not None  # noqa: S101 asked for by `make`
         least = _stops_at(budget) * LISTED_FROM
         period = budget.period_at(now)
-        rows = self._store.spend(period, [budget.each], budget.scope, MOST_VALUES, least)
+        rows = spent_by_value(
+            self._store, budget, budget.each, period, limit=MOST_VALUES, least=least
+        )
         return {row.key[0]: f"{row.cost:f}" for row in rows}
 
 

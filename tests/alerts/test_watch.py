@@ -12,6 +12,7 @@ from taximeter_alerts.alert import AlertKey, Kind
 from taximeter_alerts.message import message_of
 from taximeter_alerts.periods import Recurrence, name_of
 from taximeter_alerts.schedule import Pace
+from taximeter_alerts.spending import now_spent
 from taximeter_alerts.state import DeliveryState, Silence, State
 from taximeter_alerts.voice import SLACK
 from taximeter_alerts.watch import evaluate
@@ -178,6 +179,26 @@ def test_a_budget_for_each_user_tells_of_those_who_reached_it(store: Store, stat
         "http://127.0.0.1:8787/calls?from=2026-11-01T00%3A00%3A00%2B00%3A00"
         "&to=2026-12-01T00%3A00%3A00%2B00%3A00&feature=chat&user=ada"
     )
+
+
+@pytest.mark.parametrize("each", [Dimension.USER, Dimension.TEAM, Dimension.PROMPT_NAME])
+def test_calls_without_a_value_are_in_no_budget_for_each_value(
+    store: Store, state: State, each: Dimension
+) -> None:
+    add(store, costing("75", user_id="", team="", prompt_name=""))
+    one = budget("10", each=each)
+
+    nothing_told = evaluate(store, state, [one], NOON)
+    (nobody,) = now_spent(store, [one], NOON)
+    add(store, costing("6", user_id="ada", team="ada", prompt_name="ada"))
+    raised = evaluate(store, state, [one], NOON)
+    (dearest,) = now_spent(store, [one], NOON)
+
+    assert nothing_told == []
+    assert (nobody.value, nobody.spent.cost) == ("", Decimal(0))
+    assert store.spend(nobody.period, [], nobody.scope)[0].cost == 0
+    assert [(alert.key.value, alert.spent) for alert in raised] == [("ada", Decimal(6))]
+    assert (dearest.value, dearest.spent.cost) == ("ada", Decimal(6))
 
 
 def test_what_was_told_of_a_budget_is_that_of_its_values_and_of_its_last_days(

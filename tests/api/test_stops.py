@@ -54,6 +54,7 @@ def test_apps_are_told_who_is_stopped_when_and_how(store: Store, register: Regis
         costing("3", ts=at, user_id="ada", tags={"tier": "free"}),
         costing("1", ts=at, user_id="bob", tags={"tier": "free"}),
         costing("0.5", ts=at, user_id="eve", tags={"tier": "free"}, team="web"),
+        costing("7", ts=at, user_id="", team="web"),
     ]
     store.add(rows, token="stops", book_version="b", now=NOON)
 
