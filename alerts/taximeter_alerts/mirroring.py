@@ -74,7 +74,7 @@ class Mirroring:
         self._store.keep_mirror(Mirror.BUDGETS, [self._budget(one, now) for one in spending])
         self._store.keep_mirror(Mirror.MONTHS, [self._month(now)])
         newest = self._state.deliveries.newest(NEWEST_DELIVERIES)
-        self._store.keep_mirror(Mirror.ALERTS, [_alert(one, now) for one in newest])
+        self._store.keep_mirror(Mirror.ALERTS, [alert_line(one, now) for one in newest])
         self._store.note_prompt_versions(self._versions_since)
         self._versions_since = now - LATE
         if self._findings_again_at is None or now >= self._findings_again_at:
@@ -132,7 +132,7 @@ class Mirroring:
         return MeterLine(at=now, lag_s=state.lag_s, rejected=since)
 
 
-def _alert(one: Delivery, now: datetime) -> AlertLine:
+def alert_line(one: Delivery, now: datetime) -> AlertLine:
     told = one.alert
     return AlertLine(
         at=told.at,

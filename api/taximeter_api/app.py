@@ -38,6 +38,7 @@ from taximeter_api.checks.running import Running
 from taximeter_api.clickhouse_http import clickhouse_http
 from taximeter_api.explore import explore_pages
 from taximeter_api.export import export_api
+from taximeter_api.forgetting import forget_api
 from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.kept import Kept
 from taximeter_api.live import script
@@ -165,7 +166,8 @@ class Service:
         for router in (
             health(self._trouble),
             metrics(self._journal),
-            spend_api(self._store, kept),
+            spend_api(self._store),
+            forget_api(self._store, self._state, kept),
             budgets_api(self._store, register),
             alerts_api(self._state, channels, settings.page_url),
             alerts_page(self._state, channels, settings.page_url, running.wrong_with_alerts),

@@ -10,9 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
-from pydantic import BaseModel, Field
 
-from taximeter_api.kept import Kept
 from taximeter_api.live import answered, is_known, unchanged
 from taximeter_api.page import render
 from taximeter_api.questions import Refused, dimension_of, period_of, scope_of
@@ -59,13 +57,7 @@ def metrics(journal: Journal) -> APIRouter:
     return router
 
 
-class Forgotten(BaseModel):
-    """Who is to be forgotten; in the body, as addresses are written into logs."""
-
-    user: str = Field(min_length=1)
-
-
-def spend_api(store: Store, kept: Kept) -> APIRouter:
+def spend_api(store: Store) -> APIRouter:
     """Return what is told of spend and of calls."""
     router = APIRouter(prefix="/api")
 
@@ -112,13 +104,6 @@ def spend_api(store: Store, kept: Kept) -> APIRouter:
         """Find calls by `response_id`, `request_id`, `trace_id` or `user`, the newest first."""
         clue, value = _clue(request)
         return {"calls": [_told(one) for one in store.find(FoundCall, clue, value, limit)]}
-
-    @router.post("/forget")
-    def forget(one: Forgotten) -> dict[str, int]:
-        """Take a user's name off all stored calls; their dollars stay, with nobody's name."""
-        calls = store.forget(one.user)
-        kept.clear()
-        return {"calls": calls}
 
     return router
 

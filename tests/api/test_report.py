@@ -21,7 +21,6 @@ from builders import costing, unpriced
 from receivers import Mailbox, mail_server
 from taximeter_api.commands.report import sparks
 from taximeter_api.demo.fake_openai import serving
-from taximeter_api.kept import Kept
 from taximeter_api.routes import spend_api
 from taximeter_collector.labels import label
 from taximeter_collector.store import Store
@@ -38,7 +37,7 @@ def port(store: Store) -> Iterator[str]:
     ]
     store.add(rows, token=f"report-{now}", book_version="b", now=now)
     app = FastAPI()
-    app.include_router(spend_api(store, Kept()))
+    app.include_router(spend_api(store))
     with serving(app) as url:
         yield str(urlsplit(url).port)
 

@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from builders import NOON, Rows, call, costing, unpriced
-from taximeter_api.kept import Kept
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.store import SpendRow, Store
@@ -19,14 +18,9 @@ AROUND = {"from": "2026-11-01", "to": "2026-12-01"}
 
 
 @pytest.fixture
-def kept() -> Kept:
-    return Kept(cheap_s=0)
-
-
-@pytest.fixture
-def client(store: Store, kept: Kept) -> TestClient:
+def client(store: Store) -> TestClient:
     app = FastAPI()
-    app.include_router(spend_api(store, kept))
+    app.include_router(spend_api(store))
     return TestClient(app)
 
 
@@ -188,20 +182,6 @@ def test_quality_is_of_whole_hours(client: TestClient, store: Store) -> None:
         "2026-11-16T13:00:00+00:00",
     )
     assert answer.json()["calls"] == 2
-
-
-def test_a_user_is_forgotten_also_by_kept_pages(
-    client: TestClient, kept: Kept, store: Store
-) -> None:
-    add(store, costing("1", user_id="ada"), costing("2", user_id="bob"))
-    kept.get("users", NOON, lambda _: ["ada", "bob"])
-
-    assert client.post("/api/forget", json={"user": "ada"}).json() == {"calls": 1}
-
-    assert kept.get("users", NOON, lambda _: ["bob"])[0] == ["bob"]
-    rows = client.get("/api/spend", params=[*AROUND.items(), ("group_by", "user")]).json()["rows"]
-    assert [(row["user"], row["calls"]) for row in rows] == [("bob", 1), ("", 1)]
-    assert client.post("/api/forget", json={"user": ""}).status_code == 422
 
 
 def test_calls_are_found_by_what_one_has_of_them(client: TestClient, store: Store) -> None:

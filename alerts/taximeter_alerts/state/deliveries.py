@@ -192,6 +192,10 @@ class Deliveries:
         newest = sa.select(deliveries.c.id).order_by(deliveries.c.id.desc()).limit(limit)
         return self._read(deliveries.c.id.in_(newest.scalar_subquery()))[::-1]
 
+    def of_alerts(self, numbers: Sequence[int]) -> list[Delivery]:
+        """Return the deliveries of these alerts, the oldest first."""
+        return self._read(deliveries.c.alert.in_(numbers))
+
     def all(self) -> list[Delivery]:
         """Return every delivery with its alert, the oldest first."""
         return self._read(sa.true())

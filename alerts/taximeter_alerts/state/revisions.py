@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.state.database import Database
 from taximeter_alerts.state.tables import revisions
+from taximeter_collector.store import Dimension
 
 _BUDGET = TypeAdapter(Budget)
 
@@ -64,6 +65,14 @@ class Revisions:
     def history(self, budget: str) -> list[Revision]:
         """Return all revisions of a budget, the newest first."""
         return self._read(revisions.c.budget == budget)
+
+    def ever_for_each(self, dimension: Dimension) -> set[str]:
+        """Return the budgets that are or were for each value of a dimension."""
+        return {
+            one.budget
+            for one in self._read(revisions.c.definition.is_not(None))
+            if one.definition and one.definition.each is dimension
+        }
 
     def differences(self, budgets: Sequence[Budget], origin: Origin) -> list[Change]:
         """Say what `replace_all` would do."""

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from taximeter_alerts.alert import Alert, AlertKey, Kind, Told
 from taximeter_alerts.budgets import Budget
+from taximeter_alerts.state import forgetting
 from taximeter_alerts.state.answers import (
     Acknowledgements,
     ChannelHealth,
@@ -24,18 +25,24 @@ from taximeter_alerts.state.database import Database, StateUnavailable
 from taximeter_alerts.state.deliveries import (
     FACTS,
     Deliveries,
+    Delivery,
     DeliveryState,
     new_delivery,
 )
 from taximeter_alerts.state.revisions import Revisions
-from taximeter_alerts.state.tables import alerts, budgets, deliveries, on_course, secrets
+from taximeter_alerts.state.tables import (
+    OF_VALUE,
+    alerts,
+    budgets,
+    deliveries,
+    on_course,
+    secrets,
+)
 from taximeter_collector.store import Period
 
 log = logging.getLogger(__name__)
 
 IN_MEMORY: Final = "sqlite:///:memory:"
-OF_VALUE: Final = "\n"
-"""Between a budget's name and the value it is of, in a row of `alerts`; names have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,13 @@ class State:
         """End a silence; what it held and still matters is due again."""
         self.silences.end(number, now)
         self.deliveries.end_silence(now)
+
+    def forget(self, user: str, of_users: Collection[str]) -> list[Delivery]:
+        """Take a user's name off what was told; return the deliveries of that.
+
+        `of_users` are the budgets for each user.
+        """
+        return self.deliveries.of_alerts(forgetting.forget(self._database, user, of_users))
 
     def secret(self, name: str) -> str:
         """Return a secret that all replicas share, made when it is asked for first."""

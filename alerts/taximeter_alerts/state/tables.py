@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import sqlalchemy as sa
+
+OF_VALUE: Final = "\n"
+"""Between a budget's name and the value it is of, in a row of `alerts`; names have none."""
 
 
 class Moment(sa.TypeDecorator[datetime]):

@@ -14,6 +14,7 @@ import typer
 
 from taximeter_alerts.state import State, condition_of
 from taximeter_api import backup as backups
+from taximeter_api import forgetting
 from taximeter_api.app import make_data_folder
 from taximeter_api.commands.own_store import own_store
 from taximeter_api.commands.service import ServiceAway, ask
@@ -100,7 +101,7 @@ def migrate(
 
 
 def forget(user: Annotated[str, typer.Argument(help="As the app names the user.")]) -> None:
-    """Take a user's name off all stored calls; their dollars stay, with nobody's name."""
+    """Take a user's name off all stored calls and alerts; their dollars stay, with no name."""
     settings = read_settings(os.environ)
     if not user:
         raise Refused("user='': give the user's name")
@@ -108,8 +109,8 @@ def forget(user: Annotated[str, typer.Argument(help="As the app names the user."
         try:
             calls = ask(settings, "POST", "/api/forget", body={"user": user})["calls"]
         except ServiceAway as away:
-            with own_store(settings, away) as store:
-                calls = store.forget(user)
+            with own_store(settings, away) as store, closing(State(settings.state_url)) as state:
+                calls = forgetting.forget(store, state, user, datetime.now(UTC))
     typer.echo(f"{calls:,} calls name nobody now; backups and later calls are not changed")
 
 

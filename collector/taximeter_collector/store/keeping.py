@@ -122,7 +122,7 @@ def forget(connection: Connection, user: str, reopen: Sequence[date], version: i
     Users are summed from the calls on the reopened days until those are refreshed. Any step may be
     done again. The engine remembers its last changes: it is told the digest of the name.
     """
-    bound = {"user": hashlib.sha256(user.encode()).hexdigest().upper()}
+    bound = {"user": digest_of(user)}
     connection.alter(
         "calls",
         """
@@ -139,3 +139,8 @@ def forget(connection: Connection, user: str, reopen: Sequence[date], version: i
     connection.command(REOPEN, {"days": reopen, "version": version, "shards": connection.shards})
     for table in ("users_daily", "user_totals_daily"):
         connection.alter(table, "delete where hex(SHA256(user_id)) = {user:String}", bound, WAITING)
+
+
+def digest_of(name: str) -> str:
+    """Return what the engine calls `hex(SHA256(name))`."""
+    return hashlib.sha256(name.encode()).hexdigest().upper()

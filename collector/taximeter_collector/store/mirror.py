@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from taximeter_collector.store.connection import Connected
+from taximeter_collector.store.keeping import WAITING, digest_of
 
 Points = Sequence[tuple[datetime, Decimal]]
 """Cumulative spend in US dollars."""
@@ -22,6 +23,13 @@ from taximeter.spend_by_hour
 where prompt_version != '' and hour >= {since:DateTime('UTC')}
 group by environment, team, feature, prompt_name, prompt_version
 """
+IS_OF_VALUE: Final = """hex(SHA256(value)) = {value:String} and budget in {budgets:Array(String)}"""
+FORGET_LINES: Final = f"""
+insert into taximeter.budget_lines
+select * replace ('' as value)
+from taximeter.budget_lines final
+where {IS_OF_VALUE}
+"""  # noqa: S608 text of ours
 
 
 class Mirror(StrEnum):
@@ -118,6 +126,13 @@ class Mirrored(Connected):
     def keep_mirror(self, mirror: Mirror, lines: Sequence[Line]) -> None:
         """Copy lines; a newer one of the same period or delivery takes the older's place."""
         self._connection.insert_lines(mirror, lines)
+
+    def forget_mirrored(self, value: str, budgets: Collection[str]) -> None:
+        """Take a value of budgets for each value off the copies; the lines of alerts with it."""
+        bound = {"value": digest_of(value), "budgets": list(budgets)}
+        self._connection.command(FORGET_LINES, bound)
+        for table in (Mirror.BUDGETS, Mirror.ALERTS):
+            self._connection.alter(table, f"delete where {IS_OF_VALUE}", bound, WAITING)
 
     def note_prompt_versions(self, since: datetime) -> None:
         """Note the versions of prompts in hours from then on; any number of times."""
