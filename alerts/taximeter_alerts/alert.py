@@ -104,6 +104,8 @@ class Alert:
     """The query of the calls it is about; "" where an address can't say it."""
     taken_by: str = ""
     """Who takes care, of an acknowledgement."""
+    is_ended: bool = False
+    """Its budget is not watched any more."""
     story: Story = Story()
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -76,6 +76,25 @@ def outgrown(one: Spending, raised: Set[AlertKey], now: datetime) -> Alert | Non
     highest = max(told, key=lambda key: (key.threshold_usd, key.percent))
     key = replace(highest, kind=Kind.CORRECTION)
     return None if key in raised else alert_of(one, key, now)
+
+
+def ended(told: Iterable[Alert], now: datetime) -> Iterator[Alert]:
+    """Yield what takes alerts back whose budget is not watched any more: one for each subject."""
+    highest: dict[str, Alert] = {}
+    for one in sorted(told, key=lambda one: (one.key.threshold_usd, one.key.percent)):
+        highest[one.subject_digest] = one
+    for one in highest.values():
+        key = replace(one.key, kind=Kind.CORRECTION)
+        yield replace(
+            one,
+            key=key,
+            at=now,
+            is_ended=True,
+            also_passed=(),
+            next_threshold=None,
+            top_features=(),
+            story=NO_STORY,
+        )
 
 
 def alert_of(

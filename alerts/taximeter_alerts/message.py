@@ -230,6 +230,7 @@ def facts_of(alert: Alert) -> dict[str, Any]:
         "owner": short(alert.owner),
         "revision": alert.revision,
         "taken_by": short(alert.taken_by),
+        "is_ended": alert.is_ended,
         **words_of(alert),
     }
 

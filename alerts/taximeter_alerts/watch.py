@@ -12,7 +12,7 @@ from typing import Final
 
 from taximeter_alerts.alert import MOST_SINGLY, Alert, AlertKey, Kind
 from taximeter_alerts.budgets import Budget
-from taximeter_alerts.evaluate import OVER, correction, due, key_of, outgrown
+from taximeter_alerts.evaluate import OVER, correction, due, ended, key_of, outgrown
 from taximeter_alerts.register import Register
 from taximeter_alerts.schedule import Pace
 from taximeter_alerts.spending import Spending, spending_of
@@ -39,11 +39,21 @@ class Watch:
         self._register = register
         self._book = book
         self._for_each = Pace(LARGEST_LOAD)
+        self._watched: Set[str] | None = None
 
     def tick(self, now: datetime) -> None:
         budgets = self._register.in_force(now)
+        self._end({budget.name for budget in budgets}, now)
         self._evaluate([one for one in budgets if one.each is None], now)
         self._for_each.run(lambda: self._evaluate([one for one in budgets if one.each], now))
+
+    def _end(self, watched: Set[str], now: datetime) -> None:
+        """Take back what was told of budgets that were deleted or paused, also before the start."""
+        before = self._state.known_since([], now).keys() if self._watched is None else self._watched
+        for name in sorted(before - watched):
+            for alert in ended(self._state.open_alerts(name, now), now):
+                self._state.add(alert)
+        self._watched = watched
 
     def _evaluate(self, budgets: Sequence[Budget], now: datetime) -> None:
         evaluate(self._store, self._state, budgets, now, self._book())

@@ -4,22 +4,32 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from builders import NOON, Rows, alert, budget, costing, outgoing, unpriced
 from taximeter_alerts.alert import AlertKey, Kind
+from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.message import message_of
 from taximeter_alerts.periods import Recurrence, name_of
+from taximeter_alerts.register import Register
 from taximeter_alerts.schedule import Pace
 from taximeter_alerts.spending import now_spent
 from taximeter_alerts.state import DeliveryState, Silence, State
 from taximeter_alerts.voice import SLACK
-from taximeter_alerts.watch import evaluate
+from taximeter_alerts.watch import Watch, evaluate
 from taximeter_collector.labels import label
+from taximeter_collector.live_file import LiveFile
+from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Dimension, Scope, Store
 
 TOKENS = count()
+
+
+@pytest.fixture
+def register(state: State, tmp_path: Path) -> Register:
+    return Register(LiveFile(tmp_path / "budgets.yaml", read_budgets), state)
 
 
 def add(store: Store, *rows: object) -> None:
@@ -306,6 +316,62 @@ def test_a_raise_is_told_in_its_own_words(store: Store, state: State) -> None:
     )
     assert message.facts == (("Was told", "100% of $10.00"), ("Left", "$19.50"))
     assert message.paragraphs == ("The budget was raised: the alert of 100% no longer holds.",)
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_what_was_told_of_a_budget_that_is_deleted_or_paused_is_taken_back_once(
+    store: Store, state: State, register: Register, *, is_deleted: bool
+) -> None:
+    add(store, costing("20", user_id="ada", ts=NOON), costing("6", user_id="bob", ts=NOON))
+    for one in (budget("10"), budget("10", name="each", each=Dimension.USER), budget(name="kept")):
+        register.put(one, "grace", NOON)
+    Watch(store, state, register, PriceBook.shipped).tick(NOON)
+    watch = Watch(store, state, register, PriceBook.shipped)
+    watch.tick(NOON)
+    told = {one.alert.subject_digest: one.alert.key.percent for one in state.deliveries.all()}
+
+    for name in ("search", "each"):
+        if is_deleted:
+            register.delete(name, "grace", NOON)
+        else:
+            paused = replace(register.defined(name), paused=True)
+            register.put(paused, "grace", NOON)
+    watch.tick(NOON)
+    watch.tick(NOON)
+    Watch(store, state, register, PriceBook.shipped).tick(NOON)
+
+    taken_back = [one.alert for one in state.deliveries.all() if one.alert.key.kind == "correction"]
+    assert sorted((one.key.budget, one.key.value, one.key.percent) for one in taken_back) == [
+        ("each", "ada", 100),
+        ("each", "bob", 50),
+        ("search", "", 100),
+    ]
+    assert {one.subject_digest: one.key.percent for one in taken_back}.items() <= told.items()
+    (of_ada,) = (one for one in taken_back if one.key.value == "ada")
+    message = message_of(outgoing(of_ada), SLACK)
+    assert message.title == "↩️ Budget ended: each: ada (November 2026)"
+    assert message.line == (
+        "Budget “each: ada / November 2026” is not watched any more: it was deleted or paused."
+    )
+    assert (message.summary.strip(), message.facts) == ("", (("Was told", "100%"),))
+    assert message.paragraphs == (
+        "The budget was deleted or paused: the alert of 100% no longer holds.",
+    )
+
+
+@pytest.mark.parametrize("period", ["month", "7 days"])
+def test_what_was_deleted_while_the_service_was_down_is_taken_back_at_its_start(
+    store: Store, state: State, register: Register, period: str
+) -> None:
+    add(store, costing("20", ts=NOON))
+    register.put(budget("10", period=Recurrence.parse(period)), "grace", NOON)
+    Watch(store, state, register, PriceBook.shipped).tick(NOON)
+    register.delete("search", "grace", NOON)
+
+    Watch(store, state, register, PriceBook.shipped).tick(NOON + timedelta(days=30))
+    assert [one.alert.key.kind for one in state.deliveries.all()] == ["threshold"]
+    Watch(store, state, register, PriceBook.shipped).tick(NOON + timedelta(days=1))
+    assert [one.alert.key.kind for one in state.deliveries.all()] == ["threshold", "correction"]
 
 
 def test_a_raise_takes_back_a_forecast_of_the_old_amount(store: Store, state: State) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from secrets import token_urlsafe
 from typing import Any, Final
@@ -135,15 +135,25 @@ class State:
         told = [FACTS.validate_json(one.facts) for one in self._database.read(question)]
         return [one for one in told if isinstance(one, Alert)]
 
+    def open_alerts(self, budget: str, now: datetime) -> list[Alert]:
+        """Return what was told of a budget and its values in periods that are not over."""
+        question = sa.select(alerts.c.facts).where(
+            _is_of(budget),
+            alerts.c.kind.in_([Kind.THRESHOLD, Kind.FORECAST]),
+            alerts.c.superseded_by.is_(None),
+        )
+        told = [FACTS.validate_json(one.facts) for one in self._database.read(question)]
+        return [
+            one
+            for one in told
+            if isinstance(one, Alert) and one.period.end + timedelta(one.rolling_days) > now
+        ]
+
     def told(self, budget: Budget, period: Period) -> list[Passed]:
         """Return the thresholds that were told of a budget's period, the superseded ones left out.
 
         Of a budget for each value they are those of its values.
         """
-        is_its = alerts.c.budget == budget.name
-        if budget.each:
-            of_values = budget.name + OF_VALUE
-            is_its |= sa.func.substr(alerts.c.budget, 1, len(of_values)) == of_values
         question = (
             sa.select(
                 alerts.c.percent,
@@ -151,7 +161,7 @@ class State:
                 sa.func.min(alerts.c.budget),
             )
             .where(
-                is_its,
+                _is_of(budget.name) if budget.each else alerts.c.budget == budget.name,
                 alerts.c.kind == Kind.THRESHOLD,
                 alerts.c.period_start.in_(budget.starts_alike(period)),
                 alerts.c.superseded_by.is_(None),
@@ -200,6 +210,13 @@ class State:
 
     def close(self) -> None:
         self._database.close()
+
+
+def _is_of(budget: str) -> sa.ColumnElement[bool]:
+    """Match the rows of a budget and of its values."""
+    of_values = budget + OF_VALUE
+    is_of_value = sa.func.substr(alerts.c.budget, 1, len(of_values)) == of_values
+    return (alerts.c.budget == budget) | is_of_value
 
 
 def superseded(alert: Told) -> Iterator[AlertKey]:
