@@ -102,6 +102,18 @@ def test_a_server_out_of_reach_stops_the_start_and_is_named(tmp_path: Path) -> N
     assert "Traceback" not in refused.stderr
 
 
+def test_a_copy_to_a_server_out_of_reach_says_which_in_one_line(tmp_path: Path) -> None:
+    address = "clickhouse://default:hunter2@127.0.0.1:9"
+
+    refused = taximeter("copy", address, DATA_DIR=str(tmp_path))
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "taximeter: the store at 127.0.0.1:9 does not answer (Connection refused): "
+        "start it, or give another address\n"
+    )
+
+
 def test_a_malformed_budgets_file_stops_the_start_with_line_and_field(tmp_path: Path) -> None:
     path = tmp_path / "budgets.yaml"
     path.write_text("budgets:\n  - name: a\n    amount: ten\n")

@@ -12,12 +12,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import urllib3
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from builders import budget, costing
 from overview_sample import TAKEN_AT, sample_overview
 from taximeter_alerts.state import State
+from taximeter_api.demo.fake_openai import serving
 from taximeter_api.explore import explore_pages
 from taximeter_api.kept import Kept
 from taximeter_api.live import script, tag_of
@@ -51,6 +53,16 @@ def client(store: Store, state: State) -> TestClient:
 def spend(store: Store, usd: str, ts: datetime | None = None) -> None:
     now = datetime.now(UTC)
     store.add([costing(usd, ts=ts or now)], token=f"live-{now}", book_version="b", now=now)
+
+
+def test_a_monitor_may_ask_for_the_head_of_the_page(client: TestClient) -> None:
+    whole = client.get("/")
+
+    with serving(client.app) as address:
+        answer = urllib3.request("HEAD", f"{address}/", headers={"Accept-Encoding": "gzip"})
+
+    assert (answer.status, answer.data) == (200, b"")
+    assert answer.headers["ETag"] == whole.headers["ETag"]
 
 
 @pytest.mark.parametrize("path", ["/", "/features?span=7d"])

@@ -236,3 +236,4 @@ def test_the_probes_say_whether_the_service_works(
     assert client.get("/healthz").status_code == 200
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json().get("reason")) == (status, reason)
+    assert [client.head(path).status_code for path in ("/healthz", "/readyz")] == [200, status]

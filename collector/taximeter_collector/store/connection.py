@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import queue
 import re
 import sys
@@ -33,6 +34,8 @@ else:
 
 # As where there is no pandas: the first insert would import it, in a quarter of a second and 40 MB.
 options.pd = None
+# In a command, which keeps no log, what it says of an error would stand bare before our own line.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 READERS = 2
 WAIT_S = 30
 """For how long a question waits for a reader, and the end for those that are busy."""
@@ -258,7 +261,7 @@ def _client(url: str, **options: Any) -> Client:
         reason = f" ({found[0]})" if found else ""
         raise StoreUnavailable(
             f"the store at {parts.hostname}:{parts.port or 8123} does not answer{reason}: "
-            "start it, or give another TAXIMETER_SERVER_STORE"
+            "start it, or give another address"
         ) from error
 
 
