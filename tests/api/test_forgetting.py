@@ -126,8 +126,10 @@ def test_a_forgotten_user_is_off_alerts_silences_and_copies_and_nothing_is_told_
     }
 
     calls = forget(store, state, ADA, NOON + A_MINUTE)
+    lines = store._connection.rows("select value, spent from taximeter.budget_lines final")
     copying.copy(NOON + A_MINUTE)
 
+    assert {(row["value"], row["spent"]) for row in lines} >= {("", Decimal(20))}
     assert (calls, named(store, state, ADA)) == (2, [])
     assert (drivers(state), told(store, state, budgets)) == ({""}, [])
     spent = [one.alert.key.value for one in state.deliveries.all()]

@@ -27,8 +27,11 @@ IS_OF_VALUE: Final = """hex(SHA256(value)) = {value:String} and budget in {budge
 FORGET_LINES: Final = f"""
 insert into taximeter.budget_lines
 select * replace ('' as value)
-from taximeter.budget_lines final
-where {IS_OF_VALUE}
+from (
+    select *
+    from taximeter.budget_lines final
+    where {IS_OF_VALUE}
+)
 """  # noqa: S608 text of ours
 
 
