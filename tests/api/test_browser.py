@@ -163,6 +163,16 @@ def test_the_dearest_feature_is_followed_to_its_dearest_call(page: Page, site: s
     expect(page.get_by_role("heading", level=1)).to_have_text("chat with gpt-4o")
 
 
+def test_on_a_phone_filters_are_seen_and_taken_away(page: Page, site: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{site}/features?span=7d&feature=chat&user=ada")
+
+    page.get_by_role("link", name="user: ada").click()
+
+    expect(page.get_by_role("link", name="feature: chat")).to_be_visible()
+    assert page.url == f"{site}/features?feature=chat&span=7d"
+
+
 def test_a_budget_is_made_paused_and_deleted(page: Page, site: str) -> None:
     page.goto(f"{site}/budgets")
     page.get_by_label("Name").fill("Chat of all")
