@@ -16,7 +16,7 @@ from taximeter_analysis.findings import Confidence, Finding
 from taximeter_api.overview import Feature, Overview, Rise
 from taximeter_api.page import CSP, render
 from taximeter_api.page.environment import VERSION
-from taximeter_collector.store import SpendRow
+from taximeter_collector.store import Period, SpendRow
 
 DASH = "\N{EN DASH}"
 NOW = TAKEN_AT + timedelta(seconds=3)
@@ -476,6 +476,22 @@ def test_a_saving_links_to_the_two_weeks_that_it_is_counted_from() -> None:
 
     ends = "&from=2026-11-08T10%3A40%3A00%2B00%3A00&to=2026-11-22T10%3A40%3A00%2B00%3A00"
     assert link == f"/calls?feature=chat&model=gpt-4o{ends}"
+
+
+def test_numbers_of_a_month_in_a_zone_lead_to_that_month() -> None:
+    start = datetime(2026, 10, 31, 18, 30, tzinfo=UTC)
+    month = burn_up(period=Period(start, datetime(2026, 11, 30, 18, 30, tzinfo=UTC)))
+    html = page(sample_overview(zone="Asia/Kolkata", burn_up=month, unpriced_calls=1))
+
+    since = "from=2026-11-01T00%3A00%3A00%2B05%3A30"
+    links = [
+        link
+        for path in ("/calls", "/features", "/models", "/users")
+        for link in links_to(path, html.partition("<main")[2].partition("Last 24 hours")[0])
+        if "&to=" not in link
+    ]
+    assert {"/calls?only=unpriced&" + since, f"/features?{since}"} < set(links)
+    assert [link for link in links if since not in link] == []
 
 
 def test_the_page_can_be_read_aloud() -> None:
