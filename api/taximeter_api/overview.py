@@ -22,7 +22,7 @@ class Feature:
     """Of this month's spend, 0 to 1."""
     last_30_days: tuple[Decimal, ...]
     week_on_week: float | None
-    """The last 7 days against the 7 before, 0.14 for +14 %; None without a week before."""
+    """The last 7 days against the 7 before, 0.14 for +14 %; None when that can't be told."""
     p95_ms: float | None
 
     @property

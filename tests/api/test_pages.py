@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -207,6 +208,19 @@ def test_a_change_is_against_as_long_a_time_before(client: TestClient, store: St
     assert "+100 %" not in of_a_part
     assert "+100 %" in of_a_whole
     assert "nothing before" in of_a_whole
+
+
+def test_of_unknown_costs_no_change_is_told(client: TestClient, store: Store) -> None:
+    add(store, costing("9", ts=ago(24 * 20), feature="old"))
+    for now, before in (("6", ""), ("", "3"), ("4", "2")):
+        for usd, hours in ((now, 1), (before, 24 * 8 + 1)):
+            feature = f"now {now}, before {before}"
+            call = costing(usd, ts=ago(hours)) if usd else unpriced(ts=ago(hours))
+            add(store, (replace(call[0], feature=feature), call[1]))
+
+    page = client.get("/features?span=7d").text
+
+    assert re.findall(r">([^<]*%)</td>\n<td class=\"wide\"><a", page) == ["+100 %"]
 
 
 def test_a_change_is_told_though_the_calls_of_before_are_gone(
