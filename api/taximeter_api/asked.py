@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from starlette.datastructures import QueryParams
 
-from taximeter_alerts.scope_words import DIMENSIONS, query
+from taximeter_alerts.scope_words import query
 from taximeter_api.questions import Refused, period_of, scope_of, tomorrow
 from taximeter_collector.store import Period, Scope
 from taximeter_collector.store.calls import Only
 
 DAY = timedelta(days=1)
+OWN = {"from", "to", "span", "only", "format"}
 LONGEST_QUERY = 200
 SPANS = {"7d": 7, "30d": 30, "90d": 90}
 """Whole UTC days with today, by how an address names them; without one it is the month so far."""
@@ -66,8 +67,8 @@ class Asked:
             yield "only", self.only
 
 
-def asked(query: QueryParams, now: datetime) -> Asked:
-    """Read the words of an address; raises Refused."""
+def asked(query: QueryParams, now: datetime, others: Collection[str] = ()) -> Asked:
+    """Read the words of an address, but for `others` of its page; raises Refused."""
     words = dict(query)
     span = words.get("span", "")
     custom = {name: words[name] for name in ("from", "to") if words.get(name)}
@@ -80,7 +81,8 @@ def asked(query: QueryParams, now: datetime) -> Asked:
         period = Period(end - SPANS[span] * DAY, end)
     else:
         period = period_of("", "", now)
-    filters = tuple(pair for pair in query.multi_items() if pair[0] in DIMENSIONS)
+    known = OWN.union(others)
+    filters = tuple(pair for pair in query.multi_items() if pair[0] not in known)
     return Asked(period, span, filters, scope_of(filters), custom, _only(words), now)
 
 

@@ -19,7 +19,7 @@ from taximeter_api.csv_file import csv_file
 from taximeter_api.kept import Kept
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
-from taximeter_api.questions import Refused
+from taximeter_api.questions import Refused, is_csv
 from taximeter_api.spend_rows import spend_table, told
 from taximeter_collector.store import (
     Dimension,
@@ -103,7 +103,7 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
             if only := words.get("only"):
                 raise Refused(f"only={only!r}: it is for single calls, as /calls?only=errors")
             wanted = asked(words, now)
-            if format == "csv":
+            if is_csv(format):
                 rows = store.spend(wanted.period, view.by, wanted.scope)
                 table = spend_table(view.names, (told(row, view.by) for row in rows))
                 return csv_file(view.path.strip("/"), *table)

@@ -260,9 +260,33 @@ def test_a_file_says_money_times_and_tags_as_machines_read_them(
     assert json.loads(row["tags"]) == {"tier": "pro", "lang": "é"}
 
 
-@pytest.mark.parametrize("words", ["span=1d", "from=x", "from=2026-02-01&to=2026-01-01"])
-def test_words_that_are_not_understood_are_refused(client: TestClient, words: str) -> None:
-    assert client.get(f"/features?{words}").status_code == 422
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("/features?span=1d", "span='1d': give one of 7d"),
+        ("/features?from=x", "from='x': give an ISO date"),
+        ("/features?from=2026-02-01&to=2026-01-01", "give a time before"),
+        ("/features?env=staging", "filter='env': give some of feature"),
+        ("/features?env=staging&format=csv", "filter='env': give some of feature"),
+        ("/features?format=xml", "format='xml': give csv"),
+        ("/features?q=ada", "filter='q': give some of feature"),
+        ("/calls?env=staging", "filter='env': give some of feature"),
+        ("/calls?format=xml", "format='xml': give csv"),
+        ("/calls?q=ada&only=errors&from=2026-02-01", "leave out from, only"),
+        ("/calls?q=ada&team=web&format=csv", "leave out team"),
+        ("/budgets?format=xml", "format='xml': give csv"),
+        ("/alerts?format=xml", "format='xml': give csv"),
+        ("/findings?format=xml", "format='xml': give csv"),
+    ],
+)
+def test_words_that_are_not_understood_are_refused(
+    client: TestClient, words: str, says: str
+) -> None:
+    answer = client.get(words)
+
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+    assert "hour" not in answer.json()["detail"]
 
 
 def test_spend_without_a_price_is_at_least_or_unknown(client: TestClient, store: Store) -> None:
@@ -385,18 +409,18 @@ def test_a_file_of_budgets_has_no_spend_where_none_is_known(
     assert {row["budget"]: row["spent"] for row in rows} == {"chat": "", "search": "2.000000000000"}
 
 
-def test_a_search_says_where_it_ends_and_its_file_has_the_same_calls(
+def test_a_search_goes_on_to_older_calls_and_its_file_has_the_same(
     client: TestClient, store: Store
 ) -> None:
     add(store, *(costing("1", ts=ago(1), user_id="ada") for _ in range(51)))
     add(store, costing("1", ts=ago(1), user_id="bob"))
 
-    cut = client.get("/calls?q=ada&feature=other&only=errors").text
+    cut = client.get("/calls?q=ada").text
     whole = client.get("/calls?q=bob").text
 
-    assert "The newest 50" in cut
-    assert "The newest 50" not in whole
-    assert "Take this filter away" not in cut
+    (older,) = hrefs(cut, "Older calls")
+    assert len(re.findall('href="/calls/chatcmpl', client.get(older).text)) == 1
+    assert hrefs(whole, "Older calls") == []
     assert 'name="from"' not in cut
     (link,) = hrefs(cut, "CSV")
     assert link == "/calls?q=ada&format=csv"
