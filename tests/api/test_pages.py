@@ -210,6 +210,45 @@ def test_a_change_is_against_as_long_a_time_before(client: TestClient, store: St
     assert "nothing before" in of_a_whole
 
 
+DAYS = "from=2026-11-01&to=2026-12-01"
+HALF_A_DAY = "from=2026-11-28T00:00:00%2B14:00&to=2026-11-28T12:00:00%2B14:00"
+IN_WORDS = {
+    DAYS: "1 to 30 November 2026",
+    HALF_A_DAY: "28 November 2026 00:00 to 28 November 2026 12:00 (UTC+14:00)",
+}
+
+
+@pytest.mark.parametrize("path", ["/features", "/calls"])
+@pytest.mark.parametrize("period", IN_WORDS)
+def test_a_page_says_its_period_and_its_filters(client: TestClient, path: str, period: str) -> None:
+    page = client.get(f"{path}?feature=support-chat&user=%E2%80%AEevil&{period}").text
+
+    words = (
+        f"{IN_WORDS[period]} · feature support-chat · user "
+        "\N{FIRST STRONG ISOLATE}\N{RIGHT-TO-LEFT OVERRIDE}evil\N{POP DIRECTIONAL ISOLATE}"
+    )
+    assert f"{words} · Taximeter</title>" in page
+    assert f"<p>{words}</p>" in page
+    assert "user: <bdi>" in page
+
+
+@pytest.mark.parametrize(
+    ("period", "dates"),
+    [
+        (DAYS, ["2026-11-01", "2026-12-01"]),
+        ("from=2026-11-01", ["2026-11-01", ""]),
+        (HALF_A_DAY, ["", ""]),
+        ("span=7d", ["", ""]),
+    ],
+)
+def test_fields_hold_the_days_of_a_period_or_nothing(
+    client: TestClient, period: str, dates: list[str]
+) -> None:
+    page = client.get(f"/features?{period}").text
+
+    assert re.findall('type="date"[^>]*value="([^"]*)"', page) == dates
+
+
 def test_of_unknown_costs_no_change_is_told(client: TestClient, store: Store) -> None:
     add(store, costing("9", ts=ago(24 * 20), feature="old"))
     for now, before in (("6", ""), ("", "3"), ("4", "2")):
