@@ -116,7 +116,7 @@ def _rows(store: Store, state: State, register: Register, now: datetime) -> list
         BudgetRow(
             kept=kept,
             spending=spending,
-            told=tuple(state.told(spending.budget, spending.period)),
+            alerts=tuple(state.told(spending.budget, spending.period)),
             now=now,
         )
         for kept, spending in with_spending(store, register, now)

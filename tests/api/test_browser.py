@@ -173,6 +173,19 @@ def test_on_a_phone_filters_are_seen_and_taken_away(page: Page, site: str) -> No
     assert page.url == f"{site}/features?feature=chat&span=7d"
 
 
+def test_on_a_phone_failures_are_told(page: Page, site: str, state: State) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    state.add(alert(75))
+    failing = {"slack": Channel(sender=SlackWebhook(url=f"{site}/nothing"))}
+    Outbox(state, failing, lambda: datetime.now(UTC), page_url=site, run=at_once).tick()
+
+    page.goto(f"{site}/calls?span=7d")
+    expect(page.get_by_text("RateLimitError").locator("visible=true")).to_have_count(1)
+    page.goto(f"{site}/alerts")
+
+    expect(page.get_by_text("slack: not sent: ").locator("visible=true")).to_have_count(1)
+
+
 def test_a_budget_is_made_paused_and_deleted(page: Page, site: str) -> None:
     page.goto(f"{site}/budgets")
     page.get_by_label("Name").fill("Chat of all")

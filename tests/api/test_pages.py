@@ -700,7 +700,7 @@ def test_nothing_of_the_address_is_told_as_the_service_s_own_words(client: TestC
         assert "hacked" not in client.get(f"/budgets?{query}").text
 
 
-def test_of_budgets_for_each_the_row_says_what_was_told_and_of_whom(
+def test_of_budgets_for_each_the_row_says_which_alerts_there_are_and_of_whom(
     client: TestClient, store: Store, state: State, register: Register
 ) -> None:
     now = datetime.now(UTC)
@@ -716,6 +716,9 @@ def test_of_budgets_for_each_the_row_says_what_was_told_and_of_whom(
     assert rows["Each"][6] == "50 % (u2), 100 % (u1)"
     assert rows["each"][6] == "\N{EN DASH}"
     assert (rows["Nothing"][1], rows["Nothing"][6]) == ("over", "100 %")
+    # None of them was sent: what became of each is on the page of alerts.
+    assert hrefs(page, "100 %") == ["/alerts"]
+    assert ">Told<" not in page
 
 
 def cells(page: str) -> list[list[str]]:
