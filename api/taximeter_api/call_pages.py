@@ -8,12 +8,15 @@ from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from taximeter_api.asked import SPAN_NAMES, asked
+from taximeter_api.asked import SPAN_NAMES, Asked, asked
+from taximeter_api.checks import counted
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
+from taximeter_api.page import format as fmt
 from taximeter_api.page.environment import template
 from taximeter_api.questions import Refused, is_csv, moment_of
 from taximeter_collector.store import Store
+from taximeter_collector.store.calls import Only
 from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall, Place
 
 ROWS: Final = 50
@@ -21,6 +24,13 @@ ROWS_OF_A_FILE: Final = 10_000
 COLUMNS: Final = [field.name for field in fields(FoundCall)]
 OWN: Final = {"q", "older"}
 """Words of the list's address beside its period and filters."""
+COUNTS: Final = {
+    None: "calls",
+    Only.ERRORS: "errors",
+    Only.UNPRICED: "unpriced_calls",
+    Only.ESTIMATED: "estimated_calls",
+}
+"""Where sums have the number of such calls."""
 CLUES: Final = (Clue.USER, Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID)
 
 
@@ -56,6 +66,7 @@ def call_pages(store: Store) -> APIRouter:
         found = newest(ListedCall, ROWS + 1)
         html = template("calls.html").render(
             asked=wanted,
+            sums="" if searched else sums_of(store, wanted),
             calls=found[:ROWS],
             has_more=len(found) > ROWS,
             searched=searched,
@@ -76,6 +87,17 @@ def call_pages(store: Store) -> APIRouter:
         return answered(request, html)
 
     return router
+
+
+def sums_of(store: Store, wanted: Asked) -> str:
+    """Say what the calls of a period and scope cost, where that is known of them, and how many."""
+    sums = store.spend(wanted.period, (), wanted.scope)[0]
+    number = counted(getattr(sums, COUNTS[wanted.only]), "call")
+    if wanted.only is None:
+        return f"{fmt.at_least(sums.cost, sums.unpriced_calls, fmt.ledger)} · {number}"
+    if wanted.only is Only.ESTIMATED:
+        return f"{fmt.ledger(sums.estimated_cost)} · {number}"
+    return number
 
 
 def _place(text: str) -> Place:

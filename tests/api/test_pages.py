@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.test_page import Document
-from builders import Rows, alert, budget, costing, unpriced
+from builders import Rows, alert, budget, call, costing, unpriced
 from stores import empty
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channels
@@ -38,7 +38,7 @@ from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.kept import Kept
 from taximeter_api.page.environment import VERSION
 from taximeter_api.refusals import refusals
-from taximeter_collector.calls import Priced
+from taximeter_collector.calls import CostStatus, Priced
 from taximeter_collector.journal import Journal
 from taximeter_collector.labels import label
 from taximeter_collector.live_file import LiveFile
@@ -782,6 +782,31 @@ def test_several_values_of_a_filter_are_any_of_them(client: TestClient, store: S
     assert "id-search" in page
     assert "id-other" not in page
     assert 'href="/calls?feature=search&amp;span=7d" title="Take this filter away"' in page
+
+
+@pytest.mark.parametrize(
+    ("words", "sums"),
+    [
+        ("", "at least $3.50 · 4 calls"),
+        ("feature=chat", "$3.50 · 3 calls"),
+        ("user=ada", "$1.00 · 1 call"),
+        ("only=errors", "1 call"),
+        ("only=unpriced", "1 call"),
+        ("only=estimated", "$2.50 · 1 call"),
+        ("only=estimated&user=ada", "$0 · 0 calls"),
+    ],
+)
+def test_a_list_of_calls_says_what_all_of_them_sum_to(
+    client: TestClient, store: Store, words: str, sums: str
+) -> None:
+    of_chat: dict[str, Any] = {"ts": ago(1), "feature": "chat"}
+    lost = Priced(status=CostStatus.ESTIMATED, usd=Decimal("2.50"))
+    add(store, costing("1", user_id="ada", **of_chat), (call(**of_chat), lost))
+    add(store, costing("0", error_type="RateLimitError", **of_chat), unpriced(ts=ago(1)))
+
+    page = client.get(f"/calls?{words}&span=7d").text
+
+    assert f"<p>{sums}</p>" in page
 
 
 def test_errors_and_calls_without_a_price_can_be_seen_alone(
