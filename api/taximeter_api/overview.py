@@ -55,6 +55,8 @@ class BudgetLine:
     """What people call it; empty for the calendar's month, which the page is about."""
     is_of_all: bool = False
     """Whether it is of all spend."""
+    calls: str = ""
+    """The query of the calls that are spent on it; "" where an address can't say it."""
 
     @property
     def is_used_up(self) -> bool:

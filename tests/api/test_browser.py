@@ -163,6 +163,21 @@ def test_the_dearest_feature_is_followed_to_its_dearest_call(page: Page, site: s
     expect(page.get_by_role("heading", level=1)).to_have_text("chat with gpt-4o")
 
 
+@pytest.mark.parametrize("path", ["/", "/features"])
+def test_every_number_of_a_row_leads_to_its_calls(page: Page, site: str, path: str) -> None:
+    page.goto(site + path)
+    row = page.get_by_role("row").nth(1)
+    names = page.get_by_role("columnheader").all_text_contents()
+
+    for column in ("Calls", "Per 1,000 calls", "Share"):
+        row.locator("th, td").nth(names.index(column)).click(force=True, position={"x": 2, "y": 9})
+        expect(page.get_by_role("heading", level=1)).to_have_text("Calls")
+        assert page.url == f"{site}/calls?feature=chat"
+        page.go_back()
+    row.get_by_role("link", name="chat").click()
+    assert page.url == f"{site}/models?feature=chat"
+
+
 def test_on_a_phone_filters_are_seen_and_taken_away(page: Page, site: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{site}/features?span=7d&feature=chat&user=ada")
