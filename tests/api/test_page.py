@@ -485,6 +485,27 @@ def test_numbers_lead_to_the_calls_behind_them() -> None:
     ]
 
 
+def test_the_overview_is_red_where_other_pages_are() -> None:
+    feature = sample_overview().features[0]
+    fine, bad = (
+        replace(feature, week_on_week=change, sums=replace(feature.sums, calls=1000, errors=errors))
+        for change, errors in ((0.49, 49), (0.5, 50))
+    )
+
+    html = page(sample_overview(features=(fine, bad)))
+
+    red = re.findall(r'<td class="(?:wide )?(over|soft)">\s*<a[^>]*>([^<]+)<', html)
+    assert red == [("soft", "+49 %"), ("soft", "4.9 %"), ("over", "+50 %"), ("over", "5.0 %")]
+
+
+def test_it_is_said_how_many_models_are_not_shown() -> None:
+    model = sample_overview().models[0]
+    some = tuple(of(f"model-{number}", model) for number in range(9))
+
+    assert ("3 more models", "/models") in links(page(sample_overview(models=some)))
+    assert "more model" not in text(models=some[:6])
+
+
 def test_the_share_that_succeeded_does_not_lead_to_those_that_failed() -> None:
     assert links_to("/calls?only=errors", page(sample_overview())) == []
 

@@ -180,6 +180,20 @@ def test_an_error_rate_is_red_from_five_percent_on(client: TestClient, store: St
     assert 'title="Red from 5 % on">Errors' in page
 
 
+@pytest.mark.parametrize(("usd", "colour"), [("1.49", "soft"), ("1.50", "over")])
+def test_a_change_is_red_from_half_as_much_again_on(
+    client: TestClient, store: Store, usd: str, colour: str
+) -> None:
+    add(store, costing("9", ts=ago(24 * 20)), costing("1", ts=ago(24 * 8 + 1)))
+    add(store, costing(usd, ts=ago(1)))
+
+    page = client.get("/features?span=7d").text
+
+    change = "+50 %" if colour == "over" else "+49 %"
+    assert f'<td class="{colour}">{change}' in page
+    assert 'title="Red from 50 % on">Change' in page
+
+
 def test_filters_and_period_narrow_a_page_and_stay_in_its_links(
     client: TestClient, store: Store
 ) -> None:
@@ -765,7 +779,7 @@ def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:
     page = client.get("/health").text
 
     assert "2 things to look at" in page
-    assert "Without a price:</strong> 1 call: no price for model mystery-1. To mend it:" in page
+    assert "Without a price:</strong> 1 call: no price for model mystery-1. What to do:" in page
     assert "1: no price for model mystery-1" in page
     assert "taximeter-server" in page
     links = [*hrefs(page, "2"), *hrefs(page, "1: no price for model mystery-1")]
@@ -822,6 +836,7 @@ def test_errors_and_calls_without_a_price_can_be_seen_alone(
         only: client.get(f"/calls?only={only}&span=7d").text for only in ("errors", "unpriced")
     }
 
+    assert [row[4] for row in cells(found["unpriced"])] == ["unknown"]
     assert {only: re.findall(r"/calls/(id-\w+)", page) for only, page in found.items()} == {
         "errors": ["id-failed"],
         "unpriced": ["id-unpriced"],

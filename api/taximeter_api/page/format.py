@@ -13,6 +13,8 @@ SMALLEST = Decimal("0.0001")
 LONGEST_IN_A_LINK = 60
 MANY_ERRORS = 0.05
 """Of the calls; so many are red."""
+STEEP = 0.5
+"""Of what it cost before; so much more is red."""
 MINUS = "\N{MINUS SIGN}"
 
 
