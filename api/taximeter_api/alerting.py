@@ -95,7 +95,7 @@ def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
 def test_channel(state: State, channels: Channels, name: str, page_url: str) -> str:
     """Send an alert of a made-up budget; return why it was not taken, "" when it was."""
     if name not in channels:
-        known = ", ".join(channels) or "none is"
+        known = f"give one of {', '.join(channels)}" if channels else "none is"
         raise Refused(f"{name} is not set up; {known}", status=404)
     sender = channels[name].sender
     alert = made_up(datetime.now(UTC))

@@ -24,7 +24,7 @@ from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.environment import template
 from taximeter_api.page.format import at_least
-from taximeter_api.questions import Refused
+from taximeter_api.questions import Refused, is_csv
 from taximeter_api.security import who
 
 ACKNOWLEDGE: Final = "acknowledge"
@@ -68,7 +68,7 @@ def alerts_page(
         tested: str = "",
         format: str = "",  # noqa: A002 the address's word
     ) -> Response:
-        if format == "csv":
+        if is_csv(format):
             taken = state.acknowledgements.all()
             newest = state.deliveries.newest(LOGGED)
             cells = ([*_cells(one), taken.get(one.number, "")] for one in newest)

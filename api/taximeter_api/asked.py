@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from starlette.datastructures import QueryParams
 
-from taximeter_alerts.scope_words import DIMENSIONS, query
+from taximeter_alerts.scope_words import query
+from taximeter_api.page import format as fmt
 from taximeter_api.questions import Refused, period_of, scope_of, tomorrow
 from taximeter_collector.store import Period, Scope
 from taximeter_collector.store.calls import Only
 
 DAY = timedelta(days=1)
+OWN = {"from", "to", "span", "only", "format"}
 LONGEST_QUERY = 200
 SPANS = {"7d": 7, "30d": 30, "90d": 90}
 """Whole UTC days with today, by how an address names them; without one it is the month so far."""
@@ -41,6 +43,31 @@ class Asked:
         start, length = self.period.start, self.period.end - self.period.start
         return Period(start - length, min(start, max(start, self.now) - length))
 
+    @property
+    def dates(self) -> Mapping[str, str]:
+        """What the form's fields hold; nothing where dates would say another period."""
+        ends = {name: _by_its_clock(text).astimezone(UTC) for name, text in self.custom.items()}
+        if any(end.time() != time.min for end in ends.values()):
+            return {}
+        return {name: end.date().isoformat() for name, end in ends.items()}
+
+    @property
+    def in_words(self) -> str:
+        """The period and the filters in one line."""
+        return " · ".join([self._period_in_words(), *self._filters_in_words()])
+
+    def _period_in_words(self) -> str:
+        if not self.custom:
+            return fmt.period(self.period.start, tomorrow(self.now))
+        ends = {name: _by_its_clock(text) for name, text in self.custom.items()}
+        return fmt.period(ends.get("from", self.period.start), ends.get("to"))
+
+    def _filters_in_words(self) -> Iterator[str]:
+        for name, value in self.filters:
+            yield f"{name} {fmt.isolated(value or '(none)', 32)}"
+        if self.only:
+            yield f"only {self.only}"
+
     def query(self, changes: Mapping[str, str | None] | None = None) -> str:
         """Return the query of an address with some words changed; None leaves one out."""
         changes = changes or {}
@@ -66,8 +93,8 @@ class Asked:
             yield "only", self.only
 
 
-def asked(query: QueryParams, now: datetime) -> Asked:
-    """Read the words of an address; raises Refused."""
+def asked(query: QueryParams, now: datetime, others: Collection[str] = ()) -> Asked:
+    """Read the words of an address, but for `others` of its page; raises Refused."""
     words = dict(query)
     span = words.get("span", "")
     custom = {name: words[name] for name in ("from", "to") if words.get(name)}
@@ -80,8 +107,15 @@ def asked(query: QueryParams, now: datetime) -> Asked:
         period = Period(end - SPANS[span] * DAY, end)
     else:
         period = period_of("", "", now)
-    filters = tuple(pair for pair in query.multi_items() if pair[0] in DIMENSIONS)
+    known = OWN.union(others)
+    filters = tuple(pair for pair in query.multi_items() if pair[0] not in known)
     return Asked(period, span, filters, scope_of(filters), custom, _only(words), now)
+
+
+def _by_its_clock(text: str) -> datetime:
+    """Read a time that is known to be one, in the zone that it names."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _only(words: Mapping[str, str]) -> Only | None:

@@ -29,7 +29,7 @@ from taximeter_api.live import answered
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.budgets import COLUMNS, BudgetRow, done_in_words
 from taximeter_api.page.environment import template
-from taximeter_api.questions import Refused
+from taximeter_api.questions import Refused, is_csv
 from taximeter_api.security import who
 from taximeter_collector.store import Store
 
@@ -91,7 +91,7 @@ def budget_pages(store: Store, state: State, register: Register, channels: Chann
         name: str = "",
         format: str = "",  # noqa: A002 the address's word
     ) -> Response:
-        if format == "csv":
+        if is_csv(format):
             now = datetime.now(UTC)
             cells = (row.cells for row in _rows(store, state, register, now))
             return csv_file("budgets", COLUMNS, cells)
@@ -116,7 +116,7 @@ def _rows(store: Store, state: State, register: Register, now: datetime) -> list
         BudgetRow(
             kept=kept,
             spending=spending,
-            told=tuple(state.told(spending.budget, spending.period)),
+            alerts=tuple(state.told(spending.budget, spending.period)),
             now=now,
         )
         for kept, spending in with_spending(store, register, now)

@@ -71,15 +71,21 @@ def features(
     for row in store.spend(month, [Dimension.FEATURE]):
         name = row.key[0]
         course = by_feature.get(name, NOTHING)
-        week, before = course.now.cost, course.before.cost
         of_days = (course.days.get(days.start + count * DAY) for count in range(DAYS_SHOWN))
         yield Feature(
             sums=row,
             share=float(row.cost / total) if total else 0.0,
             last_30_days=tuple(cost or Decimal(0) for cost in of_days),
-            week_on_week=float(week / before - 1) if before else None,
+            week_on_week=change_of(course.now, course.before),
             p95_ms=p95_ms.get(name),
         )
+
+
+def change_of(now: SpendRow, before: SpendRow) -> float | None:
+    """Return 0.14 for +14 %; None when there was nothing, or calls of unknown cost are in it."""
+    if now.unpriced_calls or before.unpriced_calls or not before.cost:
+        return None
+    return float(now.cost / before.cost - 1)
 
 
 def rise_of(by_feature: Mapping[str, Course]) -> Rise | None:

@@ -8,17 +8,29 @@ from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from taximeter_api.asked import SPAN_NAMES, asked
+from taximeter_api.asked import SPAN_NAMES, Asked, asked
+from taximeter_api.checks import counted
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
+from taximeter_api.page import format as fmt
 from taximeter_api.page.environment import template
-from taximeter_api.questions import moment_of
+from taximeter_api.questions import Refused, is_csv, moment_of
 from taximeter_collector.store import Store
-from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall
+from taximeter_collector.store.calls import Only
+from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall, Place
 
 ROWS: Final = 50
 ROWS_OF_A_FILE: Final = 10_000
 COLUMNS: Final = [field.name for field in fields(FoundCall)]
+OWN: Final = {"q", "older"}
+"""Words of the list's address beside its period and filters."""
+COUNTS: Final = {
+    None: "calls",
+    Only.ERRORS: "errors",
+    Only.UNPRICED: "unpriced_calls",
+    Only.ESTIMATED: "estimated_calls",
+}
+"""Where sums have the number of such calls."""
 CLUES: Final = (Clue.USER, Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID)
 
 
@@ -32,16 +44,19 @@ def call_pages(store: Store) -> APIRouter:
         older: str = "",
         format: str = "",  # noqa: A002 the address's word
     ) -> Response:
-        wanted = asked(request.query_params, datetime.now(UTC))
+        wanted = asked(request.query_params, datetime.now(UTC), OWN)
         searched = q.strip()
+        if searched and (narrowed := request.query_params.keys() - OWN - {"format"}):
+            words = ", ".join(sorted(narrowed))
+            raise Refused(f"q={searched!r}: looks through all calls; leave out {words}")
         after = _place(older) if older else None
 
         def newest(kind: type[Found], limit: int) -> list[Found]:
             if searched:
-                return with_clue(store, kind, searched, limit)
+                return with_clue(store, kind, searched, limit, after)
             return store.calls(kind, wanted.period, wanted.scope, limit, wanted.only, after)
 
-        if format == "csv":
+        if is_csv(format):
             rows = (
                 [getattr(call, column) for column in COLUMNS]
                 for call in newest(FoundCall, ROWS_OF_A_FILE)
@@ -51,10 +66,10 @@ def call_pages(store: Store) -> APIRouter:
         found = newest(ListedCall, ROWS + 1)
         html = template("calls.html").render(
             asked=wanted,
+            sums="" if searched else sums_of(store, wanted),
             calls=found[:ROWS],
             has_more=len(found) > ROWS,
             searched=searched,
-            limit=ROWS,
             limit_of_a_file=ROWS_OF_A_FILE,
             spans=SPAN_NAMES,
             path="/calls",
@@ -74,15 +89,28 @@ def call_pages(store: Store) -> APIRouter:
     return router
 
 
-def _place(text: str) -> tuple[datetime, str]:
+def sums_of(store: Store, wanted: Asked) -> str:
+    """Say what the calls of a period and scope cost, where that is known of them, and how many."""
+    sums = store.spend(wanted.period, (), wanted.scope)[0]
+    number = counted(getattr(sums, COUNTS[wanted.only]), "call")
+    if wanted.only is None:
+        return f"{fmt.at_least(sums.cost, sums.unpriced_calls, fmt.ledger)} · {number}"
+    if wanted.only is Only.ESTIMATED:
+        return f"{fmt.ledger(sums.estimated_cost)} · {number}"
+    return number
+
+
+def _place(text: str) -> Place:
     """Read where a list ended, as the link to older calls says it."""
     ts, _, call_id = text.partition(",")
     return moment_of("older", ts), call_id
 
 
-def with_clue(store: Store, kind: type[Found], text: str, limit: int) -> list[Found]:
+def with_clue(
+    store: Store, kind: type[Found], text: str, limit: int, after: Place | None
+) -> list[Found]:
     """Return the calls that have this id of any kind, or are of this user."""
     for clue in CLUES:
-        if found := store.find(kind, clue, text, limit):
+        if found := store.find(kind, clue, text, limit, after):
             return found
     return []

@@ -48,7 +48,7 @@ def notice_channels(settings: Settings, channels: Channels) -> tuple[str, ...]:
     names = tuple(name.strip() for name in settings.notices.split(","))
     for name in names:
         if name not in channels:
-            known = ", ".join(channels) or "none is"
+            known = f"give one of {', '.join(channels)}" if channels else "none is"
             raise SettingsError(
                 f"{PREFIX}NOTICES={settings.notices}: {name!r} is not set up; {known}"
             )

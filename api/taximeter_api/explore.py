@@ -14,11 +14,12 @@ from typing import Final, TypeVar
 from fastapi import APIRouter, Request, Response
 
 from taximeter_api.asked import SPAN_NAMES, Asked, asked
+from taximeter_api.by_feature import change_of
 from taximeter_api.csv_file import csv_file
 from taximeter_api.kept import Kept
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
-from taximeter_api.questions import Refused
+from taximeter_api.questions import Refused, is_csv
 from taximeter_api.spend_rows import spend_table, told
 from taximeter_collector.store import (
     Dimension,
@@ -76,7 +77,7 @@ class Line:
     values: Mapping[str, str]
     """By what people call their dimensions."""
     now: SpendRow
-    before: Decimal
+    before: SpendRow
     days: tuple[Decimal, ...]
 
     @property
@@ -88,8 +89,8 @@ class Line:
 
     @property
     def change(self) -> float | None:
-        """Against as long a time before, 0.14 for +14 %; None when there was nothing."""
-        return float(self.now.cost / self.before - 1) if self.before else None
+        """Against as long a time before, 0.14 for +14 %; None when that can't be told."""
+        return change_of(self.now, self.before)
 
 
 def explore_pages(store: Store, kept: Kept) -> APIRouter:
@@ -102,7 +103,7 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
             if only := words.get("only"):
                 raise Refused(f"only={only!r}: it is for single calls, as /calls?only=errors")
             wanted = asked(words, now)
-            if format == "csv":
+            if is_csv(format):
                 rows = store.spend(wanted.period, view.by, wanted.scope)
                 table = spend_table(view.names, (told(row, view.by) for row in rows))
                 return csv_file(view.path.strip("/"), *table)
@@ -146,7 +147,7 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         lambda: _before(store, view, wanted, scope),
     )
     rows = summed_by(daily, range(len(view.by)))[:ROWS]
-    costs_before = {row.key: row.cost for row in before}
+    rows_before = {row.key: row for row in before}
     by_day: dict[tuple[str, ...], dict[date, Decimal]] = defaultdict(dict)
     for row in daily:
         if row.at is not None:
@@ -158,7 +159,7 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         Line(
             values=dict(zip(view.names, row.key, strict=True)),
             now=row,
-            before=costs_before.get(row.key, Decimal(0)),
+            before=rows_before.get(row.key, SpendRow.nothing()),
             days=tuple(by_day[row.key].get(day, Decimal(0)) for day in days),
         )
         for row in rows

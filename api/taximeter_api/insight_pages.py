@@ -19,6 +19,7 @@ from taximeter_api.checks.running import Running
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
+from taximeter_api.questions import is_csv
 from taximeter_collector.journal import Journal
 from taximeter_collector.store import Condition
 
@@ -33,7 +34,7 @@ def findings_pages(found: Savings) -> APIRouter:
     def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
         now = datetime.now(UTC)
         some, looked_at = found.at(now)
-        if format == "csv":
+        if is_csv(format):
             return csv_file(
                 "findings", FIELDS, ([getattr(one, name) for name in FIELDS] for one in some)
             )

@@ -22,7 +22,7 @@ class Feature:
     """Of this month's spend, 0 to 1."""
     last_30_days: tuple[Decimal, ...]
     week_on_week: float | None
-    """The last 7 days against the 7 before, 0.14 for +14 %; None without a week before."""
+    """The last 7 days against the 7 before, 0.14 for +14 %; None when that can't be told."""
     p95_ms: float | None
 
     @property
@@ -55,6 +55,8 @@ class BudgetLine:
     """What people call it; empty for the calendar's month, which the page is about."""
     is_of_all: bool = False
     """Whether it is of all spend."""
+    calls: str = ""
+    """The query of the calls that are spent on it; "" where an address can't say it."""
 
     @property
     def is_used_up(self) -> bool:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from starlette.exceptions import HTTPException
 
 from taximeter_alerts.periods import month_at
+from taximeter_alerts.scope_words import DIMENSIONS
 from taximeter_collector.labels import label
 from taximeter_collector.refusal import Refusal
 from taximeter_collector.store import Dimension, Period, Scope
@@ -65,6 +66,13 @@ def month_of(text: str, now: datetime) -> date:
     return month
 
 
+def is_csv(form: str) -> bool:
+    """Tell whether a table is asked for as a file and not as a page."""
+    if form not in ("", "csv"):
+        raise Refused(f"format={form!r}: give csv, or leave it out for the page")
+    return form == "csv"
+
+
 def dimension_of(field: str, name: str) -> Dimension:
     known = {dimension.outside_name: dimension for dimension in Dimension}
     if name not in known:
@@ -76,8 +84,11 @@ def scope_of(pairs: Iterable[tuple[str, str]]) -> Scope:
     """Read a scope from dimensions and values; a dimension may come several times."""
     values: dict[Dimension, tuple[str, ...]] = {}
     for name, value in pairs:
-        dimension = dimension_of("filter", name)
-        if dimension in (Dimension.HOUR, Dimension.DAY):
-            raise Refused(f"{dimension}: narrow the time with from and to")
+        dimension = DIMENSIONS.get(name)
+        if dimension is None:
+            known = ", ".join(DIMENSIONS)
+            raise Refused(
+                f"filter={name!r}: give some of {known}; narrow the time with from and to"
+            )
         values[dimension] = (*values.get(dimension, ()), label(value))
     return Scope(values)

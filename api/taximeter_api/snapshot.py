@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from taximeter_alerts.alert import Kind
 from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import MONTH, month_at, name_of
+from taximeter_alerts.scope_words import query_of_calls
 from taximeter_alerts.spending import Spending, now_spent
 from taximeter_alerts.state import State
 from taximeter_alerts.story import HISTORY
@@ -137,6 +138,7 @@ def _budget_line(one: Spending) -> BudgetLine:
         unpriced_calls=spent.unpriced_calls,
         thresholds=budget.thresholds,
         is_of_all=_is_of_all(budget),
+        calls=query_of_calls(one.scope, period),
         period="" if budget.period == MONTH else name_of(period, budget.zone),
     )
 

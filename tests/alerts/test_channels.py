@@ -117,7 +117,7 @@ def test_a_channel_is_tried_out(receiver: Receiver) -> None:
 
     assert (took.returncode, took.stdout) == (0, "webhook took it\n")
     assert (refused.returncode, refused.stderr) == (1, "not delivered: the webhook answered 404\n")
-    assert "slack is not set up; webhook" in unknown.stderr
+    assert "slack is not set up; give one of webhook" in unknown.stderr
     assert json.loads(receiver.messages[0][1])["data"]["budget"] == "Test of Taximeter, not real"
     ids = {headers["webhook-id"] for headers, _ in receiver.messages}
     assert len(ids) == 2

@@ -163,6 +163,71 @@ def test_the_dearest_feature_is_followed_to_its_dearest_call(page: Page, site: s
     expect(page.get_by_role("heading", level=1)).to_have_text("chat with gpt-4o")
 
 
+@pytest.mark.parametrize("path", ["/", "/features"])
+def test_every_number_of_a_row_leads_to_its_calls(page: Page, site: str, path: str) -> None:
+    page.goto(site + path)
+    row = page.get_by_role("row", name="contract-summary").first
+    names = page.get_by_role("columnheader").all_text_contents()
+
+    for column in ("Calls", "Per 1,000 calls", "Share"):
+        row.scroll_into_view_if_needed()
+        cell = row.locator("th, td").nth(names.index(column)).bounding_box()
+        assert cell
+        page.mouse.click(cell["x"] + cell["width"] - 6, cell["y"] + cell["height"] / 2)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Calls")
+        assert page.url == f"{site}/calls?feature=contract-summary"
+        page.go_back()
+    row.get_by_role("link", name="contract-summary").click()
+    assert page.url == f"{site}/models?feature=contract-summary"
+
+
+def test_on_a_phone_filters_are_seen_and_taken_away(page: Page, site: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{site}/features?span=7d&feature=chat&user=ada")
+
+    page.get_by_role("link", name="user: ada").click()
+
+    expect(page.get_by_role("link", name="feature: chat")).to_be_visible()
+    assert page.url == f"{site}/features?feature=chat&span=7d"
+
+
+def test_on_a_phone_failures_are_told(page: Page, site: str, state: State) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    state.add(alert(75))
+    failing = {"slack": Channel(sender=SlackWebhook(url=f"{site}/nothing"))}
+    Outbox(state, failing, lambda: datetime.now(UTC), page_url=site, run=at_once).tick()
+
+    page.goto(f"{site}/calls?span=7d")
+    expect(page.get_by_text("RateLimitError").locator("visible=true")).to_have_count(1)
+    page.goto(f"{site}/alerts")
+
+    expect(page.get_by_text("slack: not sent: ").locator("visible=true")).to_have_count(1)
+
+
+def test_where_a_budget_is_kept_is_not_cut_nor_its_button(
+    page: Page, site: str, tmp_path: Path
+) -> None:
+    scope = "{feature: [support-chat, contract-summary, nightly-reports], team: not-yet-named}"
+    text = f"budgets:\n  - {{name: All that customers read, amount: 1234.56, scope: {scope}}}\n"
+    (tmp_path / "budgets.yaml").write_text(text)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{site}/budgets")
+    file = page.get_by_text("budgets.yaml", exact=True).bounding_box()
+    assert file
+    assert file["height"] < 25
+
+    page.get_by_label("Name").fill("Everything that everybody does")
+    page.get_by_label("US dollars").fill("1234.56")
+    page.get_by_role("button", name="Make it").click()
+    page.set_viewport_size({"width": 390, "height": 800})
+    card = page.get_by_role("region", name="Budgets").bounding_box()
+    button = page.get_by_role("link", name="Change Everything").bounding_box()
+
+    assert card
+    assert button
+    assert button["x"] + button["width"] <= card["x"] + card["width"] - 16
+
+
 def test_a_budget_is_made_paused_and_deleted(page: Page, site: str) -> None:
     page.goto(f"{site}/budgets")
     page.get_by_label("Name").fill("Chat of all")

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from taximeter_api.by_feature import courses, rise_of
+from taximeter_api.by_feature import change_of, courses, rise_of
 from taximeter_collector.store import SpendRow
 
 TOMORROW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -83,3 +83,23 @@ def test_of_unknown_costs_no_rise_is_told() -> None:
 
     assert rise_of(courses(daily, TOMORROW)) is None
     assert rise_of(courses([], TOMORROW)) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "change"),
+    [
+        (("3", 0), ("2", 0), 0.5),
+        (("3", 0), ("0", 0), None),
+        (("3", 1), ("2", 0), None),
+        (("3", 0), ("2", 1), None),
+    ],
+)
+def test_a_change_is_told_of_what_is_known(
+    now: tuple[str, int], before: tuple[str, int], change: float | None
+) -> None:
+    rows = [
+        replace(SpendRow.nothing(), cost=Decimal(usd), unpriced_calls=calls)
+        for usd, calls in (now, before)
+    ]
+
+    assert change_of(*rows) == change

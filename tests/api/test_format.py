@@ -213,3 +213,33 @@ def test_ages_are_told_in_one_unit(seconds: float, text: str) -> None:
 )
 def test_names_are_cut_and_hold_nothing_that_a_page_may_not(text: str, shown: str) -> None:
     assert fmt.name(text, 12 if len(text) == 12 else 10) == shown
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        ("2026-11-01T00:00Z", "2026-12-01T00:00Z", "1 to 30 November 2026"),
+        ("2026-11-28T00:00Z", "2026-11-29T00:00Z", "28 November 2026"),
+        ("2026-10-28T00:00Z", "2026-11-29T00:00Z", "28 October to 28 November 2026"),
+        ("2026-12-28T00:00Z", "2027-01-29T00:00Z", "28 December 2026 to 28 January 2027"),
+        ("2026-11-28T00:00Z", "", "since 28 November 2026"),
+        ("2026-11-28T00:00+14:00", "2026-11-29T00:00+14:00", "28 November 2026 (UTC+14:00)"),
+        (
+            "2026-10-20T00:00+02:00",
+            "2026-11-01T00:00+01:00",
+            "20 to 31 October 2026 (UTC+02:00 to UTC+01:00)",
+        ),
+        (
+            "2026-11-28T00:00+14:00",
+            "2026-11-28T12:00+14:00",
+            "28 November 2026 00:00 to 28 November 2026 12:00 (UTC+14:00)",
+        ),
+        ("2026-11-28T20:00Z", "", "since 28 November 2026 20:00 (UTC)"),
+    ],
+)
+def test_a_period_is_told_by_the_clock_that_it_was_given_in(
+    start: str, end: str, words: str
+) -> None:
+    last = datetime.fromisoformat(end) if end else None
+
+    assert fmt.period(datetime.fromisoformat(start), last) == words

@@ -169,6 +169,21 @@ def test_the_month_is_told_against_the_budget_that_was_used_up_last_or_will_be_n
     assert f"${limit} budget" in render(taken, now=now)
 
 
+def test_the_overview_s_budgets_lead_to_their_calls(store: Store, state: State) -> None:
+    budgets = [
+        budget("2", name="search", scope={"feature": "search"}),
+        budget("1", name="rest", scope={"feature": {"not": "search"}}),
+    ]
+
+    taken = overview(store, state, budgets, TAKEN_AT, "b")
+
+    ends = "from=2026-11-01T00%3A00%3A00%2B00%3A00&to=2026-12-01T00%3A00%3A00%2B00%3A00"
+    assert {one.name: one.calls for one in taken.budgets} == {
+        "search": f"?{ends}&feature=search",
+        "rest": "",
+    }
+
+
 def test_a_month_whose_burst_may_pass_the_budget_is_not_told_in_green(
     store: Store, state: State
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -16,7 +17,7 @@ from taximeter_analysis.findings import Confidence, Finding
 from taximeter_api.overview import Feature, Overview, Rise
 from taximeter_api.page import CSP, render
 from taximeter_api.page.environment import VERSION
-from taximeter_collector.store import SpendRow
+from taximeter_collector.store import Period, SpendRow
 
 DASH = "\N{EN DASH}"
 NOW = TAKEN_AT + timedelta(seconds=3)
@@ -442,6 +443,12 @@ def test_the_dearest_budget_comes_first_and_what_is_not_reached_is_not_said() ->
     assert "B $100.00 of $100 99 % A $1 of $100 1 %" in words
 
 
+def links(html: str) -> list[tuple[str, str]]:
+    """Return the words of each link and where it leads."""
+    found = re.findall(r'<a[^>]* href="([^"]+)"[^>]*>(.*?)</a>', html, re.DOTALL)
+    return [(Document(words).text, unescape(path)) for path, words in found]
+
+
 def links_to(start: str, html: str) -> list[str]:
     hrefs = [attrs.get("href") or "" for tag, attrs in Document(html).tags if tag == "a"]
     return [href for href in hrefs if href.startswith(start)]
@@ -455,6 +462,48 @@ def test_a_rise_links_to_its_week_or_to_nothing(feature: str, links: int) -> Non
     found = links_to(f"/features?feature={feature}", page(sample_overview(rise=rise, features=())))
 
     assert found == [f"/features?feature={feature}&from=2026-11-15&to=2026-11-22"] * links
+
+
+def test_numbers_lead_to_the_calls_behind_them() -> None:
+    (line,) = budgets = (replace(budget_line("chat"), calls="?feature=chat"),)
+    overview = sample_overview(features=(), models=(), users=(), budgets=budgets)
+    html = page(overview)
+
+    day = "/calls?from=2026-11-21T10%3A00%3A00%2B00%3A00"
+    assert [one for one in links(html) if one[1].startswith("/calls")][1:] == [
+        ("$650", "/calls"),
+        ("139k", "/calls"),
+        ("$4.68", "/calls"),
+        ("$3.21", "/calls?only=estimated"),
+        ("$650 of $850", f"/calls{line.calls}"),
+        ("50.0k", day),
+        ("98.02 %", day),
+        ("1.14 %", f"{day}&only=errors"),
+        ("28.6 s", day),
+        ("423 ms", day),
+        ("9 %", day),
+    ]
+
+
+def test_the_overview_is_red_where_other_pages_are() -> None:
+    feature = sample_overview().features[0]
+    fine, bad = (
+        replace(feature, week_on_week=change, sums=replace(feature.sums, calls=1000, errors=errors))
+        for change, errors in ((0.49, 49), (0.5, 50))
+    )
+
+    html = page(sample_overview(features=(fine, bad)))
+
+    red = re.findall(r'<td class="(?:wide )?(over|soft)">\s*<a[^>]*>([^<]+)<', html)
+    assert red == [("soft", "+49 %"), ("soft", "4.9 %"), ("over", "+50 %"), ("over", "5.0 %")]
+
+
+def test_it_is_said_how_many_models_are_not_shown() -> None:
+    model = sample_overview().models[0]
+    some = tuple(of(f"model-{number}", model) for number in range(9))
+
+    assert ("3 more models", "/models") in links(page(sample_overview(models=some)))
+    assert "more model" not in text(models=some[:6])
 
 
 def test_the_share_that_succeeded_does_not_lead_to_those_that_failed() -> None:
@@ -472,10 +521,28 @@ def test_a_saving_links_to_the_two_weeks_that_it_is_counted_from() -> None:
         confidence=Confidence.LOW,
     )
 
-    (link,) = links_to("/calls?feature=", page(sample_overview(savings=(saving,), features=())))
+    dollars, link = links_to(
+        "/calls?feature=", page(sample_overview(savings=(saving,), features=()))
+    )
 
     ends = "&from=2026-11-08T10%3A40%3A00%2B00%3A00&to=2026-11-22T10%3A40%3A00%2B00%3A00"
-    assert link == f"/calls?feature=chat&model=gpt-4o{ends}"
+    assert dollars == link == f"/calls?feature=chat&model=gpt-4o{ends}"
+
+
+def test_numbers_of_a_month_in_a_zone_lead_to_that_month() -> None:
+    start = datetime(2026, 10, 31, 18, 30, tzinfo=UTC)
+    month = burn_up(period=Period(start, datetime(2026, 11, 30, 18, 30, tzinfo=UTC)))
+    html = page(sample_overview(zone="Asia/Kolkata", burn_up=month, unpriced_calls=1))
+
+    since = "from=2026-11-01T00%3A00%3A00%2B05%3A30"
+    links = [
+        link
+        for path in ("/calls", "/features", "/models", "/users")
+        for link in links_to(path, html.partition("<main")[2].partition("Last 24 hours")[0])
+        if "&to=" not in link
+    ]
+    assert {"/calls?only=unpriced&" + since, f"/features?{since}"} < set(links)
+    assert [link for link in links if since not in link] == []
 
 
 def test_the_page_can_be_read_aloud() -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -20,7 +21,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from api.test_page import Document
-from builders import Rows, alert, budget, costing, unpriced
+from builders import Rows, alert, budget, call, costing, unpriced
 from stores import empty
 from taximeter_alerts.budgets import read_budgets
 from taximeter_alerts.channels import Channels
@@ -37,7 +38,7 @@ from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.kept import Kept
 from taximeter_api.page.environment import VERSION
 from taximeter_api.refusals import refusals
-from taximeter_collector.calls import Priced
+from taximeter_collector.calls import CostStatus, Priced
 from taximeter_collector.journal import Journal
 from taximeter_collector.labels import label
 from taximeter_collector.live_file import LiveFile
@@ -179,6 +180,20 @@ def test_an_error_rate_is_red_from_five_percent_on(client: TestClient, store: St
     assert 'title="Red from 5 % on">Errors' in page
 
 
+@pytest.mark.parametrize(("usd", "colour"), [("1.49", "soft"), ("1.50", "over")])
+def test_a_change_is_red_from_half_as_much_again_on(
+    client: TestClient, store: Store, usd: str, colour: str
+) -> None:
+    add(store, costing("9", ts=ago(24 * 20)), costing("1", ts=ago(24 * 8 + 1)))
+    add(store, costing(usd, ts=ago(1)))
+
+    page = client.get("/features?span=7d").text
+
+    change = "+50 %" if colour == "over" else "+49 %"
+    assert f'<td class="{colour}">{change}' in page
+    assert 'title="Red from 50 % on">Change' in page
+
+
 def test_filters_and_period_narrow_a_page_and_stay_in_its_links(
     client: TestClient, store: Store
 ) -> None:
@@ -207,6 +222,59 @@ def test_a_change_is_against_as_long_a_time_before(client: TestClient, store: St
     assert "+100 %" not in of_a_part
     assert "+100 %" in of_a_whole
     assert "nothing before" in of_a_whole
+
+
+DAYS = "from=2026-11-01&to=2026-12-01"
+HALF_A_DAY = "from=2026-11-28T00:00:00%2B14:00&to=2026-11-28T12:00:00%2B14:00"
+IN_WORDS = {
+    DAYS: "1 to 30 November 2026",
+    HALF_A_DAY: "28 November 2026 00:00 to 28 November 2026 12:00 (UTC+14:00)",
+}
+
+
+@pytest.mark.parametrize("path", ["/features", "/calls"])
+@pytest.mark.parametrize("period", IN_WORDS)
+def test_a_page_says_its_period_and_its_filters(client: TestClient, path: str, period: str) -> None:
+    page = client.get(f"{path}?feature=support-chat&user=%E2%80%AEevil&{period}").text
+
+    words = (
+        f"{IN_WORDS[period]} · feature support-chat · user "
+        "\N{FIRST STRONG ISOLATE}\N{RIGHT-TO-LEFT OVERRIDE}evil\N{POP DIRECTIONAL ISOLATE}"
+    )
+    assert f"{words} · Taximeter</title>" in page
+    assert f"<p>{words}</p>" in page
+    assert "user: <bdi>" in page
+
+
+@pytest.mark.parametrize(
+    ("period", "dates"),
+    [
+        (DAYS, ["2026-11-01", "2026-12-01"]),
+        ("from=2026-11-01", ["2026-11-01", ""]),
+        (HALF_A_DAY, ["", ""]),
+        ("span=7d", ["", ""]),
+    ],
+)
+def test_fields_hold_the_days_of_a_period_or_nothing(
+    client: TestClient, period: str, dates: list[str]
+) -> None:
+    page = client.get(f"/features?{period}").text
+
+    assert re.findall('type="date"[^>]*value="([^"]*)"', page) == dates
+
+
+def test_of_unknown_costs_no_change_is_told(client: TestClient, store: Store) -> None:
+    add(store, costing("9", ts=ago(24 * 20), feature="old"))
+    for now, before in (("6", ""), ("", "3"), ("4", "2")):
+        for usd, hours in ((now, 1), (before, 24 * 8 + 1)):
+            feature = f"now {now}, before {before}"
+            call = costing(usd, ts=ago(hours)) if usd else unpriced(ts=ago(hours))
+            add(store, (replace(call[0], feature=feature), call[1]))
+
+    page = client.get("/features?span=7d").text
+
+    dash = "\N{EN DASH}"
+    assert [row[4] for row in cells(page)] == [dash, "+100 %", dash]
 
 
 def test_a_change_is_told_though_the_calls_of_before_are_gone(
@@ -246,9 +314,33 @@ def test_a_file_says_money_times_and_tags_as_machines_read_them(
     assert json.loads(row["tags"]) == {"tier": "pro", "lang": "é"}
 
 
-@pytest.mark.parametrize("words", ["span=1d", "from=x", "from=2026-02-01&to=2026-01-01"])
-def test_words_that_are_not_understood_are_refused(client: TestClient, words: str) -> None:
-    assert client.get(f"/features?{words}").status_code == 422
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("/features?span=1d", "span='1d': give one of 7d"),
+        ("/features?from=x", "from='x': give an ISO date"),
+        ("/features?from=2026-02-01&to=2026-01-01", "give a time before"),
+        ("/features?env=staging", "filter='env': give some of feature"),
+        ("/features?env=staging&format=csv", "filter='env': give some of feature"),
+        ("/features?format=xml", "format='xml': give csv"),
+        ("/features?q=ada", "filter='q': give some of feature"),
+        ("/calls?env=staging", "filter='env': give some of feature"),
+        ("/calls?format=xml", "format='xml': give csv"),
+        ("/calls?q=ada&only=errors&from=2026-02-01", "leave out from, only"),
+        ("/calls?q=ada&team=web&format=csv", "leave out team"),
+        ("/budgets?format=xml", "format='xml': give csv"),
+        ("/alerts?format=xml", "format='xml': give csv"),
+        ("/findings?format=xml", "format='xml': give csv"),
+    ],
+)
+def test_words_that_are_not_understood_are_refused(
+    client: TestClient, words: str, says: str
+) -> None:
+    answer = client.get(words)
+
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+    assert "hour" not in answer.json()["detail"]
 
 
 def test_spend_without_a_price_is_at_least_or_unknown(client: TestClient, store: Store) -> None:
@@ -371,18 +463,18 @@ def test_a_file_of_budgets_has_no_spend_where_none_is_known(
     assert {row["budget"]: row["spent"] for row in rows} == {"chat": "", "search": "2.000000000000"}
 
 
-def test_a_search_says_where_it_ends_and_its_file_has_the_same_calls(
+def test_a_search_goes_on_to_older_calls_and_its_file_has_the_same(
     client: TestClient, store: Store
 ) -> None:
     add(store, *(costing("1", ts=ago(1), user_id="ada") for _ in range(51)))
     add(store, costing("1", ts=ago(1), user_id="bob"))
 
-    cut = client.get("/calls?q=ada&feature=other&only=errors").text
+    cut = client.get("/calls?q=ada").text
     whole = client.get("/calls?q=bob").text
 
-    assert "The newest 50" in cut
-    assert "The newest 50" not in whole
-    assert "Take this filter away" not in cut
+    (older,) = hrefs(cut, "Older calls")
+    assert len(re.findall('href="/calls/chatcmpl', client.get(older).text)) == 1
+    assert hrefs(whole, "Older calls") == []
     assert 'name="from"' not in cut
     (link,) = hrefs(cut, "CSV")
     assert link == "/calls?q=ada&format=csv"
@@ -623,7 +715,7 @@ def test_nothing_of_the_address_is_told_as_the_service_s_own_words(client: TestC
         assert "hacked" not in client.get(f"/budgets?{query}").text
 
 
-def test_of_budgets_for_each_the_row_says_what_was_told_and_of_whom(
+def test_of_budgets_for_each_the_row_says_which_alerts_there_are_and_of_whom(
     client: TestClient, store: Store, state: State, register: Register
 ) -> None:
     now = datetime.now(UTC)
@@ -639,6 +731,9 @@ def test_of_budgets_for_each_the_row_says_what_was_told_and_of_whom(
     assert rows["Each"][6] == "50 % (u2), 100 % (u1)"
     assert rows["each"][6] == "\N{EN DASH}"
     assert (rows["Nothing"][1], rows["Nothing"][6]) == ("over", "100 %")
+    # None of them was sent: what became of each is on the page of alerts.
+    assert hrefs(page, "100 %") == ["/alerts"]
+    assert ">Told<" not in page
 
 
 def cells(page: str) -> list[list[str]]:
@@ -665,7 +760,8 @@ def test_findings_are_told_in_dollars_a_month(client: TestClient, store: Store) 
     assert "Batch API" in page
     assert "nightly" in page
     assert [one["kind"] for one in told["findings"]] == ["batch"]
-    (link,) = (unescape(one) for one in re.findall('href="(/calls[^"]+)"', page))
+    dollars, link = (unescape(one) for one in re.findall('href="(/calls[^"]+)"', page))
+    assert dollars == link
     looked_at = datetime.fromisoformat(told["looked_at"])
     words = dict(parse_qsl(link.partition("?")[2]))
     assert words == {
@@ -683,7 +779,7 @@ def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:
     page = client.get("/health").text
 
     assert "2 things to look at" in page
-    assert "Without a price:</strong> 1 call: no price for model mystery-1. To mend it:" in page
+    assert "Without a price:</strong> 1 call: no price for model mystery-1. What to do:" in page
     assert "1: no price for model mystery-1" in page
     assert "taximeter-server" in page
     links = [*hrefs(page, "2"), *hrefs(page, "1: no price for model mystery-1")]
@@ -704,6 +800,31 @@ def test_several_values_of_a_filter_are_any_of_them(client: TestClient, store: S
     assert 'href="/calls?feature=search&amp;span=7d" title="Take this filter away"' in page
 
 
+@pytest.mark.parametrize(
+    ("words", "sums"),
+    [
+        ("", "at least $3.50 · 4 calls"),
+        ("feature=chat", "$3.50 · 3 calls"),
+        ("user=ada", "$1.00 · 1 call"),
+        ("only=errors", "1 call"),
+        ("only=unpriced", "1 call"),
+        ("only=estimated", "$2.50 · 1 call"),
+        ("only=estimated&user=ada", "$0 · 0 calls"),
+    ],
+)
+def test_a_list_of_calls_says_what_all_of_them_sum_to(
+    client: TestClient, store: Store, words: str, sums: str
+) -> None:
+    of_chat: dict[str, Any] = {"ts": ago(1), "feature": "chat"}
+    lost = Priced(status=CostStatus.ESTIMATED, usd=Decimal("2.50"))
+    add(store, costing("1", user_id="ada", **of_chat), (call(**of_chat), lost))
+    add(store, costing("0", error_type="RateLimitError", **of_chat), unpriced(ts=ago(1)))
+
+    page = client.get(f"/calls?{words}&span=7d").text
+
+    assert f"<p>{sums}</p>" in page
+
+
 def test_errors_and_calls_without_a_price_can_be_seen_alone(
     client: TestClient, store: Store
 ) -> None:
@@ -715,6 +836,7 @@ def test_errors_and_calls_without_a_price_can_be_seen_alone(
         only: client.get(f"/calls?only={only}&span=7d").text for only in ("errors", "unpriced")
     }
 
+    assert [row[4] for row in cells(found["unpriced"])] == ["unknown"]
     assert {only: re.findall(r"/calls/(id-\w+)", page) for only, page in found.items()} == {
         "errors": ["id-failed"],
         "unpriced": ["id-unpriced"],
@@ -774,8 +896,9 @@ def test_what_is_spent_of_a_budget_leads_to_its_calls(
 
     page = client.get("/budgets").text
 
-    (link,) = re.findall(r'href="(/calls[^"]+)"', page)
-    calls = client.get(unescape(link)).text
+    used, spent = re.findall(r'href="(/calls[^"]+)"', page)
+    calls = client.get(unescape(spent)).text
+    assert used == spent
     assert "id-chat" in calls
     assert "id-other" not in calls
 

@@ -58,8 +58,11 @@ def test_the_page_says_how_much_why_where_and_when() -> None:
 def test_our_calls_of_an_hour_and_key_have_no_link_as_no_address_can_say_them() -> None:
     html = drawn(sample(), [], NOW)
 
+    of_month = "/calls?provider=openai&amp;from=2026-11-01&amp;to=2026-12-01"
     assert re.findall('href="(/calls[^"]+)"', html) == [
-        "/calls?provider=openai&amp;from=2026-11-03&amp;to=2026-11-04"
+        of_month,
+        f"{of_month}&amp;only=unpriced",
+        "/calls?provider=openai&amp;from=2026-11-03&amp;to=2026-11-04",
     ]
 
 

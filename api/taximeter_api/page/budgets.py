@@ -40,11 +40,11 @@ DELETED = "The budget is deleted."
 
 @dataclass(frozen=True, slots=True)
 class BudgetRow:
-    """A budget with what is spent of it and what was told of its period."""
+    """A budget with what is spent of it and the alerts of its period."""
 
     kept: Revision
     spending: Spending
-    told: tuple[Passed, ...]
+    alerts: tuple[Passed, ...]
     now: datetime
 
     @property
@@ -61,10 +61,10 @@ class BudgetRow:
         return f"until {fmt.until(runs.until, kept.zone)}, then {fmt.limit(kept.amount)}"
 
     @property
-    def told_in_words(self) -> str:
-        return ", ".join(map(self._told, self.told))
+    def alerts_in_words(self) -> str:
+        return ", ".join(map(self._alert, self.alerts))
 
-    def _told(self, one: Passed) -> str:
+    def _alert(self, one: Passed) -> str:
         each = self.spending.budget.each
         if each is None:
             return f"{one.percent} %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -13,6 +13,8 @@ SMALLEST = Decimal("0.0001")
 LONGEST_IN_A_LINK = 60
 MANY_ERRORS = 0.05
 """Of the calls; so many are red."""
+STEEP = 0.5
+"""Of what it cost before; so much more is red."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -150,6 +152,23 @@ def until(moment: datetime, zone: ZoneInfo) -> str:
     return day if local.time() == time.min else f"{day} {local:%H:%M}"
 
 
+def period(start: datetime, end: datetime | None) -> str:
+    """Tell from when to when, by the clocks of both, in days if they are whole; None is now."""
+    ends = [start, end] if end else [start]
+    clocks = " to ".join(dict.fromkeys(f"{at:%Z}" for at in ends))
+    words = " to ".join(f"{long_day(at)} {at:%Y %H:%M}" for at in ends) + f" ({clocks})"
+    if all(at.time() == time.min for at in ends):
+        days = _days(start, end - timedelta(days=1)) if end else f"{long_day(start)} {start:%Y}"
+        words = days if clocks == "UTC" else f"{days} ({clocks})"
+    return words if end else f"since {words}"
+
+
+def isolated(text: str, length: int) -> str:
+    """Cut a name for plain text, whose direction it must not turn."""
+    text = name(text, length)
+    return text if text.isascii() else f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
+
+
 def name(text: str, length: int = 48) -> str:
     """Cut a name from users' data to a length, without what no page may hold."""
     text = _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
@@ -169,3 +188,12 @@ _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 def _dollars(usd: Decimal, step: str) -> str:
     sign = "-" if usd < 0 else ""
     return f"{sign}${abs(usd).quantize(Decimal(step), ROUND_HALF_UP):,}"
+
+
+def _days(first: datetime, last: datetime) -> str:
+    if first.year != last.year:
+        return f"{long_day(first)} {first:%Y} to {long_day(last)} {last:%Y}"
+    if first.month != last.month:
+        return f"{long_day(first)} to {long_day(last)} {last:%Y}"
+    begin = "" if first.day == last.day else f"{first.day} to "
+    return f"{begin}{long_day(last)} {last:%Y}"

@@ -77,12 +77,19 @@ KINDS: Final = {
 
 
 class CallQuestions(Connected):
-    def find(self, kind: type[Found], clue: Clue, value: str, limit: int) -> list[Found]:
+    def find(
+        self,
+        kind: type[Found],
+        clue: Clue,
+        value: str,
+        limit: int,
+        after: Place | None = None,
+    ) -> list[Found]:
         """Return the calls that have this id or user, the newest first."""
         condition, bound = f"{clue} = {{value:String}}", {"value": value}
         if clue is Clue.USER:
-            return of_users(self._connection, kind, [value], EVER, condition, bound, limit)
-        return newest_calls(self._connection, kind, condition, bound, limit)
+            return of_users(self._connection, kind, [value], EVER, condition, bound, limit, after)
+        return newest_calls(self._connection, kind, condition, bound, limit, after)
 
     def calls(
         self,
