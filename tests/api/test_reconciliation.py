@@ -29,6 +29,7 @@ from builders import NOON, costing
 from taximeter_analysis.bill import Key
 from taximeter_api.demo.fake_account import Entry, admin_routes
 from taximeter_api.demo.fake_openai import serving
+from taximeter_api.demo.processes import free_port
 from taximeter_api.openai_account import AccountUnreadable, read_account
 from taximeter_api.questions import Refused, month_of
 from taximeter_api.reconciliation import (
@@ -285,9 +286,11 @@ def test_beside_a_running_service_the_command_asks_that_one_from_any_folder(
 
 def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> None:
     program = "import sys; sys.modules['openai'] = None; from taximeter_api.cli import main; main()"
+    Store(f"chdb://{tmp_path / 'store'}").close()
+    settings = {"OPENAI_ADMIN_KEY": "x", "DATA_DIR": str(tmp_path), "PORT": str(free_port())}
     refused = subprocess.run(
         [sys.executable, "-c", program, "reconcile"],
-        env={"TAXIMETER_SERVER_OPENAI_ADMIN_KEY": "x", "TAXIMETER_SERVER_DATA_DIR": str(tmp_path)},
+        env={f"TAXIMETER_SERVER_{name}": value for name, value in settings.items()},
         capture_output=True,
         text=True,
         timeout=60,

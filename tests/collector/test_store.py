@@ -561,7 +561,8 @@ def test_an_embedded_store_tells_moments_in_utc_wherever_the_machine_is(tmp_path
     script = """
 import sys
 from builders import NOON, costing
-from taximeter_collector.store import Dimension, FoundCall, Period, Scope, Store
+from taximeter_collector.store import Dimension, Period, Scope, Store
+from taximeter_collector.store.lookup import FoundCall
 store = Store(sys.argv[1])
 period = Period(NOON.replace(day=1, hour=0), NOON.replace(day=30))
 store.add([costing("1")], token="t", book_version="b", now=NOON)
