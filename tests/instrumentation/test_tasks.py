@@ -93,7 +93,8 @@ def celery() -> Iterator[Celery]:
     app.task(name="shop.summarise")(embed)
     taximeter.celery.install()
     taximeter.celery.install()
-    with start_worker(app, pool="threads", perform_ping_check=False):
+    # The worker sets the level of all logs of this process: other tests wait for warnings.
+    with start_worker(app, pool="threads", perform_ping_check=False, loglevel="warning"):
         yield app
     taximeter.celery.uninstall()
 
