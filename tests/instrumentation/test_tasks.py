@@ -94,7 +94,8 @@ def celery() -> Iterator[Celery]:
     taximeter.celery.install()
     taximeter.celery.install()
     # The worker sets the level of all logs of this process: other tests wait for warnings.
-    with start_worker(app, pool="threads", perform_ping_check=False, loglevel="warning"):
+    options = {"pool": "threads", "loglevel": "warning", "shutdown_timeout": 60}
+    with start_worker(app, perform_ping_check=False, **options):
         yield app
     taximeter.celery.uninstall()
 
