@@ -286,7 +286,7 @@ def test_beside_a_running_service_the_command_asks_that_one_from_any_folder(
 
 def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> None:
     program = "import sys; sys.modules['openai'] = None; from taximeter_api.cli import main; main()"
-    Store(f"chdb://{tmp_path / 'store'}").close()
+    (tmp_path / "store").mkdir()
     settings = {"OPENAI_ADMIN_KEY": "x", "DATA_DIR": str(tmp_path), "PORT": str(free_port())}
     refused = subprocess.run(
         [sys.executable, "-c", program, "reconcile"],
