@@ -173,7 +173,7 @@ class Service:
             alerts_page(self._state, channels, settings.page_url, running.wrong_with_alerts),
             answers_page(self._state, channels),
             explore_pages(self._store, kept),
-            call_pages(self._store),
+            call_pages(self._store, kept),
             budget_pages(self._store, self._state, register, channels),
             findings_pages(savings),
             health_page(running, self._journal),

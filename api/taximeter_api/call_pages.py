@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.datastructures import QueryParams
 
 from taximeter_api.asked import SPAN_NAMES, Asked, asked
 from taximeter_api.checks import counted
 from taximeter_api.csv_file import csv_file
+from taximeter_api.kept import Kept
 from taximeter_api.live import answered
 from taximeter_api.page import format as fmt
 from taximeter_api.page.environment import template
 from taximeter_api.questions import Refused, is_csv, moment_of
+from taximeter_api.together import together
 from taximeter_collector.store import Store
 from taximeter_collector.store.calls import Only
 from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall, Place
@@ -34,8 +37,12 @@ COUNTS: Final = {
 CLUES: Final = (Clue.USER, Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID)
 
 
-def call_pages(store: Store) -> APIRouter:
+def call_pages(store: Store, kept: Kept) -> APIRouter:
     router = APIRouter(include_in_schema=False)
+
+    def summed(words: QueryParams, now: datetime) -> tuple[str, datetime]:
+        question = ("sums of calls", str(words), now.date())
+        return kept.get(question, now, lambda now: sums_of(store, asked(words, now, OWN)))
 
     @router.get("/calls")
     def calls(
@@ -44,7 +51,8 @@ def call_pages(store: Store) -> APIRouter:
         older: str = "",
         format: str = "",  # noqa: A002 the address's word
     ) -> Response:
-        wanted = asked(request.query_params, datetime.now(UTC), OWN)
+        now = datetime.now(UTC)
+        wanted = asked(request.query_params, now, OWN)
         searched = q.strip()
         if searched and (narrowed := request.query_params.keys() - OWN - {"format"}):
             words = ", ".join(sorted(narrowed))
@@ -63,10 +71,15 @@ def call_pages(store: Store) -> APIRouter:
             )
             return csv_file("calls", COLUMNS, rows)
         # One more than is shown says that there are more.
-        found = newest(ListedCall, ROWS + 1)
+        found, (sums, taken_at) = together(
+            lambda: newest(ListedCall, ROWS + 1),
+            lambda: ("", now) if searched else summed(request.query_params, now),
+        )
         html = template("calls.html").render(
             asked=wanted,
-            sums="" if searched else sums_of(store, wanted),
+            sums=sums,
+            taken_at=taken_at,
+            now=now,
             calls=found[:ROWS],
             has_more=len(found) > ROWS,
             searched=searched,

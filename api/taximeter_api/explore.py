@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
-from typing import Final, TypeVar
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -21,6 +20,7 @@ from taximeter_api.live import answered
 from taximeter_api.page.environment import template
 from taximeter_api.questions import Refused, is_csv
 from taximeter_api.spend_rows import spend_table, told
+from taximeter_api.together import together
 from taximeter_collector.store import (
     Dimension,
     Scope,
@@ -29,9 +29,6 @@ from taximeter_collector.store import (
     summed_by,
     total_of,
 )
-
-First = TypeVar("First")
-Second = TypeVar("Second")
 
 ROWS: Final = 50
 DAY: Final = timedelta(days=1)
@@ -137,12 +134,12 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
     """Ask the store for the dearest rows of a page, and for what all of them sum to."""
     scope, totals = wanted.scope, None
     if view.by == (Dimension.USER,):
-        names, totals = _together(
+        names, totals = together(
             lambda: store.dearest_users(wanted.period, wanted.scope, limit=ROWS),
             lambda: store.spend(wanted.period, [], wanted.scope),
         )
         scope = scope.narrowed(Dimension.USER, *names)
-    daily, before = _together(
+    daily, before = together(
         lambda: store.spend(wanted.period, [Dimension.DAY, *view.by], scope),
         lambda: _before(store, view, wanted, scope),
     )
@@ -165,13 +162,6 @@ def lines_of(store: Store, view: View, wanted: Asked) -> tuple[list[Line], Spend
         for row in rows
     ]
     return lines, total_of(totals or daily)
-
-
-def _together(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
-    """Ask both at once and return both answers: half of a question is the engine's planning."""
-    with ThreadPoolExecutor(1) as other:
-        waiting = other.submit(second)
-        return first(), waiting.result()
 
 
 def _before(store: Store, view: View, wanted: Asked, scope: Scope) -> list[SpendRow]:

@@ -96,7 +96,7 @@ def site(
     app.add_middleware(Guard, names=LOOPBACK_NAMES, only_these=True, may_read=everyone, otlp_port=0)
     app.include_router(overview_page(snapshots, otlp_url="http://127.0.0.1:4318"))
     app.include_router(explore_pages(store, kept))
-    app.include_router(call_pages(store))
+    app.include_router(call_pages(store, Kept(cheap_s=60)))
     app.include_router(budget_pages(store, state, register, channels))
     app.include_router(findings_pages(Savings(store, PriceBook.shipped)))
     running = Running(

@@ -77,7 +77,7 @@ def client(
     app = FastAPI()
     refusals(app)
     app.include_router(explore_pages(store, Kept(cheap_s=60)))
-    app.include_router(call_pages(store))
+    app.include_router(call_pages(store, Kept(cheap_s=60)))
     app.include_router(budget_pages(store, state, register, NO_CHANNELS))
     app.include_router(findings_pages(Savings(store, PriceBook.shipped)))
     running = Running(
