@@ -10,7 +10,6 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.datastructures import QueryParams
 
 from taximeter_api.asked import SPAN_NAMES, Asked, asked
-from taximeter_api.checks import counted
 from taximeter_api.csv_file import csv_file
 from taximeter_api.kept import Kept
 from taximeter_api.live import answered
@@ -41,7 +40,9 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def summed(words: QueryParams, now: datetime) -> tuple[str, datetime]:
-        question = ("sums of calls", str(words), now.date())
+        wanted = asked(words, now, OWN)
+        # Without where the list goes on: older calls have the same sum.
+        question = ("sums of calls", wanted.query(), now.date())
         return kept.get(question, now, lambda now: sums_of(store, asked(words, now, OWN)))
 
     @router.get("/calls")
@@ -105,7 +106,7 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
 def sums_of(store: Store, wanted: Asked) -> str:
     """Say what the calls of a period and scope cost, where that is known of them, and how many."""
     sums = store.spend(wanted.period, (), wanted.scope)[0]
-    number = counted(getattr(sums, COUNTS[wanted.only]), "call")
+    number = fmt.counted(getattr(sums, COUNTS[wanted.only]), "call")
     if wanted.only is None:
         return f"{fmt.at_least(sums.cost, sums.unpriced_calls, fmt.ledger)} · {number}"
     if wanted.only is Only.ESTIMATED:

@@ -14,7 +14,6 @@ from fastapi import APIRouter, Request, Response
 
 from taximeter_alerts.savings import HABITS, Savings
 from taximeter_analysis.findings import Finding
-from taximeter_api.checks import counted
 from taximeter_api.checks.running import Running
 from taximeter_api.csv_file import csv_file
 from taximeter_api.live import answered
@@ -78,7 +77,6 @@ def health_page(running: Running, journal: Journal) -> APIRouter:
         look = running.look()
         html = template("health.html").render(
             look=look,
-            counted=counted,
             last_call_at=running.store.last_call_at(),
             journal_bytes=journal.size,
             journal_age_s=journal.oldest_s,

@@ -63,7 +63,7 @@ class Kept:
             if now - entry.asked_at > FORGOTTEN_AFTER:
                 with self._lock:
                     self._answers.pop(question, None)
-            elif entry.is_dear:
+            elif entry.is_due(now):
                 entry.take_again(now)
 
 
@@ -73,12 +73,18 @@ class _Entry(Generic[Answer]):
         self._cheap_s = cheap_s
         self._taking = threading.Lock()
         self._newest: tuple[Answer, datetime] | None = None
+        self._tried_at = now
         self._took_s = deque([cheap_s], maxlen=2)
         self.asked_at = now
 
     @property
     def is_dear(self) -> bool:
         return self._cost_s >= self._cheap_s
+
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether to take it ahead of a reader; one that failed waits as one that did not."""
+        is_old = now - self._tried_at > self._fresh_for(now)
+        return self._newest is not None and self.is_dear and is_old
 
     @property
     def _cost_s(self) -> float:
@@ -100,9 +106,11 @@ class _Entry(Generic[Answer]):
         """Take the answer unless it is fresh, perhaps by another thread."""
         with self._taking:
             if self._newest is None or now - self._newest[1] > self._fresh_for(now):
-                began = time.monotonic()
-                self._newest = self._take(now), now
-                self._took_s.append(time.monotonic() - began)
+                began, self._tried_at = time.monotonic(), now
+                try:
+                    self._newest = self._take(now), now
+                finally:
+                    self._took_s.append(time.monotonic() - began)
             return self._newest
 
     def _fresh_for(self, now: datetime) -> timedelta:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,11 +23,13 @@ class Slow:
         self.takes_s = takes_s
         self.asked_at: list[datetime] = []
         self.is_down = False
+        self.tried = 0
 
     def __call__(self, now: datetime) -> int:
+        self.tried += 1
+        time.sleep(self.takes_s)
         if self.is_down:
             raise StoreUnavailable("down")
-        time.sleep(self.takes_s)
         self.asked_at.append(now)
         return len(self.asked_at)
 
@@ -135,3 +138,20 @@ def test_an_older_answer_is_given_while_the_store_is_down(kept: Kept) -> None:
     assert kept.get("q", NOON + timedelta(hours=3), slow) == (1, NOON)
     with pytest.raises(StoreUnavailable):
         kept.get("other", NOON, slow)
+
+
+def test_what_fails_is_tried_again_no_more_often_than_what_does_not(kept: Kept) -> None:
+    slow = Slow()
+    kept.get("q", NOON, slow)
+    kept.keep_fresh(NOON + 10 * SECOND)
+    never = Slow()
+    slow.is_down = never.is_down = True
+    with pytest.raises(StoreUnavailable):
+        kept.get("never there", NOON, never)
+
+    for number in range(30, 90):
+        with suppress(StoreUnavailable):
+            kept.keep_fresh(NOON + number * SECOND / 2)
+
+    assert slow.tried - 2 in range(15, 35)
+    assert never.tried == 1

@@ -11,7 +11,3 @@ class Finding(NamedTuple):
     what: str
     state: str
     advice: str = ""
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

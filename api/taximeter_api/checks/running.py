@@ -12,7 +12,8 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.register import Register
 from taximeter_alerts.state import State
-from taximeter_api.checks import Finding, channels, counted, engine, files
+from taximeter_api.checks import Finding, channels, engine, files
+from taximeter_api.page.format import counted
 from taximeter_collector.intake import refused
 from taximeter_collector.prices import what_helps
 from taximeter_collector.settings import PREFIX, Settings

@@ -12,12 +12,12 @@ from typing import IO, Annotated
 
 import typer
 
-from taximeter_api.checks import counted
 from taximeter_api.commands.own_store import own_store
 from taximeter_api.commands.reprice import pair_of
 from taximeter_api.commands.service import ServiceAway, download
 from taximeter_api.commands.terminal import Tell, working
 from taximeter_api.export import CHUNK_BYTES, UNPRICED_HEADER, days_of, write_focus
+from taximeter_api.page.format import counted
 from taximeter_api.questions import Refused, scope_of
 from taximeter_collector.settings import Settings, read_settings
 

@@ -145,6 +145,10 @@ def short_day(moment: date) -> str:
     return f"{moment.day} {moment:%b}"
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def until(moment: datetime, zone: ZoneInfo) -> str:
     """Tell when something ends, by a zone's clock; midnight is told by its day alone."""
     local = moment.astimezone(zone)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import queue
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -19,10 +18,16 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
+from clickhouse_connect.driver.exceptions import OperationalError
 from clickhouse_connect.driver.query import QueryResult
 
-from taximeter_collector.store.errors import RowsRefused, StoreError, StoreInUse, StoreUnavailable
+from taximeter_collector.store.errors import (
+    StoreError,
+    StoreInUse,
+    StoreUnavailable,
+    store_errors,
+    why_no_answer,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -44,11 +49,6 @@ IN_A_CLUSTER = {"distributed_foreground_insert": 1, "distributed_product_mode": 
 FASTEST = 1
 MOST_SECONDS = 60
 """How long a server may take for a statement."""
-NO_ANSWER = re.compile(r"(?<=\] )[A-Z][A-Za-z ]+|timed out")
-"""Why, in what the client says at length with the whole statement."""
-ERROR_CODE = re.compile(r"Code: (\d+)")
-# Parsing, conversion, bounds, nulls and decimals: what is wrong with a row, not with the store.
-ERRORS_OF_ROWS = frozenset({6, 27, 33, 41, 53, 69, 70, 72, 117, 131, 321, 349, 407})
 # One heavy page must not starve the receiver that shares the machine.
 READ_LIMITS: Mapping[str, int] = {
     "max_threads": 2,
@@ -257,8 +257,7 @@ def _client(url: str, **options: Any) -> Client:
         raise StoreError(f"the store's address has an option that is unknown: {error}") from error
     except OperationalError as error:
         parts = urlsplit(url)
-        found = NO_ANSWER.search(str(error))
-        reason = f" ({found[0]})" if found else ""
+        reason = why_no_answer(error)
         raise StoreUnavailable(
             f"the store at {parts.hostname}:{parts.port or 8123} does not answer{reason}: "
             "start it, or give another address"
@@ -282,25 +281,3 @@ def _refuse_if_locked(url: str) -> None:
                 f"another process has the store {parts.path} open; "
                 "one process serves an embedded store: stop the other, or use clickhouse://"
             ) from None
-
-
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Give the engine's errors the type that says whether to try again."""
-    try:
-        yield
-    except OperationalError as error:
-        found = NO_ANSWER.search(str(error))
-        reason = f"the store does not answer ({found[0]})" if found else _first_line(error)
-        raise StoreUnavailable(reason) from error
-    except DataError as error:
-        raise RowsRefused(_first_line(error)) from error
-    except ClickHouseError as error:
-        code = ERROR_CODE.search(str(error))
-        if code and int(code[1]) in ERRORS_OF_ROWS:
-            raise RowsRefused(_first_line(error)) from error
-        raise StoreError(_first_line(error)) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
