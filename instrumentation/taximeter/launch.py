@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 USAGE = """\
@@ -36,6 +37,9 @@ def main() -> None:
     paths = [str(AUTOSTART), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.environ[LAUNCHED] = str(os.getpid())  # which exec keeps
+    # What a sitecustomize has written, which exec forgets; the program runs though nobody reads it.
+    with suppress(AttributeError, OSError, ValueError):
+        sys.stdout.flush()
     os.execv(program, arguments)  # noqa: S606 - running the user's command is the purpose
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -197,10 +198,21 @@ def test_a_sitecustomize_that_the_launcher_shadows_still_runs(tmp_path: Path) ->
     (tmp_path / "sitecustomize.py").write_text("print('theirs')")
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
 
-    done = run(*LAUNCH, sys.executable, "-c", "print('app')", PYTHONPATH=paths)
+    # Buffered, as it is where nobody asks for the contrary.
+    variables = {"PYTHONPATH": paths, "PYTHONUNBUFFERED": ""}
+    done = run(*LAUNCH, sys.executable, "-c", "print('app')", **variables)
 
     # Once in the launcher's own interpreter, once in the program's.
     assert (done.stdout, done.stderr) == ("theirs\ntheirs\napp\n", "")
+
+
+def test_a_program_is_launched_where_there_is_no_stdout(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    launch = [*map(str, LAUNCH), sys.executable, "-c", f"open({str(done)!r}, 'w').close()"]
+
+    ended = run("/bin/sh", "-c", f"{shlex.join(launch)} >&-")
+
+    assert (ended.returncode, done.exists()) == (0, True)
 
 
 def test_the_launcher_without_a_command_shows_its_usage() -> None:
