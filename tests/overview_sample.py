@@ -156,7 +156,7 @@ def _spend(day: date) -> dict[str, Decimal]:
 
 
 def sums(name: str, **measures: Any) -> SpendRow:
-    return replace(SpendRow.nothing(), key=(name,), **measures)
+    return SpendRow.nothing()._replace(key=(name,), **measures)
 
 
 def features() -> tuple[Feature, ...]:

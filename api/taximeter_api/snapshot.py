@@ -193,7 +193,7 @@ def _users(store: Store, period: Period) -> Iterable[tuple[SpendRow, str]]:
     features: dict[str, str] = {}
     for row in by_feature:
         features.setdefault(*row.key)
-    for row in summed_by(by_feature):
+    for row in summed_by(by_feature)[:USERS_SHOWN]:
         yield row, features[row.key[0]]
 
 

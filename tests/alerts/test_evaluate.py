@@ -16,7 +16,7 @@ from taximeter_collector.store import SpendRow
 
 def spending(usd: str, of: Budget | None = None, at: datetime = NOON) -> Spending:
     of = of or budget()
-    return Spending(of, of.period_at(at), replace(SpendRow.nothing(), cost=Decimal(usd)))
+    return Spending(of, of.period_at(at), SpendRow.nothing()._replace(cost=Decimal(usd)))
 
 
 @pytest.mark.parametrize(

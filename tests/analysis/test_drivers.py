@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +13,7 @@ TEXT_PRICE = Decimal("0.000002")
 
 
 def row(key: str, calls: int, **fields: Any) -> SpendRow:
-    return replace(SpendRow.nothing(), key=(key,), calls=calls, **fields)
+    return SpendRow.nothing()._replace(key=(key,), calls=calls, **fields)
 
 
 def priced(key: str, calls: int, tokens: int, price: Decimal = TEXT_PRICE) -> SpendRow:

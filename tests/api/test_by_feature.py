@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -15,9 +14,9 @@ DAY = timedelta(days=1)
 
 def days(feature: str, *usd: str, calls: int = 10, unpriced_calls: int = 0) -> list[SpendRow]:
     """Build a row for each day, the last one today's."""
-    row = replace(SpendRow.nothing(), calls=calls, unpriced_calls=unpriced_calls, key=(feature,))
+    row = SpendRow.nothing()._replace(calls=calls, unpriced_calls=unpriced_calls, key=(feature,))
     return [
-        replace(row, cost=Decimal(one), at=TOMORROW - (len(usd) - place) * DAY)
+        row._replace(cost=Decimal(one), at=TOMORROW - (len(usd) - place) * DAY)
         for place, one in enumerate(usd)
     ]
 
@@ -98,7 +97,7 @@ def test_a_change_is_told_of_what_is_known(
     now: tuple[str, int], before: tuple[str, int], change: float | None
 ) -> None:
     rows = [
-        replace(SpendRow.nothing(), cost=Decimal(usd), unpriced_calls=calls)
+        SpendRow.nothing()._replace(cost=Decimal(usd), unpriced_calls=calls)
         for usd, calls in (now, before)
     ]
 

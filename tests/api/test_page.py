@@ -164,8 +164,8 @@ def test_what_rose_and_what_would_save_money_is_told_before_the_details() -> Non
     week = SpendRow.nothing()
     rise = Rise(
         feature="code-review-bot",
-        now=replace(week, cost=Decimal("20.58"), calls=329),
-        before=replace(week, cost=Decimal("8.10"), calls=139),
+        now=week._replace(cost=Decimal("20.58"), calls=329),
+        before=week._replace(cost=Decimal("8.10"), calls=139),
     )
     saving = Finding(
         kind="batch",
@@ -227,9 +227,9 @@ def test_a_forecast_without_all_prices_does_not_promise_what_is_left() -> None:
 
 def test_an_unpriced_line_is_a_lower_bound_or_unknown_but_never_0() -> None:
     some, none, *rest = sample_overview().features
-    unknown = replace(none.sums, unpriced_calls=none.sums.calls, cost=Decimal(0))
+    unknown = none.sums._replace(unpriced_calls=none.sums.calls, cost=Decimal(0))
     features = (
-        replace(some, sums=replace(some.sums, unpriced_calls=3)),
+        replace(some, sums=some.sums._replace(unpriced_calls=3)),
         replace(none, sums=unknown, last_30_days=(Decimal(0),) * 30, share=0.0),
         *rest,
     )
@@ -319,11 +319,11 @@ def test_names_from_users_data_stay_text(name: str) -> None:
 
 
 def of(name: str, row: SpendRow) -> SpendRow:
-    return replace(row, key=(name,))
+    return row._replace(key=(name,))
 
 
 def called(feature: Feature, name: str, **measures: Any) -> Feature:
-    return replace(feature, sums=replace(of(name, feature.sums), **measures))
+    return replace(feature, sums=of(name, feature.sums)._replace(**measures))
 
 
 def named(overview: Overview, name: str) -> Overview:
@@ -456,8 +456,8 @@ def links_to(start: str, html: str) -> list[str]:
 
 @pytest.mark.parametrize(("feature", "links"), [("chat", 1), ("x" * 300, 0)])
 def test_a_rise_links_to_its_week_or_to_nothing(feature: str, links: int) -> None:
-    row = replace(SpendRow.nothing(), calls=10, cost=Decimal(10))
-    rise = Rise(feature=feature, now=replace(row, cost=Decimal(20)), before=row)
+    row = SpendRow.nothing()._replace(calls=10, cost=Decimal(10))
+    rise = Rise(feature=feature, now=row._replace(cost=Decimal(20)), before=row)
 
     found = links_to(f"/features?feature={feature}", page(sample_overview(rise=rise, features=())))
 
@@ -488,7 +488,7 @@ def test_numbers_lead_to_the_calls_behind_them() -> None:
 def test_the_overview_is_red_where_other_pages_are() -> None:
     feature = sample_overview().features[0]
     fine, bad = (
-        replace(feature, week_on_week=change, sums=replace(feature.sums, calls=1000, errors=errors))
+        replace(feature, week_on_week=change, sums=feature.sums._replace(calls=1000, errors=errors))
         for change, errors in ((0.49, 49), (0.5, 50))
     )
 

@@ -20,7 +20,7 @@ from taximeter_collector.store.quality import Quality
 from taximeter_collector.store.reading import Reader
 from taximeter_collector.store.schema import pending_migrations
 from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.spend import MEASURES, SpendRow, summed_by, total_of
+from taximeter_collector.store.spend_row import MEASURES, SpendRow, summed_by, total_of
 from taximeter_collector.store.store import Store
 
 __all__ = [

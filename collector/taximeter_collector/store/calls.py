@@ -18,8 +18,8 @@ from taximeter_collector.store.lookup import (
     newest_calls,
     of_users,
 )
+from taximeter_collector.store.question import calls_within
 from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.spend import calls_within
 
 DETAILS = (
     "endpoint",

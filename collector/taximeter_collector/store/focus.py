@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import IO, Final, Literal
 
 from taximeter_collector.store.connection import Connected
+from taximeter_collector.store.question import calls_within
 from taximeter_collector.store.scope import Period, Scope
-from taximeter_collector.store.spend import calls_within
 
 Format = Literal["csv", "parquet"]
 

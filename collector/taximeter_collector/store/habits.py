@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from taximeter_collector.store.connection import Connected
+from taximeter_collector.store.question import calls_within
 from taximeter_collector.store.scope import Period, Scope
-from taximeter_collector.store.spend import calls_within
 
 MOST_ROWS: Final = 200
 

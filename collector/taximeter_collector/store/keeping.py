@@ -136,8 +136,13 @@ def forget(connection: Connection, user: str, reopen: Sequence[date], version: i
         bound,
         WAITING,
     )
-    connection.command(REOPEN, {"days": reopen, "version": version, "shards": connection.shards})
-    for table in ("users_daily", "user_totals_daily"):
+    try:
+        bound_days = {"days": reopen, "version": version, "shards": connection.shards}
+        connection.command(REOPEN, bound_days)
+    finally:
+        connection.folding.changed()
+    # The last of them tells whether all was done, and has every name of the others.
+    for table in ("dearest_users_daily", "users_daily", "user_totals_daily"):
         connection.alter(table, "delete where hex(SHA256(user_id)) = {user:String}", bound, WAITING)
 
 

@@ -59,6 +59,6 @@ class QualityQuestions(Connected):
 
     def quality(self, period: Period) -> Quality:
         bound = {"start": period.start, "end": period.end}
-        (counts,) = self._connection.rows(CALLS, bound)
+        (counts,) = self._connection.read_sums(CALLS, bound, period).named_results()
         unpriced = sorted(counts.pop("unpriced").items(), key=lambda one: (-one[1], one[0]))
         return Quality(**counts, unpriced_calls=dict(unpriced), lost_spans=self.lost_spans(period))

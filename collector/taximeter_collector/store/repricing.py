@@ -12,8 +12,8 @@ from typing import Any, Final
 from taximeter_collector.calls import Call, Priced
 from taximeter_collector.store.columns import READ_COLUMNS, Row, as_stored, call_and_price
 from taximeter_collector.store.connection import Connected, Connection
+from taximeter_collector.store.question import calls_within
 from taximeter_collector.store.scope import HOUR, Period, Scope
-from taximeter_collector.store.spend import calls_within
 
 CALLS_A_STEP: Final = 20_000
 NO_MONEY: Final = Decimal(0)

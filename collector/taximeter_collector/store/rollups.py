@@ -126,6 +126,7 @@ USER_DAYS: Final = Grain(
     {
         "users_daily": "users_of_rows",
         "user_totals_daily": "user_totals_of_rows",
+        "dearest_users_daily": "dearest_users_of_rows",
         "distinct_users_daily": "distinct_users_of_rows",
     },
     "user_days_done",
@@ -175,16 +176,11 @@ def mark(
     connection: Connection, hours: Sequence[datetime], writer: str, seq: int, seconds: int
 ) -> None:
     """Say that the writer changes rows of these hours, and for how many seconds."""
-    connection.command(
-        MARK,
-        {
-            "hours": hours,
-            "writer": writer,
-            "seq": seq,
-            "seconds": seconds,
-            "shards": connection.shards,
-        },
-    )
+    bound = {"hours": hours, "writer": writer, "seq": seq, "seconds": seconds}
+    try:
+        connection.command(MARK, {**bound, "shards": connection.shards})
+    finally:
+        connection.folding.marked(hours)
 
 
 def reopen(connection: Connection, writer: str) -> None:
@@ -242,8 +238,8 @@ def _note(
     version: int,
     seen: Sequence[int],
 ) -> None:
-    connection.insert(
-        grain.done_table,
-        {grain.moment: moments, "version": [version] * len(moments), grain.seen: seen},
-        database=connection.shard_database,
-    )
+    notes = {grain.moment: moments, "version": [version] * len(moments), grain.seen: seen}
+    try:
+        connection.insert(grain.done_table, notes, database=connection.shard_database)
+    finally:
+        connection.folding.changed()

@@ -52,7 +52,8 @@ def migrate(connection: Connection) -> list[str]:
             # In a cluster it would fill one shard: what is kept of calls is summed anew instead.
             if not (connection.cluster and FILL.search(statement)):
                 _define(connection, statement)
-        if number in SUMMED_ANEW and missing[0].number > 1:
+        is_lacking = number in SUMMED_ANEW or bool(connection.cluster and FILL.search(script))
+        if is_lacking and missing[0].number > 1:
             reopen(connection, f"schema-{number}")
         if connection.cluster and number == missing[-1].number:
             for statement in cluster.facade(connection):

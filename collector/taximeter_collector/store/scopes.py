@@ -9,7 +9,8 @@ from math import prod
 from typing import Final
 
 from taximeter_collector.store.scope import Dimension, Period, Scope
-from taximeter_collector.store.spend import SpendQuestions, SpendRow, total_of
+from taximeter_collector.store.spend import SpendQuestions
+from taximeter_collector.store.spend_row import SpendRow, total_of
 
 MOST_BOUND_VALUES: Final = 2_000
 """A query that would be narrowed to more values reads all: a server limits a request's length."""

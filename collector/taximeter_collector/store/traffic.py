@@ -71,13 +71,14 @@ class TrafficQuestions(Connected):
     def p95_ms_by_feature(self, period: Period) -> dict[str, float]:
         """Return it over the UTC days that a period touches."""
         bound = {"start": period.start, "end": period.end}
-        rows = self._connection.read(P95_BY_FEATURE, bound).result_rows
+        rows = self._connection.read_sums(P95_BY_FEATURE, bound, period).result_rows
         return {feature: float(milliseconds) for feature, milliseconds in rows}
 
     def traffic(self, period: Period) -> Traffic:
         bound = {"start": period.start, "end": period.end}
         outcomes, tokens, latency = (
-            self._connection.rows(question, bound)[0] for question in (OUTCOMES, TOKENS, LATENCY)
+            next(self._connection.read_sums(question, bound, period).named_results())
+            for question in (OUTCOMES, TOKENS, LATENCY)
         )
         return Traffic(**outcomes, **tokens, **latency)
 
