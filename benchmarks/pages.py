@@ -21,6 +21,7 @@ PATHS = (
     "/",
     f"/features{MONTH}",
     f"/models{MONTH}",
+    "/users",
     f"/users{MONTH}",
     f"/prompts{MONTH}",
     "/budgets",

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import QueryParams
 
 from taximeter_api.asked import SPAN_NAMES, Asked, asked
 from taximeter_api.by_feature import change_of
@@ -32,6 +34,8 @@ from taximeter_collector.store import (
 
 ROWS: Final = 50
 DAY: Final = timedelta(days=1)
+PLAIN: Final = QueryParams()
+"""The words of a page that nobody has narrowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,14 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def page_of(view: View) -> None:
+        def of(words: QueryParams, now: datetime) -> tuple[View, str, date]:
+            return view, str(words), now.date()
+
+        def take(words: QueryParams, now: datetime) -> tuple[list[Line], SpendRow]:
+            return lines_of(store, view, asked(words, now))
+
+        kept.take_ahead(partial(of, PLAIN), partial(take, PLAIN))
+
         @router.get(view.path)
         def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
             words, now = request.query_params, datetime.now(UTC)
@@ -104,11 +116,7 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
                 rows = store.spend(wanted.period, view.by, wanted.scope)
                 table = spend_table(view.names, (told(row, view.by) for row in rows))
                 return csv_file(view.path.strip("/"), *table)
-            (lines, total), taken_at = kept.get(
-                (view, str(words), now.date()),
-                now,
-                lambda now: lines_of(store, view, asked(words, now)),
-            )
+            (lines, total), taken_at = kept.get(of(words, now), now, partial(take, words))
             html = template("explore.html").render(
                 view=view,
                 views=VIEWS,

@@ -14,7 +14,7 @@ from taximeter_collector.store import StoreUnavailable
 
 Answer = TypeVar("Answer")
 
-MOST: Final = 20
+MOST: Final = 30
 READ_FOR: Final = timedelta(minutes=2)
 """For so long after it was asked for, an answer is kept fresh as for one who still reads."""
 FORGOTTEN_AFTER: Final = timedelta(days=1)
@@ -34,6 +34,7 @@ class Kept:
     def __init__(self, cheap_s: float = CHEAP_S) -> None:
         self._cheap_s = cheap_s
         self._answers: dict[Hashable, _Entry[Any]] = {}
+        self._ahead: list[tuple[Callable[[datetime], Hashable], Callable[[datetime], Any]]] = []
         self._lock = threading.Lock()
 
     def get(
@@ -50,6 +51,12 @@ class Kept:
                 del self._answers[next(iter(self._answers))]
         return entry.get(now)
 
+    def take_ahead(
+        self, question: Callable[[datetime], Hashable], take: Callable[[datetime], object]
+    ) -> None:
+        """Let `keep_fresh` ask it before anybody does; the question may be another each day."""
+        self._ahead.append((question, take))
+
     def clear(self) -> None:
         """Forget all: what they say must not be said any more."""
         with self._lock:
@@ -57,6 +64,9 @@ class Kept:
 
     def keep_fresh(self, now: datetime) -> None:
         """Take again what has become old, and forget what nobody has asked for in a day."""
+        for question_at, take in self._ahead:
+            if (question := question_at(now)) not in self._answers:
+                self.get(question, now, take)
         with self._lock:
             answers = dict(self._answers)
         for question, entry in answers.items():

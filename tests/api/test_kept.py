@@ -155,3 +155,29 @@ def test_what_fails_is_tried_again_no_more_often_than_what_does_not(kept: Kept) 
 
     assert slow.tried - 2 in range(15, 35)
     assert never.tried == 1
+
+
+def test_what_is_always_asked_is_taken_before_anybody_asks(kept: Kept) -> None:
+    slow = Slow()
+    kept.take_ahead(lambda now: ("users", now.date()), slow)
+
+    kept.keep_fresh(NOON)
+    read = kept.get(("users", NOON.date()), NOON + SECOND, slow)
+    kept.keep_fresh(NOON + 12 * timedelta(hours=1))
+    tomorrow = NOON + 12 * timedelta(hours=1)
+    read_tomorrow = kept.get(("users", tomorrow.date()), tomorrow + SECOND, slow)
+
+    assert read == (1, NOON)
+    assert read_tomorrow[1] == tomorrow
+
+
+def test_what_is_always_asked_and_fails_is_not_tried_at_every_tick(kept: Kept) -> None:
+    slow = Slow()
+    slow.is_down = True
+    kept.take_ahead(lambda now: now.date(), slow)
+
+    for number in range(5):
+        with suppress(StoreUnavailable):
+            kept.keep_fresh(NOON + number * SECOND)
+
+    assert slow.tried == 1
