@@ -77,6 +77,7 @@ FROM_A_FILE: Final = re.compile("file:", re.IGNORECASE)
 # No part of the tree is consumed: a name that looks like one of these only adds to what is checked.
 FUNCTION: Final = re.compile(r"(?=\bfunction_name: ([^,\n]+))")
 IDENTIFIER: Final = re.compile(r"(?=\bidentifier: ([^,\n]+))")
+ARGUMENT: Final = re.compile(r"^ *ARGUMENT id: \d+, name: (.+)$")
 STRING_OR_NAME: Final = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`", re.DOTALL)
 NODE: Final = re.compile(r"( *)([A-Z_ ]+) id: \d+")
 ALIAS: Final = re.compile(r", alias: (.*?)(?=, \w+: |$)")
@@ -89,7 +90,7 @@ class Node(NamedTuple):
     kind: str
     alias: str
     name: str
-    """Of a function or an identifier; both names in small letters."""
+    """Of a function, an identifier or a lambda's argument; both names in small letters."""
 
 
 class Permitted:
@@ -151,9 +152,12 @@ class Permitted:
         if FROM_A_FILE.search(tree):
             raise QueryRefused("file: names a file, which is no time zone here")
         nodes = list(_nodes(tree))
+        if any(node.kind == "LAMBDA" and node.alias for node in nodes):
+            raise QueryRefused("a lambda with a name: write it where it is used")
         named: dict[str, list[Node]] = defaultdict(list)
         for node in nodes:
-            named[node.alias].append(node)
+            # What stands for a lambda's argument may be anything.
+            named[node.name if node.kind == "ARGUMENT" else node.alias].append(node)
         for place, node in enumerate(nodes):
             if node.kind != "FUNCTION" or not self._takes_a_zone(node.name):
                 continue
@@ -177,7 +181,7 @@ def _nodes(tree: str) -> Iterator[Node]:
         found = NODE.match(line)
         if found:
             alias = ALIAS.search(line)
-            name = FUNCTION.search(line) or IDENTIFIER.search(line)
+            name = FUNCTION.search(line) or IDENTIFIER.search(line) or ARGUMENT.search(line)
             yield Node(
                 len(found[1]),
                 found[2],
