@@ -135,6 +135,8 @@ class Writer:
             return
         book = self._prices()
         plain, others, losses = _sorted(segment, self._how_late)
+        requests, damaged = len(segment.payloads), segment.damaged
+        del segment
         if len(plain) < self._few:
             plain, others = [], plain + others
         left = self._left_by_the_engine(plain, book)
@@ -145,9 +147,8 @@ class Writer:
             self._add_staged(path, plain, left, book)
         self._store.add_losses(losses)
         DROPPED.inc(sum(loss.spans for loss in losses))
-        if segment.damaged:
-            fields = {"path": str(path), "requests_read": len(segment.payloads)}
-            fields["places_lost"] = segment.damaged
+        if damaged:
+            fields = {"path": str(path), "requests_read": requests, "places_lost": damaged}
             log.error("a journal segment is damaged and was set aside", extra=fields)
             self._set_aside(path)
         else:
