@@ -93,7 +93,7 @@ def _calls(store: Store) -> list[Row]:
     window = otlp.Window.at(NOW, Retention().how_late)
     book = PriceBook.shipped()
     rows: list[Row] = []
-    for body, _ in history.requests(NOW):
+    for body, _ in history.requests(NOW, days=30):
         store.add_losses(list(otlp.losses(body, window)))
         calls = map(otlp.call_of, envelopes(body, window))
         rows += [(call, book.priced(call)) for call in calls if call is not None]

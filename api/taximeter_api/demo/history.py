@@ -1,4 +1,4 @@
-"""Thirty days of believable calls, as OTLP requests with past timestamps."""
+"""Weeks of believable calls, as OTLP requests with past timestamps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from taximeter_api.imports.spans import attribute
 
-DAYS: Final = 30
+DAYS: Final = 62
+"""The month before this one is whole, and there are past forecasts to tell how far one errs."""
 SPANS_A_REQUEST: Final = 500
 WEEKEND: Final = 0.45
 WORKING_HOURS: Final = [1, 1, 1, 1, 1, 1, 2, 4, 8, 10, 10, 9, 7, 9, 10, 10, 9, 7, 5, 4, 3, 3, 2, 1]
@@ -92,12 +93,12 @@ PILOT: Final = replace(TRAFFIC[0], model="gpt-6-pilot", calls_a_day=5)
 """A model whose price the book does not know, tried for a few days."""
 
 
-def requests(now: datetime) -> Iterator[tuple[bytes, int]]:
-    """Yield OTLP bodies with their number of spans; the same for the same `now`."""
+def requests(now: datetime, days: int = DAYS) -> Iterator[tuple[bytes, int]]:
+    """Yield OTLP bodies with their number of spans; the same for the same `now` and days."""
     chance = random.Random(f"taximeter {now:%Y-%m-%d}")  # noqa: S311 a sample is no secret
     calls = [
         _span(moment, _as_of(now - moment, traffic), chance)
-        for moment, traffic in _calls(now, chance)
+        for moment, traffic in _calls(now, days, chance)
     ]
     for number, start in enumerate(range(0, len(calls), SPANS_A_REQUEST)):
         spans = calls[start : start + SPANS_A_REQUEST]
@@ -111,9 +112,9 @@ def too_old(now: datetime) -> bytes:
     return _body([_span(moment, traffic, chance) for traffic in TRAFFIC[:3]], lost=0)
 
 
-def _calls(now: datetime, chance: random.Random) -> Iterator[tuple[datetime, Traffic]]:
+def _calls(now: datetime, days: int, chance: random.Random) -> Iterator[tuple[datetime, Traffic]]:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    for days_ago in range(DAYS, -1, -1):
+    for days_ago in range(days, -1, -1):
         day = midnight - timedelta(days=days_ago)
         for traffic in [*TRAFFIC, *([PILOT] if days_ago in PILOT_DAYS else [])]:
             for _ in range(_calls_on(day, days_ago, traffic, chance)):

@@ -87,7 +87,11 @@ def _show(demo: Demo) -> None:
     began = time.monotonic()
     sent = _back_fill(demo)
     history_total = _until("the history to be priced", lambda: _total_of(demo, calls=sent))
-    _say(demo, "history", f"{sent:,} calls of 30 days, {money(Decimal(history_total['cost']))}")
+    _say(
+        demo,
+        "history",
+        f"{sent:,} calls of {history.DAYS} days, {money(Decimal(history_total['cost']))}",
+    )
     limit = _set_budgets(demo)
     with _sample_app(demo) as app:
         output, _ = app.communicate(timeout=60)
@@ -149,7 +153,7 @@ def _back_fill(demo: Demo) -> int:
     now = datetime.now(UTC)
     bodies = list(history.requests(now))
     receiver = Receiver(demo.settings)
-    with working("sending 30 days of history", "requests") as tell:
+    with working(f"sending {history.DAYS} days of history", "requests") as tell:
         for number, (body, _) in enumerate(bodies, 1):
             receiver.take(body)
             demo.books.serve_history(body)
@@ -242,8 +246,8 @@ def _is_ready(demo: Demo, service: subprocess.Popen[str]) -> bool:
 
 
 def _total_of(demo: Demo, *, calls: int) -> Mapping[str, Any] | None:
-    """Return the total of the last 31 days once it has so many calls."""
-    start = datetime.fromtimestamp(time.time() - 32 * 86400, UTC)
+    """Return the total of history and what came since, once it has so many calls."""
+    start = datetime.now(UTC) - timedelta(days=history.DAYS + 2)
     total: Mapping[str, Any] = demo.spend(**{"from": start.isoformat()})["total"]
     if total["calls"] > calls:
         raise DemoFailed(f"{total['calls']} calls were counted, {calls} were made")
