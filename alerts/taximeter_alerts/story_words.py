@@ -41,8 +41,9 @@ def words_of(alert: Alert) -> dict[str, Any]:
 
 
 def usd(amount: Decimal) -> str:
+    """Tell dollars: cents, and more digits where cents would say little."""
     cents = amount.quantize(CENT, ROUND_HALF_EVEN)
-    if amount != cents and abs(cents) < 1:
+    if amount != cents and abs(cents) < 10 * CENT:
         return f"${amount.quantize(Decimal('0.000001')).normalize():f}"
     return f"${cents:,}"
 
