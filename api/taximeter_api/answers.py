@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from taximeter_alerts.alert import Alert, Kind, Notice, Told
+from taximeter_alerts.alert import UNANSWERED, Alert, Kind, Notice, Told
 from taximeter_alerts.answering import Signer, acknowledged
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.message import mark_of, subject
@@ -41,8 +41,6 @@ STATES: Final = {
     DeliveryState.INHIBITED: "covered by another budget's",
     DeliveryState.SILENCED: "silenced",
 }
-UNANSWERED: Final = (Kind.ACKNOWLEDGED, Kind.TEST)
-"""Kinds of what nobody needs to take care of."""
 COLUMNS: Final = ("alert", "at", "budget", "channel", "state", "error", "attempts", "taken_by")
 
 
@@ -200,6 +198,8 @@ def _cells(one: Delivery) -> tuple[object, ...]:
 def in_words(told: Told) -> str:
     if isinstance(told, Notice):
         return told.title
+    if told.key.kind == Kind.ENDED:
+        return f"{mark_of(told)}: {subject(told)}"
     spent = at_least(told.spent, told.unpriced_calls, usd)
     mark = f"{mark_of(told)} of" if told.key.kind == Kind.THRESHOLD else f"{mark_of(told)}:"
     return f"{mark} {subject(told)}: {spent} of {usd(told.limit)}"

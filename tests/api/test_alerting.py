@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -161,6 +162,21 @@ def test_an_alert_is_acknowledged_on_the_page_as_by_its_link(
     for unknown, status in (("99", 404), ("x", 422), ("9" * 30, 422)):
         answer = client.post("/alerts/acknowledge", data={"alert": unknown})
         assert answer.status_code == status
+
+
+def test_the_end_of_a_budget_is_told_as_that_and_asks_for_nobody(
+    client: TestClient, state: State
+) -> None:
+    told = of_now(100)
+    state.add(replace(told, key=replace(told.key, kind=Kind.ENDED)))
+
+    page = client.get("/alerts").text
+    (row, _) = csv.DictReader(client.get("/alerts?format=csv").text.splitlines())
+    (one, _) = client.get("/api/alerts").json()["deliveries"]
+
+    assert (row["alert"], one["kind"]) == ("ended: search", "ended")
+    assert "ended: search" in page
+    assert "Acknowledge" not in page
 
 
 def test_a_test_is_told_in_no_words_of_the_address(client: TestClient) -> None:

@@ -214,8 +214,8 @@ def test_a_user_is_found_silenced_and_forgotten_by_the_name_that_the_app_sends(
     found = client.get("/api/calls", params={"user": name}).json()["calls"]
     wanted = {"budget": "each user", "value": name, "until": until}
     (silence,) = client.post("/api/silences", json=wanted).json()["silences"]
-    of_user = budget("10", name="each user", each=Dimension.USER)
-    (told,) = evaluate(store, state, [of_user], NOON)
+    of_users = [one for one in register.in_force(NOON) if one.each is Dimension.USER]
+    (told,) = evaluate(store, state, of_users, NOON)
 
     assert len(found) == 2
     assert silence["value"] == told.key.value == label(name)
