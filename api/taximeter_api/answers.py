@@ -16,6 +16,7 @@ from taximeter_alerts.channels import Channels
 from taximeter_alerts.message import mark_of, subject
 from taximeter_alerts.state import Delivery, DeliveryState, Silence, State
 from taximeter_alerts.story_words import usd
+from taximeter_alerts.voice import straight
 from taximeter_api.alerting import LOGGED, test_channel
 from taximeter_api.checks import Finding
 from taximeter_api.checks.channels import of_channels
@@ -197,9 +198,10 @@ def _cells(one: Delivery) -> tuple[object, ...]:
 
 def in_words(told: Told) -> str:
     if isinstance(told, Notice):
-        return told.title
+        return straight(told.title)
+    name = straight(subject(told))
     if told.key.kind == Kind.ENDED:
-        return f"{mark_of(told)}: {subject(told)}"
+        return f"{mark_of(told)}: {name}"
     spent = at_least(told.spent, told.unpriced_calls, usd)
     mark = f"{mark_of(told)} of" if told.key.kind == Kind.THRESHOLD else f"{mark_of(told)}:"
-    return f"{mark} {subject(told)}: {spent} of {usd(told.limit)}"
+    return f"{mark} {name}: {spent} of {usd(told.limit)}"

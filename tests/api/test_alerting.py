@@ -21,7 +21,7 @@ from taximeter_alerts.channels import Channel, Channels, SlackWebhook
 from taximeter_alerts.channels.pagerduty import PagerDuty
 from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.periods import month_at
-from taximeter_alerts.state import Origin, State
+from taximeter_alerts.state import Origin, Silence, State
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
 from taximeter_api.checks.channels import of_channels
@@ -177,6 +177,28 @@ def test_the_end_of_a_budget_is_told_as_that_and_asks_for_nobody(
     assert (row["alert"], one["kind"]) == ("ended: search", "ended")
     assert "ended: search" in page
     assert "Acknowledge" not in page
+
+
+def test_a_name_turns_no_amount_around(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    key = replace(of_now().key, budget="日本\u202e x", value="שלמה")
+    state.add(replace(of_now(), key=key))
+    tell(state, channels)
+    now = datetime.now(UTC)
+    until = now + timedelta(hours=1)
+    state.silences.add(
+        Silence(budget=key.budget, value=key.value, until=until, made_by="\u202e", made_at=now)
+    )
+
+    page, file, answer = (
+        client.get(path).text for path in ("/alerts", "/alerts?format=csv", link(receiver))
+    )
+
+    for text in (page, file, answer):
+        assert "50% of \u2068日本 x: שלמה\u2069: $6.00 of $10.00" in text
+    assert '<bdi class="name">日本\u202e x</bdi>: <bdi class="name">שלמה</bdi>' in page
+    assert "by \u2068\u202e\u2069" in page
 
 
 def test_a_test_is_told_in_no_words_of_the_address(client: TestClient) -> None:
