@@ -208,6 +208,26 @@ def test_a_test_is_told_in_no_words_of_the_address(client: TestClient) -> None:
     assert "slack took the test." in page
 
 
+def test_messages_are_put_off_from_the_page_as_by_a_link(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+    (path,) = set(re.findall(r'href="(/alerts/\d+)">Silence…', client.get("/alerts").text))
+
+    by_link, asked = client.get(link(receiver)).text, client.get(path).text
+    before = state.silences.at(datetime.now(UTC))
+    done = client.post(path, data={"do": "1d"}, auth=("Ada", "x"))
+
+    assert (asked, before) == (by_link, [])
+    assert "No more messages about this budget for a day." in done.text
+    (silence,) = state.silences.at(datetime.now(UTC))
+    assert (silence.budget, silence.made_by) == ("search", "Ada")
+    for unknown in ("/alerts/99", f"/alerts/{10**30}"):
+        assert client.get(unknown).status_code == 404
+        assert client.post(unknown, data={"do": "1h"}).status_code == 404
+
+
 @pytest.mark.parametrize(("do", "hours"), [("1h", 1), ("1d", 24)])
 def test_messages_of_a_budget_are_put_off(
     client: TestClient, state: State, channels: Channels, receiver: Receiver, do: str, hours: int
