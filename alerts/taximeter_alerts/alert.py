@@ -25,11 +25,17 @@ class Kind(StrEnum):
     THRESHOLD = "threshold"
     FORECAST = "forecast"
     CORRECTION = "correction"
+    ENDED = "ended"
+    """Its budget was deleted or paused."""
     SPIKE = "spike"
     PACE = "pace"
     ACKNOWLEDGED = "acknowledged"
     NOTICE = "notice"
     TEST = "test"
+
+
+UNANSWERED: Final = (Kind.ENDED, Kind.ACKNOWLEDGED, Kind.TEST)
+"""Kinds of what nobody needs to take care of."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -104,8 +110,6 @@ class Alert:
     """The query of the calls it is about; "" where an address can't say it."""
     taken_by: str = ""
     """Who takes care, of an acknowledgement."""
-    is_ended: bool = False
-    """Its budget is not watched any more."""
     story: Story = Story()
 
     @property

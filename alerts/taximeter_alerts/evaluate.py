@@ -79,22 +79,24 @@ def outgrown(one: Spending, raised: Set[AlertKey], now: datetime) -> Alert | Non
 
 
 def ended(told: Iterable[Alert], now: datetime) -> Iterator[Alert]:
-    """Yield what takes alerts back whose budget is not watched any more: one for each subject."""
+    """Yield what takes alerts back whose budget is not watched any more: one for each subject.
+
+    Of what was told, the oldest first, nothing that was taken back already.
+    """
     highest: dict[str, Alert] = {}
     for one in sorted(told, key=lambda one: (one.key.threshold_usd, one.key.percent)):
         highest[one.subject_digest] = one
     for one in highest.values():
-        key = replace(one.key, kind=Kind.CORRECTION)
-        yield replace(
-            one,
-            key=key,
-            at=now,
-            is_ended=True,
-            also_passed=(),
-            next_threshold=None,
-            top_features=(),
-            story=NO_STORY,
-        )
+        if one.key.kind != Kind.CORRECTION:
+            yield replace(
+                one,
+                key=replace(one.key, kind=Kind.ENDED),
+                at=now,
+                also_passed=(),
+                next_threshold=None,
+                top_features=(),
+                story=NO_STORY,
+            )
 
 
 def alert_of(

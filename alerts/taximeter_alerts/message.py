@@ -28,6 +28,7 @@ MARKS: Final = {
     Kind.PACE: "burns too fast",
     Kind.SPIKE: "unusual hour",
     Kind.CORRECTION: "corrected",
+    Kind.ENDED: "ended",
     Kind.ACKNOWLEDGED: "taken",
 }
 REPEATED: Final = "This may be a repeat: nobody knows whether the first attempt arrived."
@@ -52,7 +53,7 @@ class Message:
 def message_of(outgoing: Outgoing, voice: Voice, templates: Path | None = None) -> Message:
     """Return the message; `templates` is a folder of a team's own."""
     told = outgoing.told
-    kind, facts = _digest(told) if len(told) > 1 else _one(told[0])
+    kind, facts = _several(told) if len(told) > 1 else _one(told[0])
     text = rendered(kind, voice, facts, templates)
     plain = rendered(kind, PLAIN, facts, templates)
     footer = _in_one_line(text.get("footer", ""))
@@ -117,7 +118,7 @@ def samples() -> dict[str, list[dict[str, Any]]]:
     notice = Notice(key=told.key, title="A title", text="A text", at=at, channels=())
     of_alerts = [facts_of(alert), facts_of(plain)]
     kinds: dict[str, list[dict[str, Any]]] = dict.fromkeys(Kind, of_alerts)
-    return kinds | {"digest": [_digest([alert, plain])[1]], Kind.NOTICE: [_one(notice)[1]]}
+    return kinds | {"digest": [_several([alert, plain])[1]], Kind.NOTICE: [_one(notice)[1]]}
 
 
 def _sample_story(alert: Alert) -> Story:
@@ -169,10 +170,13 @@ def _one(told: Told) -> tuple[str, dict[str, Any]]:
     return kind, facts_of(told)
 
 
-def _digest(told: Sequence[Told]) -> tuple[str, dict[str, Any]]:
+def _several(told: Sequence[Told]) -> tuple[str, dict[str, Any]]:
     alerts = [one for one in told if isinstance(one, Alert)]
     notices = [one for one in told if isinstance(one, Notice)]
     dearest = sorted(alerts, key=lambda alert: alert.spent, reverse=True)
+    if {(one.key.kind, one.key.budget) for one in told} == {(Kind.ENDED, told[0].key.budget)}:
+        whole = replace(dearest[0], key=replace(dearest[0].key, value=""))
+        return Kind.ENDED, facts_of(whole) | {"count": len(told)}
     names = [subject(one) for one in dearest] + [one.title for one in notices]
     lines = [
         {
@@ -230,7 +234,7 @@ def facts_of(alert: Alert) -> dict[str, Any]:
         "owner": short(alert.owner),
         "revision": alert.revision,
         "taken_by": short(alert.taken_by),
-        "is_ended": alert.is_ended,
+        "count": 1,
         **words_of(alert),
     }
 

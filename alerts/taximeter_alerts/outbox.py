@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
-from taximeter_alerts.alert import MOST_SINGLY, Outgoing, notice
+from taximeter_alerts.alert import MOST_SINGLY, UNANSWERED, Kind, Outgoing, notice
 from taximeter_alerts.answering import Signer
 from taximeter_alerts.channels import ChannelGone, Channels, DeliveryError
 from taximeter_alerts.state import Delivery, DeliveryState, State
@@ -132,8 +132,9 @@ class Outbox:
 
     def _outgoing(self, claimed: Sequence[Delivery]) -> Outgoing:
         first = claimed[0]
-        alone = first.batch == first.alert.key.digest
-        answer = f"{self._page_url}/a/{self._signer.token(first.number)}" if alone else ""
+        key = first.alert.key
+        asks = first.batch == key.digest and key.kind not in UNANSWERED
+        answer = f"{self._page_url}/a/{self._signer.token(first.number)}" if asks else ""
         return Outgoing(
             told=tuple(one.alert for one in claimed),
             id=first.batch,
@@ -212,16 +213,20 @@ class Quota:
 
 
 def _messages(due: Sequence[Delivery]) -> Iterable[Sequence[Delivery]]:
-    """Return what goes out together: a digest again as it was, else all when they are many."""
+    """Return what goes out together: a digest again as it was, else all when they are many.
+
+    That a budget ended is told once, and not of each of its values.
+    """
     batches: dict[str, list[Delivery]] = defaultdict(list)
     for one in due:
         batches[one.batch].append(one)
     new = batches.pop("", [])
     yield from batches.values()
-    if len(new) > MOST_SINGLY:
-        yield new
-    else:
-        yield from ([one] for one in new)
+    messages: dict[str | int, list[Delivery]] = defaultdict(list)
+    for one in new:
+        key = one.alert.key
+        messages[key.budget if key.kind == Kind.ENDED else one.id].append(one)
+    yield from [new] if len(messages) > MOST_SINGLY else messages.values()
 
 
 def _wait(delivery: Delivery, error: DeliveryError) -> timedelta:

@@ -6,6 +6,7 @@ import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+from unicodedata import bidirectional
 
 
 class Marked(str):
@@ -16,6 +17,7 @@ class Marked(str):
 
 TURNING: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
 """Signs that change the direction of what follows them."""
+RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,15 @@ class Voice:
     def said(self, value: object) -> str:
         if isinstance(value, Marked):
             return value
-        # A name must not turn the text around it.
-        return self.escape(str(value).translate(TURNING))
+        return self.escape(straight(str(value)))
+
+
+def straight(text: str) -> str:
+    """Return a text that turns nothing around it: an amount after a Hebrew name stays there."""
+    text = text.translate(TURNING)
+    if RIGHT_TO_LEFT.isdisjoint(map(bidirectional, text)):
+        return text
+    return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def _for_slack(text: str) -> str:

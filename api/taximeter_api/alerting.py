@@ -15,6 +15,7 @@ from taximeter_alerts.state import Delivery, Silence, State
 from taximeter_api.checks.channels import of_channels
 from taximeter_api.questions import Refused, moment_of
 from taximeter_api.security import who
+from taximeter_collector.labels import label
 
 LOGGED: Final = 200
 NOT_DELIVERED: Final = 502
@@ -75,7 +76,7 @@ def alerts_api(state: State, channels: Channels, page_url: str) -> APIRouter:
         state.silences.add(
             Silence(
                 budget=wanted.budget,
-                value=wanted.value,
+                value=label(wanted.value),
                 until=until,
                 made_by=who(request.headers),
                 made_at=now,

@@ -1,4 +1,4 @@
-"""Pages of alerts: the log of what was told, and those that links in messages open."""
+"""Pages of alerts: the log of what was told, and those on which one is answered."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from taximeter_alerts.alert import Alert, Kind, Notice, Told
+from taximeter_alerts.alert import UNANSWERED, Alert, Kind, Notice, Told
 from taximeter_alerts.answering import Signer, acknowledged
 from taximeter_alerts.channels import Channels
 from taximeter_alerts.message import mark_of, subject
 from taximeter_alerts.state import Delivery, DeliveryState, Silence, State
 from taximeter_alerts.story_words import usd
+from taximeter_alerts.voice import straight
 from taximeter_api.alerting import LOGGED, test_channel
 from taximeter_api.checks import Finding
 from taximeter_api.checks.channels import of_channels
@@ -41,8 +42,6 @@ STATES: Final = {
     DeliveryState.INHIBITED: "covered by another budget's",
     DeliveryState.SILENCED: "silenced",
 }
-UNANSWERED: Final = (Kind.ACKNOWLEDGED, Kind.TEST)
-"""Kinds of what nobody needs to take care of."""
 COLUMNS: Final = ("alert", "at", "budget", "channel", "state", "error", "attempts", "taken_by")
 
 
@@ -100,9 +99,7 @@ def alerts_page(
     @router.post("/alerts/acknowledge")
     def acknowledge(request: Request, form: FormData) -> RedirectResponse:
         number = _number(form, "alert")
-        told = state.alert(number)
-        if told is None:
-            raise HTTPException(404, f"there is no alert {number}")
+        told = _known(state, number)
         _acknowledge(state, channels, number, told, who(request.headers), datetime.now(UTC))
         return RedirectResponse("/alerts", 303)
 
@@ -115,54 +112,77 @@ def alerts_page(
 
 
 def answers_page(state: State, channels: Channels) -> APIRouter:
-    """Return the pages of links in messages. Nothing is done until a person presses a button."""
+    """Return the pages on which one alert is answered, also by a link in a message.
+
+    Nothing is done until a person presses a button.
+    """
     router = APIRouter(include_in_schema=False)
     signer = Signer(state.secret("answers"))
 
-    def found(token: str) -> tuple[int, Told]:
+    def number_of(token: str) -> int:
         number = signer.alert(token)
-        told = None if number is None else state.alert(number)
-        if number is None or told is None:
+        if number is None or state.alert(number) is None:
             raise HTTPException(404, "this link is not of this service, or older than 45 days")
-        return number, told
+        return number
 
     @router.get("/a/{token}")
-    def ask(token: str) -> HTMLResponse:
-        number, told = found(token)
-        taken = state.acknowledgements.all().get(number, "")
-        snoozes = _snoozes(told, datetime.now(UTC))
-        return drawn(told, taken=taken, snoozes=snoozes)
+    def ask_by_link(token: str) -> HTMLResponse:
+        return _asked(state, number_of(token))
 
     @router.post("/a/{token}")
-    def answer(request: Request, token: str, form: FormData) -> HTMLResponse:
-        now = datetime.now(UTC)
-        number, told = found(token)
-        name = form.get("by", "").strip()[:LONGEST_NAME] or who(request.headers)
-        done = _do(form.get("do", ""), number, told, name, now)
-        return drawn(told, done=done)
+    def answer_by_link(request: Request, token: str, form: FormData) -> HTMLResponse:
+        return _done(state, channels, number_of(token), request, form)
 
-    def drawn(told: Told, *, done: str = "", **values: Any) -> HTMLResponse:
-        """Draw a question, or what was `done`."""
-        html = template("answer.html").render(
-            told=told, words=in_words(told), done=done, path="", **values
-        )
-        return HTMLResponse(html, headers=PAGE_HEADERS)
+    @router.get("/alerts/{number:int}")
+    def ask(number: int) -> HTMLResponse:
+        return _asked(state, number)
 
-    def _do(what: str, number: int, told: Told, name: str, now: datetime) -> str:
-        if what == ACKNOWLEDGE:
-            _acknowledge(state, channels, number, told, name, now)
-            return f"{name} takes care of it."
-        snoozes = _snoozes(told, now)
-        if what not in snoozes:
-            raise Refused(f"do={what!r}: give one of {ACKNOWLEDGE}, {', '.join(snoozes)}")
-        words, until = snoozes[what]
-        key = told.key
-        state.silences.add(
-            Silence(budget=key.budget, value=key.value, until=until, made_by=name, made_at=now)
-        )
-        return f"No more messages about this budget {words}."
+    @router.post("/alerts/{number:int}")
+    def answer(request: Request, number: int, form: FormData) -> HTMLResponse:
+        return _done(state, channels, number, request, form)
 
     return router
+
+
+def _asked(state: State, number: int) -> HTMLResponse:
+    """Draw the question what to do about an alert."""
+    told = _known(state, number)
+    taken = state.acknowledgements.all().get(number, "")
+    return _drawn(told, taken=taken, snoozes=_snoozes(told, datetime.now(UTC)))
+
+
+def _done(
+    state: State, channels: Channels, number: int, request: Request, form: Mapping[str, str]
+) -> HTMLResponse:
+    """Do what a button says, and draw what was done."""
+    told, now, what = _known(state, number), datetime.now(UTC), form.get("do", "")
+    name = form.get("by", "").strip()[:LONGEST_NAME] or who(request.headers)
+    if what == ACKNOWLEDGE:
+        _acknowledge(state, channels, number, told, name, now)
+        return _drawn(told, done=f"{name} takes care of it.")
+    snoozes = _snoozes(told, now)
+    if what not in snoozes:
+        raise Refused(f"do={what!r}: give one of {ACKNOWLEDGE}, {', '.join(snoozes)}")
+    words, until = snoozes[what]
+    key = told.key
+    state.silences.add(
+        Silence(budget=key.budget, value=key.value, until=until, made_by=name, made_at=now)
+    )
+    return _drawn(told, done=f"No more messages about this budget {words}.")
+
+
+def _drawn(told: Told, *, done: str = "", **values: Any) -> HTMLResponse:
+    html = template("answer.html").render(
+        told=told, words=in_words(told), done=done, path="", **values
+    )
+    return HTMLResponse(html, headers=PAGE_HEADERS)
+
+
+def _known(state: State, number: int) -> Told:
+    told = state.alert(number) if number < 10**MOST_DIGITS else None
+    if told is None:
+        raise HTTPException(404, f"there is no alert {number}")
+    return told
 
 
 def _acknowledge(
@@ -199,7 +219,10 @@ def _cells(one: Delivery) -> tuple[object, ...]:
 
 def in_words(told: Told) -> str:
     if isinstance(told, Notice):
-        return told.title
+        return straight(told.title)
+    name = straight(subject(told))
+    if told.key.kind == Kind.ENDED:
+        return f"{mark_of(told)}: {name}"
     spent = at_least(told.spent, told.unpriced_calls, usd)
     mark = f"{mark_of(told)} of" if told.key.kind == Kind.THRESHOLD else f"{mark_of(told)}:"
-    return f"{mark} {subject(told)}: {spent} of {usd(told.limit)}"
+    return f"{mark} {name}: {spent} of {usd(told.limit)}"

@@ -297,11 +297,12 @@ def test_pagerduty_has_one_incident_for_a_storm(receiver: Receiver) -> None:
     assert event["payload"]["summary"].startswith("30 budget alerts at once")
 
 
-def test_pagerduty_resolves_each_incident_of_a_storm_of_corrections(receiver: Receiver) -> None:
+@pytest.mark.parametrize("kind", [Kind.CORRECTION, Kind.ENDED])
+def test_pagerduty_resolves_each_incident_of_a_storm_of_corrections(
+    receiver: Receiver, kind: Kind
+) -> None:
     key = alert().key
-    taken_back = [
-        alert(key=replace(key, budget=f"b{one}", kind=Kind.CORRECTION)) for one in range(6)
-    ]
+    taken_back = [alert(key=replace(key, budget=f"b{one}", kind=kind)) for one in range(6)]
     PagerDuty(routing_key="R", url=receiver.url).send(outgoing(*taken_back))
 
     events = [(one.content["event_action"], one.content["dedup_key"]) for one in receiver.arrived]

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 import postgres
 from builders import NOON, alert, at_once, outgoing
-from taximeter_alerts.alert import Alert, Outgoing
+from taximeter_alerts.alert import Alert, AlertKey, Kind, Outgoing
 from taximeter_alerts.channels import (
     Channel,
     ChannelGone,
@@ -46,6 +46,7 @@ class FakeSlack:
 
     answers: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
     url: str = ""
 
     async def webhook(self, request: Request) -> PlainTextResponse:
@@ -53,6 +54,7 @@ class FakeSlack:
         status, headers = self.answers.pop(0) if self.answers else (200, {})
         if status == 200:
             self.texts.append(body["text"])
+            self.bodies.append(str(body))
         return PlainTextResponse("ok" if status == 200 else "no", status, dict(headers))
 
 
@@ -436,6 +438,37 @@ def test_a_digest_that_is_refused_is_tried_again_as_one(state: State, slack: Fak
 
     assert len(slack.texts) == 1
     assert states(state) == [DeliveryState.SENT] * 6
+
+
+def test_the_end_of_a_budget_is_one_message_for_all_its_values_that_asks_nothing(
+    state: State, slack: FakeSlack
+) -> None:
+    key = AlertKey("each", NOON, Kind.ENDED, 100, Decimal(10))
+    for number in range(30):
+        state.add(alert(key=replace(key, value=f"u{number}")))
+    state.add(alert(key=replace(key, budget="all")))
+    state.add(alert(75))
+
+    deliver(state, channels(slack), at(NOON))
+
+    each, of_all, other = slack.texts
+    assert each == (
+        "Budget “each / November 2026” is not watched any more: it was deleted or paused."
+    )
+    assert "30 alerts of it no longer hold." in slack.bodies[0]
+    assert of_all.startswith("Budget “all / November 2026” is not")
+    assert other.startswith("75%")
+    assert ["/a/" in body for body in slack.bodies] == [False, False, True]
+
+
+def test_many_budgets_that_end_at_once_are_one_message(state: State, slack: FakeSlack) -> None:
+    for one in many(30):
+        state.add(replace(one, key=replace(one.key, kind=Kind.ENDED)))
+
+    deliver(state, channels(slack), at(NOON))
+
+    (text,) = slack.texts
+    assert text.startswith("30 budget alerts at once")
 
 
 def test_five_at_once_are_still_told_singly(state: State, slack: FakeSlack) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -75,6 +76,25 @@ def test_a_hostile_name_can_neither_ping_nor_break_the_message(name: str) -> Non
         assert "<@U123>" not in text
         assert len(text) < 3000
     assert "<" not in message["text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("日本\u202e x", "日本 x"),
+        ("a\u2069\u202eb", "ab"),
+        ("שלמה", "\u2068שלמה\u2069"),
+        ("\u202eعربي", "\u2068عربي\u2069"),
+        ("ü 🙂", "ü 🙂"),
+    ],
+)
+def test_a_name_does_not_turn_the_amounts_beside_it(name: str, shown: str) -> None:
+    key = replace(alert().key, budget=name)
+
+    message = said(alert(key=key))
+
+    assert message["text"] == f"50% of budget “{shown} / November 2026” used: $6.00 of $10.00."
+    assert f"Budget `{shown}` · 16 Nov" in message["blocks"][-1]["elements"][0]["text"]
 
 
 def test_a_budget_of_zero_has_no_percentage() -> None:

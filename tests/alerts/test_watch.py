@@ -340,7 +340,7 @@ def test_what_was_told_of_a_budget_that_is_deleted_or_paused_is_taken_back_once(
     watch.tick(NOON)
     Watch(store, state, register, PriceBook.shipped).tick(NOON)
 
-    taken_back = [one.alert for one in state.deliveries.all() if one.alert.key.kind == "correction"]
+    taken_back = [one.alert for one in state.deliveries.all() if one.alert.key.kind == "ended"]
     assert sorted((one.key.budget, one.key.value, one.key.percent) for one in taken_back) == [
         ("each", "ada", 100),
         ("each", "bob", 50),
@@ -371,7 +371,22 @@ def test_what_was_deleted_while_the_service_was_down_is_taken_back_at_its_start(
     Watch(store, state, register, PriceBook.shipped).tick(NOON + timedelta(days=30))
     assert [one.alert.key.kind for one in state.deliveries.all()] == ["threshold"]
     Watch(store, state, register, PriceBook.shipped).tick(NOON + timedelta(days=1))
-    assert [one.alert.key.kind for one in state.deliveries.all()] == ["threshold", "correction"]
+    assert [one.alert.key.kind for one in state.deliveries.all()] == ["threshold", "ended"]
+
+
+def test_what_was_taken_back_already_is_not_taken_back_again_with_its_budget(
+    store: Store, state: State, register: Register
+) -> None:
+    add(store, costing("10.50"))
+    for amount in ("10", "30"):
+        register.put(budget(amount), "grace", NOON)
+        Watch(store, state, register, PriceBook.shipped).tick(NOON)
+    register.delete("search", "grace", NOON)
+
+    Watch(store, state, register, PriceBook.shipped).tick(NOON)
+
+    kinds = [one.alert.key.kind for one in state.deliveries.all()]
+    assert kinds == ["threshold", "correction"]
 
 
 def test_a_raise_takes_back_a_forecast_of_the_old_amount(store: Store, state: State) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,7 @@ from taximeter_alerts.channels import Channel, Channels, SlackWebhook
 from taximeter_alerts.channels.pagerduty import PagerDuty
 from taximeter_alerts.outbox import Outbox
 from taximeter_alerts.periods import month_at
-from taximeter_alerts.state import Origin, State
+from taximeter_alerts.state import Origin, Silence, State
 from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page, answers_page
 from taximeter_api.checks.channels import of_channels
@@ -163,11 +164,68 @@ def test_an_alert_is_acknowledged_on_the_page_as_by_its_link(
         assert answer.status_code == status
 
 
+def test_the_end_of_a_budget_is_told_as_that_and_asks_for_nobody(
+    client: TestClient, state: State
+) -> None:
+    told = of_now(100)
+    state.add(replace(told, key=replace(told.key, kind=Kind.ENDED)))
+
+    page = client.get("/alerts").text
+    (row, _) = csv.DictReader(client.get("/alerts?format=csv").text.splitlines())
+    (one, _) = client.get("/api/alerts").json()["deliveries"]
+
+    assert (row["alert"], one["kind"]) == ("ended: search", "ended")
+    assert "ended: search" in page
+    assert "Acknowledge" not in page
+
+
+def test_a_name_turns_no_amount_around(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    key = replace(of_now().key, budget="日本\u202e x", value="שלמה")
+    state.add(replace(of_now(), key=key))
+    tell(state, channels)
+    now = datetime.now(UTC)
+    until = now + timedelta(hours=1)
+    state.silences.add(
+        Silence(budget=key.budget, value=key.value, until=until, made_by="\u202e", made_at=now)
+    )
+
+    page, file, answer = (
+        client.get(path).text for path in ("/alerts", "/alerts?format=csv", link(receiver))
+    )
+
+    for text in (page, file, answer):
+        assert "50% of \u2068日本 x: שלמה\u2069: $6.00 of $10.00" in text
+    assert '<bdi class="name">日本\u202e x</bdi>: <bdi class="name">שלמה</bdi>' in page
+    assert "by \u2068\u202e\u2069" in page
+
+
 def test_a_test_is_told_in_no_words_of_the_address(client: TestClient) -> None:
     page = client.get("/alerts?tested=slack&problem=hacked").text
 
     assert "hacked" not in page
     assert "slack took the test." in page
+
+
+def test_messages_are_put_off_from_the_page_as_by_a_link(
+    client: TestClient, state: State, channels: Channels, receiver: Receiver
+) -> None:
+    state.add(of_now())
+    tell(state, channels)
+    (path,) = set(re.findall(r'href="(/alerts/\d+)">Silence…', client.get("/alerts").text))
+
+    by_link, asked = client.get(link(receiver)).text, client.get(path).text
+    before = state.silences.at(datetime.now(UTC))
+    done = client.post(path, data={"do": "1d"}, auth=("Ada", "x"))
+
+    assert (asked, before) == (by_link, [])
+    assert "No more messages about this budget for a day." in done.text
+    (silence,) = state.silences.at(datetime.now(UTC))
+    assert (silence.budget, silence.made_by) == ("search", "Ada")
+    for unknown in ("/alerts/99", f"/alerts/{10**30}"):
+        assert client.get(unknown).status_code == 404
+        assert client.post(unknown, data={"do": "1h"}).status_code == 404
 
 
 @pytest.mark.parametrize(("do", "hours"), [("1h", 1), ("1d", 24)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,12 +24,18 @@ from taximeter_api.alerting import alerts_api
 from taximeter_api.answers import alerts_page
 from taximeter_api.forgetting import forget, forget_api
 from taximeter_api.kept import Kept
+from taximeter_api.questions import Refused
+from taximeter_api.refusals import refusals
 from taximeter_api.routes import spend_api
+from taximeter_collector.labels import label
 from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Dimension, Store
 
-ADA = 'ada/"ü"@example.com'
+SENT = 'ada/"u\u0308"@example.com'
+"""As the app names her."""
+ADA = label(SENT)
+LONG = "x" * 300
 COPIES = ("budget_lines", "alert_log")
 WORDS = {"from": "2026-11-01", "to": "2026-12-01", "group_by": "user"}
 A_MINUTE = timedelta(minutes=1)
@@ -58,6 +64,7 @@ def kept() -> Kept:
 @pytest.fixture
 def client(store: Store, state: State, kept: Kept) -> TestClient:
     app = FastAPI()
+    refusals(app)
     for router in (
         spend_api(store),
         forget_api(store, state, kept),
@@ -125,7 +132,7 @@ def test_a_forgotten_user_is_off_alerts_silences_and_copies_and_nothing_is_told_
         *("alerts", "silences", "alert_log", "budget_lines")
     }
 
-    calls = forget(store, state, ADA, NOON + A_MINUTE)
+    calls = forget(store, state, SENT, NOON + A_MINUTE)
     lines = store._connection.rows("select value, spent from taximeter.budget_lines final")
     copying.copy(NOON + A_MINUTE)
 
@@ -142,7 +149,8 @@ def test_a_forgotten_user_is_off_alerts_silences_and_copies_and_nothing_is_told_
         "bob": Decimal(11),
         nobody: Decimal(20),
     }
-    assert forget(store, state, ADA, NOON + A_MINUTE) == 0
+    with pytest.raises(Refused, match="no call names this user"):
+        forget(store, state, SENT, NOON + A_MINUTE)
     assert sorted(one.alert.key.value for one in state.deliveries.all()) == sorted(spent)
 
 
@@ -194,6 +202,35 @@ def test_the_page_and_the_api_of_alerts_name_nobody(
     assert answer.json() == {"calls": 2}
     assert ["u0010" in client.get(path).text for path in shown] == [False, False, False]
     assert "each user: (forgotten" in client.get("/alerts").text
+
+
+@pytest.mark.parametrize("name", ["O'Hara", LONG, "u\u0308", "a\\b", "tab\t"])
+def test_a_user_is_found_silenced_and_forgotten_by_the_name_that_the_app_sends(
+    client: TestClient, store: Store, state: State, register: Register, name: str
+) -> None:
+    spend(store, label(name), "20")
+    until = (datetime.now(UTC) + A_MINUTE).isoformat()
+
+    found = client.get("/api/calls", params={"user": name}).json()["calls"]
+    wanted = {"budget": "each user", "value": name, "until": until}
+    (silence,) = client.post("/api/silences", json=wanted).json()["silences"]
+    of_users = [one for one in register.in_force(NOON) if one.each is Dimension.USER]
+    (told,) = evaluate(store, state, of_users, NOON)
+
+    assert len(found) == 2
+    assert silence["value"] == told.key.value == label(name)
+    assert client.post("/api/forget", json={"user": name}).json() == {"calls": 2}
+    assert client.get("/api/calls", params={"user": name}).json() == {"calls": []}
+    assert named(store, state, label(name)) == []
+
+
+def test_a_name_that_no_call_has_is_not_said_to_be_forgotten(client: TestClient) -> None:
+    answer = client.post("/api/forget", json={"user": "O'Hara"})
+
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == (
+        'user="O\'Hara": no call names this user; give the name as the app does'
+    )
 
 
 def test_a_user_is_forgotten_also_by_kept_pages(

@@ -412,6 +412,7 @@ def test_calls_are_found_by_scope_and_by_any_id(client: TestClient, store: Store
         store,
         costing("1", ts=ago(1), call_id="chatcmpl-1", request_id="req_1", feature="chat"),
         costing("2", ts=ago(1), call_id="chatcmpl-2", trace_id="f" * 32, user_id="ada"),
+        costing("3", ts=ago(1), call_id="chatcmpl-3", user_id=label("O'Hara")),
     )
 
     by_scope = client.get("/calls?feature=chat&span=7d").text
@@ -423,6 +424,7 @@ def test_calls_are_found_by_scope_and_by_any_id(client: TestClient, store: Store
     assert "chatcmpl-2" in found["f" * 32]
     assert "chatcmpl-2" in found["ada"]
     assert "chatcmpl-1" in found["chatcmpl-1"]
+    assert "chatcmpl-3" in client.get("/calls?q=O'Hara").text
     assert "No call has the id nothing" in client.get("/calls?q=nothing").text
 
 

@@ -15,7 +15,11 @@ from taximeter_alerts.voice import PLAIN
 
 EVENTS: Final = "https://events.pagerduty.com"
 LONGEST_SUMMARY: Final = 1_024
-ACTIONS: Final[Mapping[str, str]] = {Kind.ACKNOWLEDGED: "acknowledge", Kind.CORRECTION: "resolve"}
+ACTIONS: Final[Mapping[str, str]] = {
+    Kind.ACKNOWLEDGED: "acknowledge",
+    Kind.CORRECTION: "resolve",
+    Kind.ENDED: "resolve",
+}
 
 
 class PagerDuty(Sender):

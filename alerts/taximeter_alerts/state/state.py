@@ -136,11 +136,15 @@ class State:
         return [one for one in told if isinstance(one, Alert)]
 
     def open_alerts(self, budget: str, now: datetime) -> list[Alert]:
-        """Return what was told of a budget and its values in periods that are not over."""
-        question = sa.select(alerts.c.facts).where(
-            _is_of(budget),
-            alerts.c.kind.in_([Kind.THRESHOLD, Kind.FORECAST]),
-            alerts.c.superseded_by.is_(None),
+        """Return what was told and corrected of a budget and its values in periods that last."""
+        question = (
+            sa.select(alerts.c.facts)
+            .where(
+                _is_of(budget),
+                alerts.c.kind.in_([Kind.THRESHOLD, Kind.FORECAST, Kind.CORRECTION]),
+                alerts.c.superseded_by.is_(None),
+            )
+            .order_by(alerts.c.id)
         )
         told = [FACTS.validate_json(one.facts) for one in self._database.read(question)]
         return [

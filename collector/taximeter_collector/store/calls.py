@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from taximeter_collector.labels import label
 from taximeter_collector.store.connection import Connected
 from taximeter_collector.store.lookup import (
     Clue,
@@ -85,7 +86,8 @@ class CallQuestions(Connected):
         limit: int,
         after: Place | None = None,
     ) -> list[Found]:
-        """Return the calls that have this id or user, the newest first."""
+        """Return the calls that have this id or user, as it was sent, the newest first."""
+        value = label(value)
         condition, bound = f"{clue} = {{value:String}}", {"value": value}
         if clue is Clue.USER:
             return of_users(self._connection, kind, [value], EVER, condition, bound, limit, after)
