@@ -240,6 +240,7 @@ def test_a_budget_is_made_paused_and_deleted(page: Page, site: str) -> None:
     expect(row).to_contain_text("75 %")
     row.get_by_role("link", name="Change Chat of all").focus()
     page.keyboard.press("Enter")
+    expect(page.get_by_text("is told once that it is not watched any more.")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     row = page.get_by_role("row").filter(has_text="Chat of all")
     expect(row).to_contain_text("paused")
@@ -247,6 +248,7 @@ def test_a_budget_is_made_paused_and_deleted(page: Page, site: str) -> None:
     delete = page.get_by_role("button", name="Yes, delete Chat of all")
     expect(delete).to_be_hidden()
     page.get_by_text("Delete…").click()
+    expect(page.get_by_text("told once that it is not watched any more, and")).to_be_visible()
     delete.click()
 
     expect(page.get_by_role("status")).to_have_text("The budget is deleted.")
