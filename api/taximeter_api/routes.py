@@ -31,12 +31,10 @@ def health(trouble: Callable[[], str]) -> APIRouter:
     """
     router = APIRouter(tags=["health"])
 
-    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz")
     async def alive() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz")
     async def ready(response: Response) -> dict[str, str]:
         reason = trouble()
@@ -115,7 +113,6 @@ def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
     tags: dict[tuple[datetime, datetime | None], str] = {}
     """Of the newest page: those who have it are answered without drawing it."""
 
-    @router.head("/")
     @router.get("/")
     def overview(request: Request) -> Response:
         now = datetime.now(UTC)

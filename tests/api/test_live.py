@@ -22,7 +22,7 @@ from taximeter_alerts.state import State
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.explore import explore_pages
 from taximeter_api.kept import Kept
-from taximeter_api.live import script, tag_of
+from taximeter_api.live import Heads, script, tag_of
 from taximeter_api.page import render
 from taximeter_api.page.environment import VERSION
 from taximeter_api.routes import page
@@ -47,6 +47,7 @@ def client(store: Store, state: State) -> TestClient:
     app.include_router(page(snapshots, otlp_url="http://127.0.0.1:4318"))
     app.include_router(explore_pages(store, Kept(cheap_s=60)))
     app.include_router(script())
+    app.add_middleware(Heads)
     return TestClient(app)
 
 
@@ -55,14 +56,15 @@ def spend(store: Store, usd: str, ts: datetime | None = None) -> None:
     store.add([costing(usd, ts=ts or now)], token=f"live-{now}", book_version="b", now=now)
 
 
-def test_a_monitor_may_ask_for_the_head_of_the_page(client: TestClient) -> None:
-    whole = client.get("/")
+@pytest.mark.parametrize("path", ["/", "/features?span=7d", f"/live.js?{VERSION}"])
+def test_of_whatever_is_read_the_head_may_be_asked_for(client: TestClient, path: str) -> None:
+    whole = client.get(path)
 
     with serving(client.app) as address:
-        answer = urllib3.request("HEAD", f"{address}/", headers={"Accept-Encoding": "gzip"})
+        answer = urllib3.request("HEAD", address + path, headers={"Accept-Encoding": "gzip"})
 
     assert (answer.status, answer.data) == (200, b"")
-    assert answer.headers["ETag"] == whole.headers["ETag"]
+    assert answer.headers.get("ETag") == whole.headers.get("ETag")
 
 
 @pytest.mark.parametrize("path", ["/", "/features?span=7d"])
