@@ -66,7 +66,7 @@ class Asked:
         for name, value in self.filters:
             yield f"{name} {fmt.isolated(value or '(none)', 32)}"
         if self.only:
-            yield f"only {self.only}"
+            yield f"only {self.only.in_words}"
 
     def query(self, changes: Mapping[str, str | None] | None = None) -> str:
         """Return the query of an address with some words changed; None leaves one out."""

@@ -32,7 +32,7 @@ COUNTS: Final = {
     Only.UNPRICED: "unpriced_calls",
     Only.ESTIMATED: "estimated_calls",
 }
-"""Where sums have the number of such calls."""
+"""Where sums have the number of such calls; of those that are not here they have none."""
 CLUES: Final = (Clue.USER, Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID)
 
 
@@ -105,6 +105,8 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
 
 def sums_of(store: Store, wanted: Asked) -> str:
     """Say what the calls of a period and scope cost, where that is known of them, and how many."""
+    if wanted.only not in COUNTS:
+        return ""
     sums = store.spend(wanted.period, (), wanted.scope)[0]
     number = fmt.counted(getattr(sums, COUNTS[wanted.only]), "call")
     if wanted.only is None:

@@ -147,8 +147,7 @@ def test_the_overview_knows_of_a_budget_s_change_at_once_whoever_made_it(
     client: TestClient, store: Store, state: State, register: Register, tmp_path: Path
 ) -> None:
     spend(store, "1")
-    file = LiveFile(tmp_path / "none.yaml", read_budgets)
-    other_service = Register(file, state)
+    other_service = Register(LiveFile(tmp_path / "none.yaml", read_budgets), state)
     soon = datetime.now(UTC) + HOUR
     changes: list[Callable[[], object]] = [
         lambda: register.put(budget("7"), "ada", soon),

@@ -478,7 +478,7 @@ def test_numbers_lead_to_the_calls_behind_them() -> None:
         ("$650 of $850", f"/calls{line.calls}"),
         ("50.0k", day),
         ("98.02 %", day),
-        ("1.14 %", f"{day}&only=errors"),
+        ("1.14 %", f"{day}&only=rate_limited"),
         ("28.6 s", day),
         ("423 ms", day),
         ("9 %", day),

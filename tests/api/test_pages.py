@@ -832,18 +832,23 @@ def test_errors_and_calls_without_a_price_can_be_seen_alone(
     client: TestClient, store: Store
 ) -> None:
     add(store, costing("1", ts=ago(1), call_id="id-fine"))
-    add(store, costing("0", ts=ago(1), call_id="id-failed", error_type="RateLimitError"))
+    add(store, costing("0", ts=ago(1), call_id="id-failed", error_type="APITimeoutError"))
+    too_many = {"error_type": "RateLimitError", "http_status": 429}
+    add(store, costing("0", ts=ago(1), call_id="id-limited", **too_many))
     add(store, unpriced(ts=ago(1), call_id="id-unpriced"))
 
     found = {
-        only: client.get(f"/calls?only={only}&span=7d").text for only in ("errors", "unpriced")
+        only: client.get(f"/calls?only={only}&span=7d").text
+        for only in ("errors", "rate_limited", "unpriced")
     }
 
     assert [row[4] for row in cells(found["unpriced"])] == ["unknown"]
     assert {only: re.findall(r"/calls/(id-\w+)", page) for only, page in found.items()} == {
-        "errors": ["id-failed"],
+        "errors": ["id-limited", "id-failed"],
+        "rate_limited": ["id-limited"],
         "unpriced": ["id-unpriced"],
     }
+    assert "only rate limited" in found["rate_limited"]
     assert (
         "/calls?span=7d&amp;feature=search&amp;only=errors" in client.get("/features?span=7d").text
     )

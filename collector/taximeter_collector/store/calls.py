@@ -64,14 +64,20 @@ class Only(StrEnum):
     """A kind of calls to see alone."""
 
     ERRORS = "errors"
+    RATE_LIMITED = "rate_limited"
     UNPRICED = "unpriced"
     ESTIMATED = "estimated"
+
+    @property
+    def in_words(self) -> str:
+        return self.replace("_", " ")
 
 
 EVER = Period(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 KINDS: Final = {
     None: "true",
     Only.ERRORS: "error_type != ''",
+    Only.RATE_LIMITED: "http_status = 429",
     Only.UNPRICED: "cost_status = 'unpriced'",
     Only.ESTIMATED: "cost_status = 'estimated'",
 }
