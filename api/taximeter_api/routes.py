@@ -115,6 +115,11 @@ def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
 
     @router.get("/")
     def overview(request: Request) -> Response:
+        if words := ", ".join(request.query_params.keys()):
+            raise Refused(
+                f"{words}: the overview is of all of this month; "
+                "/features and /calls take from, to, span and filters"
+            )
         now = datetime.now(UTC)
         newest = snapshots.newest(now)
         moments = (newest.taken_at, newest.last_call_at)

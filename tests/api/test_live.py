@@ -135,6 +135,16 @@ def test_the_last_call_is_that_of_now_and_not_of_when_the_overview_was_taken(
     assert lasts == [[one.isoformat(timespec="seconds")] for one in (now - HOUR, now)]
 
 
+@pytest.mark.parametrize("words", ["month=2026-10", "feature=chat&span=7d", "x="])
+def test_the_overview_takes_no_words_and_says_which_pages_do(
+    client: TestClient, words: str
+) -> None:
+    refused = client.get(f"/?{words}")
+
+    assert refused.status_code == 422
+    assert "/features and /calls take from, to, span" in refused.json()["detail"]
+
+
 def test_the_first_call_is_told_at_once(client: TestClient, store: Store) -> None:
     assert "It has not seen a call yet" in client.get("/").text
 
