@@ -23,6 +23,7 @@ from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall,
 
 ROWS: Final = 50
 ROWS_OF_A_FILE: Final = 10_000
+LONGEST_SEARCH: Final = 500
 COLUMNS: Final = [field.name for field in fields(FoundCall)]
 OWN: Final = {"q", "older"}
 """Words of the list's address beside its period and filters."""
@@ -55,6 +56,8 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
         now = datetime.now(UTC)
         wanted = asked(request.query_params, now, OWN)
         searched = q.strip()
+        if len(searched) > LONGEST_SEARCH:
+            raise Refused(f"q: give at most {LONGEST_SEARCH} characters")
         if searched and (narrowed := request.query_params.keys() - OWN - {"format"}):
             words = ", ".join(sorted(narrowed))
             raise Refused(f"q={searched!r}: looks through all calls; leave out {words}")

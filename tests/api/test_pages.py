@@ -407,6 +407,72 @@ def test_no_name_breaks_a_page(client: TestClient, store: Store, name: str) -> N
         assert len(page.content) < 100_000
 
 
+WIDE = "\N{GRINNING FACE}"
+SPAN = ("span", "90d")
+LIGHT: dict[str, list[tuple[str, Any]]] = {
+    "repeated": [SPAN, *[("feature", "chat")] * 1_500],
+    "many": [SPAN, *(("feature", f"the-feature-of-{number:02}") for number in range(50))],
+    "a few long ones": [SPAN, *(("feature", f"{number:048}") for number in range(10))],
+    "of wide characters": [SPAN, ("feature", WIDE * 50), ("team", WIDE * 210)],
+    "longer than any label": [SPAN, ("feature", "x" * 60_000)],
+}
+REFUSED: dict[str, list[tuple[str, Any]]] = {
+    "values": [("feature", str(number)) for number in range(51)],
+    "long values": [(name, WIDE * 200) for name in ("feature", "team")],
+    "fractions": [("from", f"2026-11-01T00:00:00.{'0' * 4_000}")],
+    "no such word": [("x" * 60_000, "")],
+    "no such span": [("span", WIDE * 5_000)],
+}
+
+
+@pytest.mark.parametrize("path", ["/models", "/calls"])
+@pytest.mark.parametrize("words", LIGHT.values(), ids=LIGHT)
+def test_no_address_makes_a_page_heavy(
+    client: TestClient, store: Store, path: str, words: list[tuple[str, Any]]
+) -> None:
+    first = {name: label(value) for name, value in reversed(words) if name != "span"}
+    for number in range(51):
+        add(store, costing("1", ts=ago(1), model=f"gpt-of-a-long-name-{number:02}", **first))
+
+    page = client.get(path, params=words)
+
+    assert page.status_code == 200
+    assert page.text.count('<th scope="row"') == 50
+    assert len(page.content) < 100_000
+
+
+def test_an_address_of_many_filters_leads_to_one_without_any(client: TestClient) -> None:
+    words = "&".join(f"feature={number}" for number in range(11))
+
+    page = client.get(f"/calls?{words}&span=7d&only=errors").text
+
+    assert hrefs(page, "No filters ✕") == ["/calls?span=7d&only=errors"]
+    assert (
+        "Take this filter away" not in page.replace("only=errors", "").partition("only errors")[0]
+    )
+
+
+@pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
+def test_an_address_of_too_many_words_is_refused_in_a_few(
+    client: TestClient, words: list[tuple[str, Any]]
+) -> None:
+    refused = client.get("/features", params=words, headers={"Accept": "text/html"})
+
+    assert refused.status_code == 422
+    assert "give" in refused.text
+    assert len(refused.content) < 50_000
+
+
+def test_bounds_of_an_address_are_told(client: TestClient) -> None:
+    told = [
+        client.get("/calls", params=words).json()["detail"]
+        for words in (REFUSED["values"], REFUSED["long values"], [("q", "x" * 501)])
+    ]
+
+    bounds = "give at most 50, and 3,200 characters with from and to"
+    assert told == [f"51 values: {bounds}", f"2 values: {bounds}", "q: give at most 500 characters"]
+
+
 def test_calls_are_found_by_scope_and_by_any_id(client: TestClient, store: Store) -> None:
     add(
         store,
@@ -909,6 +975,18 @@ def test_what_is_spent_of_a_budget_leads_to_its_calls(
     assert used == spent
     assert "id-chat" in calls
     assert "id-other" not in calls
+
+
+@pytest.mark.parametrize(("values", "status"), [(50, 200), (51, None)])
+def test_a_budget_of_more_values_than_an_address_takes_leads_nowhere(
+    client: TestClient, register: Register, values: int, status: int | None
+) -> None:
+    scope = {"feature": [str(number) for number in range(values)]}
+    register.put(budget(scope=scope), "ada", ago(0))
+
+    links = re.findall(r'href="(/calls\?[^"]+)"', client.get("/budgets").text)
+
+    assert {client.get(unescape(link)).status_code for link in links} == {status} - {None}
 
 
 @pytest.mark.parametrize(
