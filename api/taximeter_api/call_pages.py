@@ -11,6 +11,7 @@ from starlette.datastructures import QueryParams
 
 from taximeter_api.asked import SPAN_NAMES, Asked, asked
 from taximeter_api.csv_file import csv_file
+from taximeter_api.environments import environments
 from taximeter_api.kept import Kept
 from taximeter_api.live import answered
 from taximeter_api.page import format as fmt
@@ -89,6 +90,7 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
             searched=searched,
             limit_of_a_file=ROWS_OF_A_FILE,
             spans=SPAN_NAMES,
+            environments=environments(store, kept, now),
             path="/calls",
         )
         return answered(request, html)

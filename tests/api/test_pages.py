@@ -466,11 +466,41 @@ def test_an_address_of_too_many_words_is_refused_in_a_few(
 def test_bounds_of_an_address_are_told(client: TestClient) -> None:
     told = [
         client.get("/calls", params=words).json()["detail"]
-        for words in (REFUSED["values"], REFUSED["long values"], [("q", "x" * 501)])
+        for words in (REFUSED["values"], REFUSED["long values"])
     ]
+    of_search = client.get("/calls", params={"q": "x" * 501}).json()["detail"]
 
     bounds = "give at most 50, and 3,200 characters with from and to"
-    assert told == [f"51 values: {bounds}", f"2 values: {bounds}", "q: give at most 500 characters"]
+    assert told == [f"51 values: {bounds}", f"2 values: {bounds}"]
+    assert of_search == "q: give at most 500 characters"
+
+
+@pytest.mark.parametrize("path", ["/features", "/calls"])
+def test_an_environment_is_chosen_where_there_are_several(
+    client: TestClient, store: Store, path: str
+) -> None:
+    add(store, costing("1", ts=ago(1), environment="staging", call_id="id-1"))
+    alone = client.get(f"{path}?span=7d").text
+    add(store, costing("2", ts=ago(1), environment="production", feature="of-production"))
+    for number in range(5):
+        add(store, costing("0.5", ts=ago(1), environment=f"branch-{number}"))
+
+    page = client.get(f"{path}?span=7d&feature=search&feature=of-production").text
+    (link,) = hrefs(page, "<bdi>production")
+    chosen = client.get(link).text
+
+    assert "All environments" not in alone
+    names = re.findall("<bdi>([^<]+)</bdi></a>", page.partition("All environments")[2])
+    assert names[:3] == ["production", "staging", "branch-0"]
+    assert "branch-3" not in page.partition("<table")[0]
+    assert "of-production" in chosen
+    assert "id-1" not in chosen
+    assert re.findall('aria-current="true"><bdi>([^<]+)', chosen) == ["production"]
+    words = "feature=search&feature=of-production&span=7d"
+    assert hrefs(chosen, "All environments") == [f"{path}?{words}"]
+    assert hrefs(chosen, "more") == [f"/environments?{words}"]
+    (back,) = hrefs(client.get("/environments?span=7d").text, "branch-4")
+    assert back == "/features?span=7d&environment=branch-4"
 
 
 def test_calls_are_found_by_scope_and_by_any_id(client: TestClient, store: Store) -> None:
