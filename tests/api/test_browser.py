@@ -78,7 +78,9 @@ def site(
     hour_ago = now - timedelta(hours=1)
     rows = [
         costing("6", ts=hour_ago, feature="chat", user_id="ada", call_id="chatcmpl-dear"),
-        costing("1", ts=hour_ago, feature="search", user_id="bob", model="gpt-5"),
+        costing(
+            "1", ts=hour_ago, feature="search", user_id="bob", model="gpt-5", environment="dev"
+        ),
         costing("0", ts=hour_ago, feature="search", error_type="RateLimitError", http_status=429),
         costing("0.0123", ts=hour_ago, feature="contract-summary", user_id="nightly-reports"),
         unpriced(ts=hour_ago, feature="contract-summary", user_id="nightly-reports"),

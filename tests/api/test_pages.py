@@ -446,7 +446,7 @@ def test_an_address_of_many_filters_leads_to_one_without_any(client: TestClient)
 
     page = client.get(f"/calls?{words}&span=7d&only=errors").text
 
-    assert hrefs(page, "No filters ✕") == ["/calls?span=7d&only=errors"]
+    assert hrefs(page, "all filters ✕") == ["/calls?span=7d&only=errors"]
     assert (
         "Take this filter away" not in page.replace("only=errors", "").partition("only errors")[0]
     )
@@ -498,7 +498,7 @@ def test_an_environment_is_chosen_where_there_are_several(
     assert re.findall('aria-current="true"><bdi>([^<]+)', chosen) == ["production"]
     words = "feature=search&feature=of-production&span=7d"
     assert hrefs(chosen, "All environments") == [f"{path}?{words}"]
-    assert hrefs(chosen, "more") == [f"/environments?{words}"]
+    assert hrefs(chosen, "compare all") == [f"/environments?{words}"]
     (back,) = hrefs(client.get("/environments?span=7d").text, "branch-4")
     assert back == "/features?span=7d&environment=branch-4"
 
