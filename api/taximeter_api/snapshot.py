@@ -54,7 +54,7 @@ class Snapshots:
         self._budgets = budgets
         self._prices = prices
         self._savings = savings
-        self._seen: tuple[bool, Sequence[Budget]] = False, ()
+        self._seen: tuple[bool, Sequence[Budget]] | None = None
 
     def newest(self, now: datetime) -> Overview:
         """Return the newest overview, with the last call as it is now."""
@@ -66,13 +66,16 @@ class Snapshots:
         return replace(newest, last_call_at=last or newest.last_call_at)
 
     def _look_at(self, *, has_calls: bool, budgets: Sequence[Budget]) -> None:
-        """Drop answers from before the first call or of other budgets.
+        """Drop answers from before the first call, and an overview of other budgets.
 
         Looked for here and not told by who changes them: a file and other services do, too.
         """
-        if (has_calls, budgets) != self._seen:
+        had_calls, before = self._seen or (has_calls, budgets)
+        if has_calls != had_calls:
             self._kept.clear()
-            self._seen = has_calls, budgets
+        elif budgets != before:
+            self._kept.drop("overview")
+        self._seen = has_calls, budgets
 
     def _take(self, now: datetime) -> Overview:
         taken = overview(self._store, self._state, self._budgets(now), now, self._prices().version)
