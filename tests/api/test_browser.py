@@ -86,6 +86,7 @@ def site(
         unpriced(ts=hour_ago, feature="contract-summary", user_id="nightly-reports"),
     ]
     store.add(rows, token=f"browser-{now}", book_version="b1", now=now)
+    store.refresh()
     register = Register(LiveFile(tmp_path / "budgets.yaml", read_budgets), state)
     channels = {"slack": Channel(sender=SlackWebhook(url=receiver.url))}
     journal = Journal(tmp_path / "journal", max_bytes=1_000_000)

@@ -476,25 +476,35 @@ def test_bounds_of_an_address_are_told(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/features", "/calls"])
+def test_where_there_is_one_environment_none_is_chosen(
+    client: TestClient, store: Store, path: str
+) -> None:
+    add(store, costing("1", ts=ago(1), environment="staging"))
+    store.refresh()
+
+    assert "All environments" not in client.get(path).text
+
+
+@pytest.mark.parametrize("path", ["/features", "/calls"])
 def test_an_environment_is_chosen_where_there_are_several(
     client: TestClient, store: Store, path: str
 ) -> None:
-    add(store, costing("1", ts=ago(1), environment="staging", call_id="id-1"))
-    alone = client.get(f"{path}?span=7d").text
-    add(store, costing("2", ts=ago(1), environment="production", feature="of-production"))
     for number in range(5):
         add(store, costing("0.5", ts=ago(1), environment=f"branch-{number}"))
+    for _ in range(2):
+        add(store, costing("1", ts=ago(1), environment="staging"))
+    for _ in range(3):
+        add(store, costing("2", ts=ago(1), environment="production", feature="of-production"))
+    store.refresh()
 
     page = client.get(f"{path}?span=7d&feature=search&feature=of-production").text
     (link,) = hrefs(page, "<bdi>production")
     chosen = client.get(link).text
 
-    assert "All environments" not in alone
     names = re.findall("<bdi>([^<]+)</bdi></a>", page.partition("All environments")[2])
     assert names[:3] == ["production", "staging", "branch-0"]
     assert "branch-3" not in page.partition("<table")[0]
-    assert "of-production" in chosen
-    assert "id-1" not in chosen
+    assert "$6.00 · 3 calls" in chosen
     assert re.findall('aria-current="true"><bdi>([^<]+)', chosen) == ["production"]
     words = "feature=search&feature=of-production&span=7d"
     assert hrefs(chosen, "All environments") == [f"{path}?{words}"]
