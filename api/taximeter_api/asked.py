@@ -109,10 +109,15 @@ class Asked:
 def asked(query: QueryParams, now: datetime, others: Collection[str] = ()) -> Asked:
     """Read the words of an address, but for `others` of its page; raises Refused."""
     words = dict(query)
+    for name in OWN.union(others).intersection(words):
+        if len(query.getlist(name)) > 1:
+            raise Refused(f"{name}: give it once")
     span = words.get("span", "")
     custom = {name: words[name] for name in ("from", "to") if words.get(name)}
     if span not in SPAN_NAMES:
         raise Refused(f"span={span!r}: give one of {', '.join(SPANS)}, or from and to")
+    if custom and span:
+        raise Refused(f"span={span}: give it, or from and to")
     if custom:
         period, span = period_of(custom.get("from", ""), custom.get("to", ""), now), "custom"
     elif span:

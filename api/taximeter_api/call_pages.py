@@ -99,7 +99,7 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
     def one(request: Request, call_id: str) -> Response:
         detail = store.call(call_id)
         if detail is None:
-            raise HTTPException(404, f"no call has the response id {call_id!r}")
+            raise HTTPException(404, f"no call has the id {call_id!r}")
         html = template("call.html").render(
             call=detail.call, more=detail.more, other_cost=detail.other_cost, path="/calls"
         )

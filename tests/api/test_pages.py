@@ -323,6 +323,10 @@ def test_a_file_says_money_times_and_tags_as_machines_read_them(
         ("/features?env=staging", "filter='env': give some of feature"),
         ("/features?env=staging&format=csv", "filter='env': give some of feature"),
         ("/features?format=xml", "format='xml': give csv"),
+        ("/features?span=7d&span=30d", "span: give it once"),
+        ("/features?span=7d&from=2026-11-01", "span=7d: give it, or from and to"),
+        ("/calls?only=errors&only=unpriced", "only: give it once"),
+        ("/calls?q=a&q=b", "q: give it once"),
         ("/features?q=ada", "filter='q': give some of feature"),
         ("/calls?env=staging", "filter='env': give some of feature"),
         ("/calls?format=xml", "format='xml': give csv"),
@@ -1032,7 +1036,7 @@ def test_a_budget_of_more_values_than_an_address_takes_leads_nowhere(
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("/calls/nothing", 404, "no call has the response id"),
+        ("/calls/nothing", 404, "no call has the id"),
         ("/features?span=1d", 422, "give one of 7d"),
     ],
 )
