@@ -305,12 +305,14 @@ def test_a_file_says_money_times_and_tags_as_machines_read_them(
     client: TestClient, store: Store
 ) -> None:
     ts = ago(1).replace(microsecond=250_000)
-    add(store, costing("0.000000000000", ts=ts, tags={"tier": "pro", "lang": "é"}))
+    about = {"tags": {"tier": "pro", "lang": "é"}, "prompt_name": "draft", "prompt_version": "v2"}
+    add(store, costing("0.000000000000", ts=ts, **about))
 
     (row,) = csv.DictReader(client.get("/calls?span=7d&format=csv").text.splitlines())
 
     assert row["cost"] == "0.000000000000"
     assert row["ts"] == ts.isoformat()
+    assert (row["prompt_name"], row["prompt_version"]) == ("draft", "v2")
     assert json.loads(row["tags"]) == {"tier": "pro", "lang": "é"}
 
 
@@ -883,6 +885,16 @@ def test_findings_are_told_in_dollars_a_month(client: TestClient, store: Store) 
         "to": looked_at.isoformat(),
     }
     assert Decimal(told["findings"][0]["usd_a_month"]) > 50
+
+
+def test_advice_that_asks_ends_as_a_question(client: TestClient) -> None:
+    assert "TAXIMETER_ENDPOINT set?</p>" in client.get("/health").text
+
+
+def test_a_blank_name_can_be_seen_and_clicked(client: TestClient, store: Store) -> None:
+    add(store, costing("1", ts=ago(1), user_id="  "))
+
+    assert hrefs(client.get("/users?span=7d").text, "(blank)") == ["/features?span=7d&user=%20%20"]
 
 
 def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:

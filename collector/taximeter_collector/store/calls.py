@@ -29,8 +29,6 @@ DETAILS = (
     "request_service_tier",
     "api_key_id",
     "session_id",
-    "prompt_name",
-    "prompt_version",
     "stream",
     "batch",
     "attempt_statuses",
