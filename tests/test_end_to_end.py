@@ -305,6 +305,7 @@ def test_a_call_goes_all_the_way_and_a_crash_loses_and_repeats_nothing(
         "at least $0.0462 of $0.09."
     ]
 
+    assert service.http.request("HEAD", f"{service.page_url}/calls").status == 200
     text = page_text(service.page_url, tmp_path / "page.png")
     assert "at least $0.0462" in text
     assert "app.review_code" in text

@@ -15,6 +15,10 @@ DIMENSIONS: Final = {
     if dimension not in {Dimension.HOUR, Dimension.DAY}
 }
 TAGS: Final = "tags"
+MOST_VALUES: Final = 50
+"""In an address, which a page repeats in its links."""
+LONGEST_QUERY: Final = 3_200
+"""In characters: any one label fits."""
 
 
 def read_scope(value: Any) -> Scope:
@@ -66,7 +70,7 @@ def in_words(scope: Scope) -> str:
 
 def query_of_calls(scope: Scope, period: Period) -> str:
     """Return the query of a scope's calls; "" where an address can't say it."""
-    if scope.without or scope.has_tags:
+    if scope.without or scope.has_tags or sum(map(len, scope.values.values())) > MOST_VALUES:
         return ""
     ends = [("from", period.start.isoformat()), ("to", period.end.isoformat())]
     words = [
@@ -74,7 +78,8 @@ def query_of_calls(scope: Scope, period: Period) -> str:
         for dimension, values in scope.values.items()
         for value in values
     ]
-    return query([*ends, *words])
+    found = query([*ends, *words])
+    return found if len(found) <= LONGEST_QUERY else ""
 
 
 def query(words: Iterable[tuple[str, str]]) -> str:

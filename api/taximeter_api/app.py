@@ -41,7 +41,7 @@ from taximeter_api.export import export_api
 from taximeter_api.forgetting import forget_api
 from taximeter_api.insight_pages import findings_pages, health_page
 from taximeter_api.kept import Kept
-from taximeter_api.live import script
+from taximeter_api.live import Heads, script
 from taximeter_api.reconciliation import reconciliation_api, reconciliation_page
 from taximeter_api.refusals import refusals
 from taximeter_api.repricing import Repricer, repricing_api
@@ -221,6 +221,7 @@ class Service:
         settings = self._settings
         app = FastAPI(title="Taximeter", docs_url=None, redoc_url=None)
         refusals(app)
+        app.add_middleware(Heads)
         public = urlsplit(settings.public_url).hostname
         names = {public} if public else set()
         app.add_middleware(

@@ -8,15 +8,18 @@ from datetime import UTC, datetime, time, timedelta
 
 from starlette.datastructures import QueryParams
 
-from taximeter_alerts.scope_words import query
+from taximeter_alerts.scope_words import LONGEST_QUERY, MOST_VALUES, query
 from taximeter_api.page import format as fmt
 from taximeter_api.questions import Refused, period_of, scope_of, tomorrow
+from taximeter_collector.labels import label
 from taximeter_collector.store import Period, Scope
 from taximeter_collector.store.calls import Only
 
 DAY = timedelta(days=1)
 OWN = {"from", "to", "span", "only", "format"}
-LONGEST_QUERY = 200
+LONGEST_IN_A_ROW = 200
+LONGEST_OF_MANY = 600
+MOST_CHIPS = 10
 SPANS = {"7d": 7, "30d": 30, "90d": 90}
 """Whole UTC days with today, by how an address names them; without one it is the month so far."""
 SPAN_NAMES = {"": "This month", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
@@ -66,7 +69,7 @@ class Asked:
         for name, value in self.filters:
             yield f"{name} {fmt.isolated(value or '(none)', 32)}"
         if self.only:
-            yield f"only {self.only}"
+            yield f"only {self.only.in_words}"
 
     def query(self, changes: Mapping[str, str | None] | None = None) -> str:
         """Return the query of an address with some words changed; None leaves one out."""
@@ -78,11 +81,21 @@ class Asked:
     def inside(self, values: Mapping[str, str], **more: str) -> str:
         """Return the query for some values more; "" when it is too long for a page of many."""
         query = self.query({**values, **more})
-        return query if len(query) <= LONGEST_QUERY else ""
+        return query if len(query) <= LONGEST_IN_A_ROW else ""
+
+    @property
+    def is_short(self) -> bool:
+        """Tell whether many links of a page may repeat it."""
+        return len(self.filters) <= MOST_CHIPS and len(self.query()) <= LONGEST_OF_MANY
 
     def without(self, name: str, value: str) -> str:
         """Return the query of an address without one filter."""
         return query(pair for pair in self._words() if pair != (name, value))
+
+    @property
+    def unfiltered(self) -> str:
+        """The query of an address without any filter."""
+        return self.query(dict.fromkeys(dict(self.filters)))
 
     def _words(self) -> Iterator[tuple[str, str]]:
         yield from self.custom.items()
@@ -96,10 +109,15 @@ class Asked:
 def asked(query: QueryParams, now: datetime, others: Collection[str] = ()) -> Asked:
     """Read the words of an address, but for `others` of its page; raises Refused."""
     words = dict(query)
+    for name in OWN.union(others).intersection(words):
+        if len(query.getlist(name)) > 1:
+            raise Refused(f"{name}: give it once")
     span = words.get("span", "")
     custom = {name: words[name] for name in ("from", "to") if words.get(name)}
     if span not in SPAN_NAMES:
         raise Refused(f"span={span!r}: give one of {', '.join(SPANS)}, or from and to")
+    if custom and span:
+        raise Refused(f"span={span}: give it, or from and to")
     if custom:
         period, span = period_of(custom.get("from", ""), custom.get("to", ""), now), "custom"
     elif span:
@@ -108,8 +126,15 @@ def asked(query: QueryParams, now: datetime, others: Collection[str] = ()) -> As
     else:
         period = period_of("", "", now)
     known = OWN.union(others)
-    filters = tuple(pair for pair in query.multi_items() if pair[0] not in known)
-    return Asked(period, span, filters, scope_of(filters), custom, _only(words), now)
+    pairs = ((name, label(value)) for name, value in query.multi_items() if name not in known)
+    filters = tuple(dict.fromkeys(pairs))
+    found = Asked(period, span, filters, scope_of(filters), custom, _only(words), now)
+    if len(filters) > MOST_VALUES or len(found.query()) > LONGEST_QUERY:
+        raise Refused(
+            f"{len(filters)} values: give at most {MOST_VALUES}, "
+            f"and {LONGEST_QUERY:,} characters with from and to"
+        )
+    return found
 
 
 def _by_its_clock(text: str) -> datetime:

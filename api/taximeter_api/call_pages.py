@@ -11,6 +11,7 @@ from starlette.datastructures import QueryParams
 
 from taximeter_api.asked import SPAN_NAMES, Asked, asked
 from taximeter_api.csv_file import csv_file
+from taximeter_api.environments import environments
 from taximeter_api.kept import Kept
 from taximeter_api.live import answered
 from taximeter_api.page import format as fmt
@@ -23,6 +24,7 @@ from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall,
 
 ROWS: Final = 50
 ROWS_OF_A_FILE: Final = 10_000
+LONGEST_SEARCH: Final = 500
 COLUMNS: Final = [field.name for field in fields(FoundCall)]
 OWN: Final = {"q", "older"}
 """Words of the list's address beside its period and filters."""
@@ -32,7 +34,7 @@ COUNTS: Final = {
     Only.UNPRICED: "unpriced_calls",
     Only.ESTIMATED: "estimated_calls",
 }
-"""Where sums have the number of such calls."""
+"""Where sums have the number of such calls; of those that are not here they have none."""
 CLUES: Final = (Clue.USER, Clue.RESPONSE_ID, Clue.REQUEST_ID, Clue.TRACE_ID)
 
 
@@ -55,6 +57,8 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
         now = datetime.now(UTC)
         wanted = asked(request.query_params, now, OWN)
         searched = q.strip()
+        if len(searched) > LONGEST_SEARCH:
+            raise Refused(f"q: give at most {LONGEST_SEARCH} characters")
         if searched and (narrowed := request.query_params.keys() - OWN - {"format"}):
             words = ", ".join(sorted(narrowed))
             raise Refused(f"q={searched!r}: looks through all calls; leave out {words}")
@@ -86,6 +90,7 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
             searched=searched,
             limit_of_a_file=ROWS_OF_A_FILE,
             spans=SPAN_NAMES,
+            environments=environments(store, kept, now),
             path="/calls",
         )
         return answered(request, html)
@@ -94,7 +99,7 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
     def one(request: Request, call_id: str) -> Response:
         detail = store.call(call_id)
         if detail is None:
-            raise HTTPException(404, f"no call has the response id {call_id!r}")
+            raise HTTPException(404, f"no call has the id {call_id!r}")
         html = template("call.html").render(
             call=detail.call, more=detail.more, other_cost=detail.other_cost, path="/calls"
         )
@@ -105,6 +110,8 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
 
 def sums_of(store: Store, wanted: Asked) -> str:
     """Say what the calls of a period and scope cost, where that is known of them, and how many."""
+    if wanted.only not in COUNTS:
+        return ""
     sums = store.spend(wanted.period, (), wanted.scope)[0]
     number = fmt.counted(getattr(sums, COUNTS[wanted.only]), "call")
     if wanted.only is None:

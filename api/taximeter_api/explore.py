@@ -17,6 +17,7 @@ from starlette.datastructures import QueryParams
 from taximeter_api.asked import SPAN_NAMES, Asked, asked
 from taximeter_api.by_feature import change_of
 from taximeter_api.csv_file import csv_file
+from taximeter_api.environments import environments
 from taximeter_api.kept import Kept
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
@@ -68,6 +69,7 @@ VIEWS: Final = (
         (Dimension.PROMPT_NAME, Dimension.PROMPT_VERSION),
     ),
     View("/teams", "Teams", "Team", "/features", (Dimension.TEAM,)),
+    View("/environments", "Environments", "Environment", "/features", (Dimension.ENVIRONMENT,)),
 )
 
 
@@ -127,6 +129,7 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
                 now=now,
                 limit=ROWS,
                 spans=SPAN_NAMES,
+                environments=environments(store, kept, now),
                 path=view.path,
             )
             answer = answered(request, html)

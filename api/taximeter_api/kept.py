@@ -57,6 +57,11 @@ class Kept:
         """Let `keep_fresh` ask it before anybody does; the question may be another each day."""
         self._ahead.append((question, take))
 
+    def drop(self, question: Hashable) -> None:
+        """Forget one answer."""
+        with self._lock:
+            self._answers.pop(question, None)
+
     def clear(self) -> None:
         """Forget all: what they say must not be said any more."""
         with self._lock:
@@ -71,8 +76,7 @@ class Kept:
             answers = dict(self._answers)
         for question, entry in answers.items():
             if now - entry.asked_at > FORGOTTEN_AFTER:
-                with self._lock:
-                    self._answers.pop(question, None)
+                self.drop(question)
             elif entry.is_due(now):
                 entry.take_again(now)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.environment import SCRIPT
@@ -16,6 +17,18 @@ from taximeter_api.page.environment import SCRIPT
 AGES: Final = re.compile(r'<time[^>]*data-taken[^>]*>[^<]*|(?<=>)[^<]*(?=</time>)|data-now="[^"]*"')
 """What changes though nothing happened; the script counts it on."""
 FOR_EVER: Final = "private, max-age=31536000, immutable"
+
+
+class Heads:
+    """Answers HEAD as GET; the server sends the head alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A copy: by its own scope the server knows that no body is wanted.
+        scope = {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
+        await self._app(scope, receive, send)
 
 
 def tag_of(html: str) -> str:

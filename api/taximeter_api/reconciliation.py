@@ -31,6 +31,7 @@ from taximeter_collector.store.reconciliations import (
 )
 
 BILL_ROWS = 24
+NOTHING = "nothing is reconciled yet: run `taximeter reconcile`"
 CENT = Decimal("0.01")
 Month = Annotated[str, Query(description="Like 2026-11; empty: the newest", examples=["2026-11"])]
 
@@ -68,7 +69,7 @@ def reconciliation_api(store: Store, settings: Settings) -> APIRouter:
         """Tell the newest comparison with OpenAI's bill."""
         runs = _runs(store, month)
         if not runs:
-            raise HTTPException(404, "nothing is reconciled yet: run `taximeter reconcile`")
+            raise HTTPException(404, NOTHING)
         return as_json(runs[0], revisions(runs))
 
     @router.post("/reconciliation")
@@ -92,7 +93,9 @@ def reconciliation_page(store: Store) -> APIRouter:
     @router.get("/reconciliation")
     def page(request: Request, month: Month = "", csv: str = "") -> Response:
         runs = _runs(store, month)
-        if csv and runs:
+        if csv:
+            if not runs:
+                raise HTTPException(404, NOTHING)
             return _csv(csv, runs[0])
         now = datetime.now(UTC)
         return answered(request, drawn(runs[0] if runs else None, revisions(runs), now))

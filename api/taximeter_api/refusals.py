@@ -14,6 +14,7 @@ from taximeter_api.page import PAGE_HEADERS
 from taximeter_api.page.environment import template
 from taximeter_collector.store import StoreUnavailable
 
+LONGEST = 2_000
 SOON = {"Retry-After": "5"}
 WORDS = {404: "There is no such page.", 422: "That was not understood.", 503: "Not now."}
 
@@ -42,6 +43,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 def _told(request: Request, status: int, detail: str, headers: dict[str, str]) -> Response:
+    if len(detail) > LONGEST:
+        # What was given is told first, and what to give instead last.
+        detail = f"{detail[: LONGEST // 2]}…{detail[-LONGEST // 2 :]}"
     is_read = "text/html" in request.headers.get("accept", "")
     if not is_read or request.url.path.startswith("/api/"):
         return JSONResponse({"detail": detail}, status, headers)

@@ -31,12 +31,10 @@ def health(trouble: Callable[[], str]) -> APIRouter:
     """
     router = APIRouter(tags=["health"])
 
-    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz")
     async def alive() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz")
     async def ready(response: Response) -> dict[str, str]:
         reason = trouble()
@@ -115,9 +113,13 @@ def page(snapshots: Snapshots, *, otlp_url: str) -> APIRouter:
     tags: dict[tuple[datetime, datetime | None], str] = {}
     """Of the newest page: those who have it are answered without drawing it."""
 
-    @router.head("/")
     @router.get("/")
     def overview(request: Request) -> Response:
+        if words := ", ".join(request.query_params.keys()):
+            raise Refused(
+                f"{words}: the overview is of all of this month; "
+                "/features and /calls take from, to, span and filters"
+            )
         now = datetime.now(UTC)
         newest = snapshots.newest(now)
         moments = (newest.taken_at, newest.last_call_at)

@@ -14,7 +14,7 @@ from taximeter_alerts.budgets import Budget
 from taximeter_alerts.periods import MONTH, month_at, name_of
 from taximeter_alerts.scope_words import query_of_calls
 from taximeter_alerts.spending import Spending, now_spent
-from taximeter_alerts.state import State
+from taximeter_alerts.state import State, StateUnavailable
 from taximeter_alerts.story import HISTORY
 from taximeter_analysis.findings import Finding
 from taximeter_analysis.forecast import forecast_of
@@ -54,14 +54,28 @@ class Snapshots:
         self._budgets = budgets
         self._prices = prices
         self._savings = savings
+        self._seen: tuple[bool, Sequence[Budget]] | None = None
 
     def newest(self, now: datetime) -> Overview:
         """Return the newest overview, with the last call as it is now."""
+        last = None
+        with suppress(StoreUnavailable, StateUnavailable):
+            last = self._store.last_call_at()
+            self._look_at(has_calls=last is not None, budgets=self._budgets(now))
         newest, _ = self._kept.get("overview", now, self._take)
-        with suppress(StoreUnavailable):
-            last = newest.last_call_at and self._store.last_call_at()
-            return replace(newest, last_call_at=last)
-        return newest
+        return replace(newest, last_call_at=last or newest.last_call_at)
+
+    def _look_at(self, *, has_calls: bool, budgets: Sequence[Budget]) -> None:
+        """Drop answers from before the first call, and an overview of other budgets.
+
+        Looked for here and not told by who changes them: a file and other services do, too.
+        """
+        had_calls, before = self._seen or (has_calls, budgets)
+        if has_calls != had_calls:
+            self._kept.clear()
+        elif budgets != before:
+            self._kept.drop("overview")
+        self._seen = has_calls, budgets
 
     def _take(self, now: datetime) -> Overview:
         taken = overview(self._store, self._state, self._budgets(now), now, self._prices().version)

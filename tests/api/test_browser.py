@@ -78,12 +78,15 @@ def site(
     hour_ago = now - timedelta(hours=1)
     rows = [
         costing("6", ts=hour_ago, feature="chat", user_id="ada", call_id="chatcmpl-dear"),
-        costing("1", ts=hour_ago, feature="search", user_id="bob", model="gpt-5"),
+        costing(
+            "1", ts=hour_ago, feature="search", user_id="bob", model="gpt-5", environment="dev"
+        ),
         costing("0", ts=hour_ago, feature="search", error_type="RateLimitError", http_status=429),
         costing("0.0123", ts=hour_ago, feature="contract-summary", user_id="nightly-reports"),
         unpriced(ts=hour_ago, feature="contract-summary", user_id="nightly-reports"),
     ]
     store.add(rows, token=f"browser-{now}", book_version="b1", now=now)
+    store.refresh()
     register = Register(LiveFile(tmp_path / "budgets.yaml", read_budgets), state)
     channels = {"slack": Channel(sender=SlackWebhook(url=receiver.url))}
     journal = Journal(tmp_path / "journal", max_bytes=1_000_000)
@@ -354,6 +357,40 @@ def test_an_open_page_says_that_the_service_is_gone_and_grows_old(
         page.clock.run_for(61_000)
     expect(away).to_be_hidden()
     page.close()
+
+
+def test_while_the_service_is_gone_the_overview_s_dot_is_not_green(
+    browser: Browser, site: str, store: Store
+) -> None:
+    add(store, "1")
+    page = browser.new_page(color_scheme="light")
+    page.clock.install()
+    page.goto(site)
+    dot = page.locator(".live")
+    expect(dot).to_have_css("background-color", "rgb(18, 183, 106)")
+
+    page.route("**/*", lambda route: route.abort())
+    page.clock.run_for(61_000)
+
+    expect(dot).to_have_css("background-color", "rgb(237, 168, 26)")
+    page.close()
+
+
+def test_on_a_phone_and_on_paper_the_list_of_budgets_has_what_is_read_there(
+    page: Page, site: str
+) -> None:
+    page.goto(f"{site}/budgets")
+    page.get_by_label("Name").fill("All")
+    page.get_by_label("US dollars").fill("8")
+    page.get_by_role("button", name="Make it").click()
+    page.set_viewport_size({"width": 390, "height": 800})
+
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.emulate_media(media="print")
+    for words in ("New budget", "Change", "as JSON"):
+        expect(page.get_by_text(words, exact=True)).to_be_hidden()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
 def test_pages_are_whole_without_javascript(browser: Browser, site: str) -> None:

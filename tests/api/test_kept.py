@@ -119,6 +119,17 @@ def test_questions_are_kept_apart_and_those_asked_last_stay(kept: Kept) -> None:
     assert 0 not in again
 
 
+def test_an_answer_that_is_dropped_is_taken_anew_and_no_other(kept: Kept) -> None:
+    some, other = Slow(), Slow()
+    for question, slow in (("some", some), ("other", other)):
+        kept.get(question, NOON, slow)
+
+    kept.drop("some")
+
+    assert kept.get("some", NOON, some) == (2, NOON)
+    assert kept.get("other", NOON, other) == (1, NOON)
+
+
 def test_readers_at_once_ask_once(kept: Kept) -> None:
     slow = Slow()
     readers = [threading.Thread(target=kept.get, args=("q", NOON, slow)) for _ in range(5)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -18,15 +18,18 @@ from starlette.testclient import TestClient
 
 from builders import budget, costing
 from overview_sample import TAKEN_AT, sample_overview
+from taximeter_alerts.budgets import read_budgets
+from taximeter_alerts.register import Register
 from taximeter_alerts.state import State
 from taximeter_api.demo.fake_openai import serving
 from taximeter_api.explore import explore_pages
 from taximeter_api.kept import Kept
-from taximeter_api.live import script, tag_of
+from taximeter_api.live import Heads, script, tag_of
 from taximeter_api.page import render
 from taximeter_api.page.environment import VERSION
 from taximeter_api.routes import page
 from taximeter_api.snapshot import Snapshots, overview
+from taximeter_collector.live_file import LiveFile
 from taximeter_collector.prices import PriceBook
 from taximeter_collector.store import Store
 
@@ -41,12 +44,18 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 
 @pytest.fixture
-def client(store: Store, state: State) -> TestClient:
+def register(state: State, tmp_path: Path) -> Register:
+    return Register(LiveFile(tmp_path / "budgets.yaml", read_budgets), state)
+
+
+@pytest.fixture
+def client(store: Store, state: State, register: Register) -> TestClient:
     app = FastAPI()
-    snapshots = Snapshots(Kept(cheap_s=0), store, state, lambda _: [], PriceBook.shipped)
+    snapshots = Snapshots(Kept(cheap_s=0), store, state, register.in_force, PriceBook.shipped)
     app.include_router(page(snapshots, otlp_url="http://127.0.0.1:4318"))
     app.include_router(explore_pages(store, Kept(cheap_s=60)))
     app.include_router(script())
+    app.add_middleware(Heads)
     return TestClient(app)
 
 
@@ -55,14 +64,15 @@ def spend(store: Store, usd: str, ts: datetime | None = None) -> None:
     store.add([costing(usd, ts=ts or now)], token=f"live-{now}", book_version="b", now=now)
 
 
-def test_a_monitor_may_ask_for_the_head_of_the_page(client: TestClient) -> None:
-    whole = client.get("/")
+@pytest.mark.parametrize("path", ["/", "/features?span=7d", f"/live.js?{VERSION}"])
+def test_of_whatever_is_read_the_head_may_be_asked_for(client: TestClient, path: str) -> None:
+    whole = client.get(path)
 
     with serving(client.app) as address:
-        answer = urllib3.request("HEAD", f"{address}/", headers={"Accept-Encoding": "gzip"})
+        answer = urllib3.request("HEAD", address + path, headers={"Accept-Encoding": "gzip"})
 
     assert (answer.status, answer.data) == (200, b"")
-    assert answer.headers["ETag"] == whole.headers["ETag"]
+    assert answer.headers.get("ETag") == whole.headers.get("ETag")
 
 
 @pytest.mark.parametrize("path", ["/", "/features?span=7d"])
@@ -123,6 +133,47 @@ def test_the_last_call_is_that_of_now_and_not_of_when_the_overview_was_taken(
         re.findall('Last call <time datetime="([^"]+)"', page.text) for page in (before, after)
     ]
     assert lasts == [[one.isoformat(timespec="seconds")] for one in (now - HOUR, now)]
+
+
+@pytest.mark.parametrize("words", ["month=2026-10", "feature=chat&span=7d", "x="])
+def test_the_overview_takes_no_words_and_says_which_pages_do(
+    client: TestClient, words: str
+) -> None:
+    refused = client.get(f"/?{words}")
+
+    assert refused.status_code == 422
+    assert "/features and /calls take from, to, span" in refused.json()["detail"]
+
+
+def test_the_first_call_is_told_at_once(client: TestClient, store: Store) -> None:
+    assert "It has not seen a call yet" in client.get("/").text
+
+    spend(store, "1")
+
+    assert "$1.00" in client.get("/").text
+
+
+def test_the_overview_knows_of_a_budget_s_change_at_once_whoever_made_it(
+    client: TestClient, store: Store, state: State, register: Register, tmp_path: Path
+) -> None:
+    spend(store, "1")
+    other_service = Register(LiveFile(tmp_path / "none.yaml", read_budgets), state)
+    soon = datetime.now(UTC) + HOUR
+    changes: list[Callable[[], object]] = [
+        lambda: register.put(budget("7"), "ada", soon),
+        lambda: other_service.put(budget("8"), "ada", soon),
+        lambda: register.put(budget("8", raised={"to": "9", "until": soon}), "ada", soon),
+        lambda: register.put(budget("8", paused=True), "ada", soon),
+        lambda: register.put(budget("8"), "ada", soon),
+        lambda: register.delete("search", "ada", soon),
+        lambda: (tmp_path / "budgets.yaml").write_text("budgets: [{name: A, amount: 6}]"),
+    ]
+    told = [re.findall(r"of \$(\d+) budget", client.get("/").text)]
+    for change in changes:
+        change()
+        told.append(re.findall(r"of \$(\d+) budget", client.get("/").text))
+
+    assert told == [[], ["7"], ["8"], ["9"], [], ["8"], [], ["6"]]
 
 
 def test_the_week_of_the_overview_is_that_of_the_page_it_leads_to(

@@ -9,10 +9,11 @@ from decimal import Decimal
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from overview_sample import TAKEN_AT, budget_line, burn_up, sample_overview
+from overview_sample import NOVEMBER, TAKEN_AT, budget_line, burn_up, sample_overview
 from taximeter_analysis.findings import Confidence, Finding
 from taximeter_api.overview import Feature, Overview, Rise
 from taximeter_api.page import CSP, render
@@ -478,7 +479,7 @@ def test_numbers_lead_to_the_calls_behind_them() -> None:
         ("$650 of $850", f"/calls{line.calls}"),
         ("50.0k", day),
         ("98.02 %", day),
-        ("1.14 %", f"{day}&only=errors"),
+        ("1.14 %", f"{day}&only=rate_limited"),
         ("28.6 s", day),
         ("423 ms", day),
         ("9 %", day),
@@ -527,6 +528,32 @@ def test_a_saving_links_to_the_two_weeks_that_it_is_counted_from() -> None:
 
     ends = "&from=2026-11-08T10%3A40%3A00%2B00%3A00&to=2026-11-22T10%3A40%3A00%2B00%3A00"
     assert dollars == link == f"/calls?feature=chat&model=gpt-4o{ends}"
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "since", "before"),
+    [
+        ("UTC", NOVEMBER.start, "", ("2026-10-01T00:00:00+00:00", "2026-11-01T00:00:00+00:00")),
+        (
+            "Europe/Berlin",
+            datetime(2026, 10, 31, 23, tzinfo=UTC),
+            "?from=2026-11-01T00%3A00%3A00%2B01%3A00",
+            ("2026-10-01T00:00:00+02:00", "2026-11-01T00:00:00+01:00"),
+        ),
+    ],
+)
+def test_the_month_and_the_one_before_lead_to_what_was_spent(
+    zone: str, start: datetime, since: str, before: tuple[str, str]
+) -> None:
+    month = burn_up(period=Period(start, NOVEMBER.end))
+
+    header = page(sample_overview(zone=zone, burn_up=month)).partition("<nav")[0]
+
+    ends = "&".join(map("=".join, zip(("from", "to"), map(quote, before), strict=True)))
+    assert links(header)[-2:] == [
+        ("November 2026", f"/features{since}"),
+        ("October 2026", f"/features?{ends}"),
+    ]
 
 
 def test_numbers_of_a_month_in_a_zone_lead_to_that_month() -> None:

@@ -305,12 +305,14 @@ def test_a_file_says_money_times_and_tags_as_machines_read_them(
     client: TestClient, store: Store
 ) -> None:
     ts = ago(1).replace(microsecond=250_000)
-    add(store, costing("0.000000000000", ts=ts, tags={"tier": "pro", "lang": "é"}))
+    about = {"tags": {"tier": "pro", "lang": "é"}, "prompt_name": "draft", "prompt_version": "v2"}
+    add(store, costing("0.000000000000", ts=ts, **about))
 
     (row,) = csv.DictReader(client.get("/calls?span=7d&format=csv").text.splitlines())
 
     assert row["cost"] == "0.000000000000"
     assert row["ts"] == ts.isoformat()
+    assert (row["prompt_name"], row["prompt_version"]) == ("draft", "v2")
     assert json.loads(row["tags"]) == {"tier": "pro", "lang": "é"}
 
 
@@ -323,6 +325,10 @@ def test_a_file_says_money_times_and_tags_as_machines_read_them(
         ("/features?env=staging", "filter='env': give some of feature"),
         ("/features?env=staging&format=csv", "filter='env': give some of feature"),
         ("/features?format=xml", "format='xml': give csv"),
+        ("/features?span=7d&span=30d", "span: give it once"),
+        ("/features?span=7d&from=2026-11-01", "span=7d: give it, or from and to"),
+        ("/calls?only=errors&only=unpriced", "only: give it once"),
+        ("/calls?q=a&q=b", "q: give it once"),
         ("/features?q=ada", "filter='q': give some of feature"),
         ("/calls?env=staging", "filter='env': give some of feature"),
         ("/calls?format=xml", "format='xml': give csv"),
@@ -405,6 +411,112 @@ def test_no_name_breaks_a_page(client: TestClient, store: Store, name: str) -> N
         attributes = {name for _, attrs in Document(page.text).tags for name in attrs}
         assert not {name for name in attributes if name.startswith("on") or name == "style"}
         assert len(page.content) < 100_000
+
+
+WIDE = "\N{GRINNING FACE}"
+SPAN = ("span", "90d")
+LIGHT: dict[str, list[tuple[str, Any]]] = {
+    "repeated": [SPAN, *[("feature", "chat")] * 1_500],
+    "many": [SPAN, *(("feature", f"the-feature-of-{number:02}") for number in range(50))],
+    "a few long ones": [SPAN, *(("feature", f"{number:048}") for number in range(10))],
+    "of wide characters": [SPAN, ("feature", WIDE * 50), ("team", WIDE * 210)],
+    "longer than any label": [SPAN, ("feature", "x" * 60_000)],
+}
+REFUSED: dict[str, list[tuple[str, Any]]] = {
+    "values": [("feature", str(number)) for number in range(51)],
+    "long values": [(name, WIDE * 200) for name in ("feature", "team")],
+    "fractions": [("from", f"2026-11-01T00:00:00.{'0' * 4_000}")],
+    "no such word": [("x" * 60_000, "")],
+    "no such span": [("span", WIDE * 5_000)],
+}
+
+
+@pytest.mark.parametrize("path", ["/models", "/calls"])
+@pytest.mark.parametrize("words", LIGHT.values(), ids=LIGHT)
+def test_no_address_makes_a_page_heavy(
+    client: TestClient, store: Store, path: str, words: list[tuple[str, Any]]
+) -> None:
+    first = {name: label(value) for name, value in reversed(words) if name != "span"}
+    for number in range(51):
+        add(store, costing("1", ts=ago(1), model=f"gpt-of-a-long-name-{number:02}", **first))
+
+    page = client.get(path, params=words)
+
+    assert page.status_code == 200
+    assert page.text.count('<th scope="row"') == 50
+    assert len(page.content) < 100_000
+
+
+def test_an_address_of_many_filters_leads_to_one_without_any(client: TestClient) -> None:
+    words = "&".join(f"feature={number}" for number in range(11))
+
+    page = client.get(f"/calls?{words}&span=7d&only=errors").text
+
+    assert hrefs(page, "all filters ✕") == ["/calls?span=7d&only=errors"]
+    assert (
+        "Take this filter away" not in page.replace("only=errors", "").partition("only errors")[0]
+    )
+
+
+@pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
+def test_an_address_of_too_many_words_is_refused_in_a_few(
+    client: TestClient, words: list[tuple[str, Any]]
+) -> None:
+    refused = client.get("/features", params=words, headers={"Accept": "text/html"})
+
+    assert refused.status_code == 422
+    assert "give" in refused.text
+    assert len(refused.content) < 50_000
+
+
+def test_bounds_of_an_address_are_told(client: TestClient) -> None:
+    told = [
+        client.get("/calls", params=words).json()["detail"]
+        for words in (REFUSED["values"], REFUSED["long values"])
+    ]
+    of_search = client.get("/calls", params={"q": "x" * 501}).json()["detail"]
+
+    bounds = "give at most 50, and 3,200 characters with from and to"
+    assert told == [f"51 values: {bounds}", f"2 values: {bounds}"]
+    assert of_search == "q: give at most 500 characters"
+
+
+@pytest.mark.parametrize("path", ["/features", "/calls"])
+def test_where_there_is_one_environment_none_is_chosen(
+    client: TestClient, store: Store, path: str
+) -> None:
+    add(store, costing("1", ts=ago(1), environment="staging"))
+    store.refresh()
+
+    assert "All environments" not in client.get(path).text
+
+
+@pytest.mark.parametrize("path", ["/features", "/calls"])
+def test_an_environment_is_chosen_where_there_are_several(
+    client: TestClient, store: Store, path: str
+) -> None:
+    for number in range(5):
+        add(store, costing("0.5", ts=ago(1), environment=f"branch-{number}"))
+    for _ in range(2):
+        add(store, costing("1", ts=ago(1), environment="staging"))
+    for _ in range(3):
+        add(store, costing("2", ts=ago(1), environment="production", feature="of-production"))
+    store.refresh()
+
+    page = client.get(f"{path}?span=7d&feature=search&feature=of-production").text
+    (link,) = hrefs(page, "<bdi>production")
+    chosen = client.get(link).text
+
+    names = re.findall("<bdi>([^<]+)</bdi></a>", page.partition("All environments")[2])
+    assert names[:3] == ["production", "staging", "branch-0"]
+    assert "branch-3" not in page.partition("<table")[0]
+    assert "$6.00 · 3 calls" in chosen
+    assert re.findall('aria-current="true"><bdi>([^<]+)', chosen) == ["production"]
+    words = "feature=search&feature=of-production&span=7d"
+    assert hrefs(chosen, "All environments") == [f"{path}?{words}"]
+    assert hrefs(chosen, "compare all") == [f"/environments?{words}"]
+    (back,) = hrefs(client.get("/environments?span=7d").text, "branch-4")
+    assert back == "/features?span=7d&environment=branch-4"
 
 
 def test_calls_are_found_by_scope_and_by_any_id(client: TestClient, store: Store) -> None:
@@ -775,6 +887,16 @@ def test_findings_are_told_in_dollars_a_month(client: TestClient, store: Store) 
     assert Decimal(told["findings"][0]["usd_a_month"]) > 50
 
 
+def test_advice_that_asks_ends_as_a_question(client: TestClient) -> None:
+    assert "TAXIMETER_ENDPOINT set?</p>" in client.get("/health").text
+
+
+def test_a_blank_name_can_be_seen_and_clicked(client: TestClient, store: Store) -> None:
+    add(store, costing("1", ts=ago(1), user_id="  "))
+
+    assert hrefs(client.get("/users?span=7d").text, "(blank)") == ["/features?span=7d&user=%20%20"]
+
+
 def test_health_says_what_is_missing(client: TestClient, store: Store) -> None:
     add(store, costing("1", ts=ago(1)), unpriced(ts=ago(1)))
 
@@ -832,18 +954,23 @@ def test_errors_and_calls_without_a_price_can_be_seen_alone(
     client: TestClient, store: Store
 ) -> None:
     add(store, costing("1", ts=ago(1), call_id="id-fine"))
-    add(store, costing("0", ts=ago(1), call_id="id-failed", error_type="RateLimitError"))
+    add(store, costing("0", ts=ago(1), call_id="id-failed", error_type="APITimeoutError"))
+    too_many = {"error_type": "RateLimitError", "http_status": 429}
+    add(store, costing("0", ts=ago(1), call_id="id-limited", **too_many))
     add(store, unpriced(ts=ago(1), call_id="id-unpriced"))
 
     found = {
-        only: client.get(f"/calls?only={only}&span=7d").text for only in ("errors", "unpriced")
+        only: client.get(f"/calls?only={only}&span=7d").text
+        for only in ("errors", "rate_limited", "unpriced")
     }
 
     assert [row[4] for row in cells(found["unpriced"])] == ["unknown"]
     assert {only: re.findall(r"/calls/(id-\w+)", page) for only, page in found.items()} == {
-        "errors": ["id-failed"],
+        "errors": ["id-limited", "id-failed"],
+        "rate_limited": ["id-limited"],
         "unpriced": ["id-unpriced"],
     }
+    assert "only rate limited" in found["rate_limited"]
     assert (
         "/calls?span=7d&amp;feature=search&amp;only=errors" in client.get("/features?span=7d").text
     )
@@ -906,10 +1033,22 @@ def test_what_is_spent_of_a_budget_leads_to_its_calls(
     assert "id-other" not in calls
 
 
+@pytest.mark.parametrize(("values", "status"), [(50, 200), (51, None)])
+def test_a_budget_of_more_values_than_an_address_takes_leads_nowhere(
+    client: TestClient, register: Register, values: int, status: int | None
+) -> None:
+    scope = {"feature": [str(number) for number in range(values)]}
+    register.put(budget(scope=scope), "ada", ago(0))
+
+    links = re.findall(r'href="(/calls\?[^"]+)"', client.get("/budgets").text)
+
+    assert {client.get(unescape(link)).status_code for link in links} == {status} - {None}
+
+
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("/calls/nothing", 404, "no call has the response id"),
+        ("/calls/nothing", 404, "no call has the id"),
         ("/features?span=1d", 422, "give one of 7d"),
     ],
 )

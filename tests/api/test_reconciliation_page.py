@@ -152,6 +152,16 @@ def test_a_difference_is_told_with_its_direction() -> None:
     ]
 
 
+def test_before_the_first_reconciliation_there_is_no_file(store: Store) -> None:
+    app = FastAPI()
+    app.include_router(reconciliation_page(store))
+
+    answer = TestClient(app).get("/reconciliation?csv=lines")
+
+    assert answer.status_code == 404
+    assert "taximeter reconcile" in answer.json()["detail"]
+
+
 def test_a_month_without_a_bill_says_which_months_have_one(store: Store) -> None:
     for month in (1, 10, 11):
         store.keep_reconciliation(replace(sample(), month=date(2026, month, 1)))

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from builders import NOON, Rows, call, costing, unpriced
+from taximeter_api.live import Heads
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
 from taximeter_collector.store import SpendRow, Store
@@ -231,7 +232,7 @@ def test_the_probes_say_whether_the_service_works(
 ) -> None:
     app = FastAPI()
     app.include_router(health(trouble))
-    client = TestClient(app)
+    client = TestClient(Heads(app))
 
     assert client.get("/healthz").status_code == 200
     answer = client.get("/readyz")

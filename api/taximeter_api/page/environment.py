@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,13 @@ from taximeter_api.page import charts, sentences
 from taximeter_api.page import format as fmt
 
 HERE: Final = Path(__file__).parent
-CSS: Final = (HERE / "static" / "page.css").read_text(encoding="utf-8")
+# Every page carries it: without comments, nor blanks that say nothing.
+CSS: Final = re.sub(
+    r"/\*.*?\*/|\s*([{};])\s*",
+    r"\1",
+    (HERE / "static" / "page.css").read_text(encoding="utf-8"),
+    flags=re.DOTALL,
+)
 SCRIPT: Final = (HERE / "static" / "live.js").read_text(encoding="utf-8")
 VERSION: Final = hashlib.blake2b((CSS + SCRIPT).encode(), digest_size=6).hexdigest()
 """Of what every page needs: an open page of another one loads itself anew."""

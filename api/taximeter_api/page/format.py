@@ -175,7 +175,7 @@ def isolated(text: str, length: int) -> str:
 
 def name(text: str, length: int = 48) -> str:
     """Cut a name from users' data to a length, without what no page may hold."""
-    text = _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
+    text = "(blank)" if text.isspace() else _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 

@@ -29,8 +29,6 @@ DETAILS = (
     "request_service_tier",
     "api_key_id",
     "session_id",
-    "prompt_name",
-    "prompt_version",
     "stream",
     "batch",
     "attempt_statuses",
@@ -64,14 +62,20 @@ class Only(StrEnum):
     """A kind of calls to see alone."""
 
     ERRORS = "errors"
+    RATE_LIMITED = "rate_limited"
     UNPRICED = "unpriced"
     ESTIMATED = "estimated"
+
+    @property
+    def in_words(self) -> str:
+        return self.replace("_", " ")
 
 
 EVER = Period(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 KINDS: Final = {
     None: "true",
     Only.ERRORS: "error_type != ''",
+    Only.RATE_LIMITED: "http_status = 429",
     Only.UNPRICED: "cost_status = 'unpriced'",
     Only.ESTIMATED: "cost_status = 'estimated'",
 }

@@ -82,6 +82,8 @@ class FoundCall(ListedCall):
     environment: str
     service: str
     team: str
+    prompt_name: str
+    prompt_version: str
     operation: str
     service_tier: str
     http_status: int | None
