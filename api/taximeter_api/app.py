@@ -82,6 +82,7 @@ class Service:
         self._grpc = _grpc_receiver(settings)
         self._state = State(settings.state_url)
         channels = channels_of_settings(settings, os.environ, self._state)
+        noticed = notice_channels(settings, channels)
         self._sending = ThreadPoolExecutor(SENDERS, "sending")
         sending = Outbox(
             self._state,
@@ -91,6 +92,8 @@ class Service:
             run=self._sending.submit,
         )
         self._store = Store(settings.store_url, settings.cluster)
+        self._reader = None if settings.sql_token is None else Reader(settings.store_url)
+        # Its thread runs at once: what a wrong setting refuses comes before it.
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
         self._writer = Writer(
             self._journal, self._store, prices.current, settings.retention.how_late
@@ -118,7 +121,7 @@ class Service:
             self._store,
             self._state,
             lambda: self._journal.oldest_s,
-            notice_channels(settings, channels),
+            noticed,
         )
         copying = Mirroring(
             self._store,
@@ -161,7 +164,6 @@ class Service:
         stops = Stops(self._store, register)
         self._schedule.every(settings.tick_seconds, "stops", stops.tick)
         self._intake = Intake(self._journal, settings.retention.how_late)
-        self._reader = None if settings.sql_token is None else Reader(settings.store_url)
         self.app = self._application()
         for router in (
             health(self._trouble),

@@ -74,6 +74,10 @@ def restore(path: Path, settings: Settings) -> Backup:
     store = Path(address.path)
     if any(settings.data_dir.glob("*")) or store.exists():
         raise Refused(f"{settings.data_dir} is not empty: restore into a new data folder")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from None
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=settings.data_dir, prefix="part-") as folder:
         part = Path(folder)

@@ -176,6 +176,10 @@ def test_nothing_is_restored_over_data_or_from_what_is_no_backup(
     other.write_bytes(b"no tar")
     new = tmp_path / "new"
 
+    nowhere = run("restore", tmp_path / "missing.tar", data=new)
+    assert nowhere.returncode == 2
+    assert "missing.tar: No such file or directory" in nowhere.stderr
+    assert not new.exists()
     refused = run("restore", other, data=data)
     unreadable = run("restore", other, data=new)
 
@@ -183,3 +187,13 @@ def test_nothing_is_restored_over_data_or_from_what_is_no_backup(
     assert f"{data} is not empty: restore into a new data folder" in refused.stderr
     assert f"{other} is not a backup" in unreadable.stderr
     assert not list(new.iterdir())
+
+
+def test_nothing_is_copied_from_a_store_that_is_not_there(tmp_path: Path) -> None:
+    new = tmp_path / "new"
+
+    refused = run("copy", "clickhouse://a:b@127.0.0.1:1", data=new)
+
+    assert refused.returncode == 2
+    assert f"there is no store {new / 'store'}" in refused.stderr
+    assert not new.exists()

@@ -50,6 +50,15 @@ def test_a_setting_that_does_not_exist_stops_the_start_with_one_line() -> None:
     assert refused.stderr.count("\n") == 1
 
 
+def test_a_channel_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    variables = {"PORT": "0", "OTLP_PORT": "0", "DATA_DIR": str(tmp_path), "NOTICES": "nope"}
+
+    refused = taximeter("serve", **variables)
+
+    assert refused.returncode == 2
+    assert "nope" in refused.stderr
+
+
 def test_an_occupied_port_stops_the_start_and_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = str(occupied.getsockname()[1])
@@ -104,6 +113,7 @@ def test_a_server_out_of_reach_stops_the_start_and_is_named(tmp_path: Path) -> N
 
 def test_a_copy_to_a_server_out_of_reach_says_which_in_one_line(tmp_path: Path) -> None:
     address = "clickhouse://default:hunter2@127.0.0.1:9"
+    taximeter("migrate", DATA_DIR=str(tmp_path))
 
     refused = taximeter("copy", address, DATA_DIR=str(tmp_path))
 

@@ -98,6 +98,8 @@ def test_no_rows_have_columns(client: Client) -> None:
     answer = client.query("select feature, cost from spend_of_calls where feature = 'none'")
 
     assert (answer.column_names, answer.result_rows) == (("feature", "cost"), [])
+    none = client.query("select feature, cost from spend_of_calls limit 0")
+    assert (none.column_names, list(none.result_rows)) == (("feature", "cost"), [])
 
 
 def test_a_large_answer_comes_packed_and_whole(client: Client) -> None:

@@ -232,20 +232,27 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [sys.executable, "-c", PREPARED, url], env={**os.environ, **paths}, check=True, timeout=60
     )
-    settings = {"TAXIMETER_SERVER_STORE": url, "TAXIMETER_SERVER_PORT": "1"}
     for form in ("csv", "parquet"):
-        options = ["--from=2026-11-01", "--to=2026-12-01", f"--format={form}"]
-        ended = subprocess.run(
-            [sys.executable, "-m", "taximeter_api", "export", *options, f"--out=focus.{form}"],
-            env={**os.environ, **settings},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ended = export_to(folder, f"focus.{form}", f"--format={form}")
         assert ended.stderr == "left out: 1 call without a known price\n"
     return folder
+
+
+def export_to(folder: Path, out: str, *options: str) -> subprocess.CompletedProcess[str]:
+    settings = {
+        "TAXIMETER_SERVER_STORE": f"chdb://{folder / 'store'}",
+        "TAXIMETER_SERVER_PORT": "1",
+    }
+    days = ("--from=2026-11-01", "--to=2026-12-01")
+    return subprocess.run(
+        [sys.executable, "-m", "taximeter_api", "export", *days, *options, f"--out={out}"],
+        env={**os.environ, **settings},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_the_command_writes_files(exported: Path) -> None:
@@ -255,6 +262,29 @@ def test_the_command_writes_files(exported: Path) -> None:
     assert sum(costs) == Decimal("0.084175")
     assert (exported / "focus.parquet").read_bytes()[:4] == b"PAR1"
     assert not list(exported.glob("*.part"))
+
+
+def test_what_is_no_file_stays_what_it_is(exported: Path) -> None:
+    target = exported / "target.csv"
+    link, pipe = exported / "link.csv", exported / "pipe"
+    target.write_text("before")
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    reading = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+
+    by_link = export_to(exported, "link.csv")
+    by_pipe = export_to(exported, "pipe")
+    read, _ = reading.communicate(timeout=60)
+    into_folder = export_to(exported, ".")
+
+    content = (exported / "focus.csv").read_bytes()
+    assert (by_link.returncode, by_pipe.returncode) == (0, 0)
+    assert link.is_symlink()
+    assert target.read_bytes() == content
+    assert pipe.is_fifo()
+    assert read == content
+    assert into_folder.returncode == 2
+    assert into_folder.stderr == "taximeter: --out=.: Is a directory\n"
 
 
 VALIDATOR = ("focus-validator==2.2.1", "pyarrow<20")

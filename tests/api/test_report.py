@@ -115,6 +115,14 @@ def test_every_digit_is_in_json_and_csv(port: str) -> None:
     }
 
 
+def test_dimensions_may_be_repeated_or_told_by_commas(port: str) -> None:
+    repeated = taximeter("report", "--by", "feature", "--by", "model", "--json", PORT=port)
+    by_commas = taximeter("report", "--by", "feature,model", "--json", PORT=port)
+
+    assert repeated.stdout == by_commas.stdout
+    assert json.loads(repeated.stdout)["rows"][0].keys() >= {"feature", "model"}
+
+
 def test_versions_are_of_their_prompts(port: str, store: Store) -> None:
     now = datetime.now(UTC)
     prompts = {"answer": "3", "summary": "4"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -178,12 +179,24 @@ def test_a_file_of_this_machine_is_not_read_before_it_is_refused(reader: Reader)
         ("select 'a' as x, 1 as y", "CSV", b'"a",1\n'),
         ("select 'a' as x, 1 as y FORMAT CSV", "Native", b'"a",1\n'),
         ("select 'FORMAT Native' as x\nformat TSV", "Native", b"FORMAT Native\n"),
+        ("select 'a' as x, 1 as y", "CSVWithNames", b'"x","y"\n"a",1\n'),
     ],
 )
 def test_the_format_is_the_sql_s_or_the_client_s(
     reader: Reader, sql: str, form: str, expected: bytes
 ) -> None:
     assert reader.answer(sql, form) == expected
+
+
+def test_names_are_repeated_only_while_they_are_short(reader: Reader) -> None:
+    long = "y" * 5_000
+
+    answer = json.loads(reader.answer("select 'a' as x from calls limit 0", "JSON"))
+
+    assert answer["meta"] == [{"name": "x", "type": "String"}]
+    with pytest.raises(QueryRefused, match="too long for JSON: use JSONCompact"):
+        reader.answer(f"select 1 as {long}", "JSON")
+    assert json.loads(reader.answer(f"select 1 as {long}", "JSONCompact"))["data"] == [[1]]
 
 
 def test_no_rows_have_columns_all_the_same(reader: Reader) -> None:

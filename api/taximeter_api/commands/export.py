@@ -70,14 +70,17 @@ def _written(out: Path | None) -> Iterator[IO[bytes]]:
     if out is None:
         yield sys.stdout.buffer
         return
-    part = out.with_name(f"{out.name}.part")
+    goal = out.resolve()
+    # A device or a pipe is written, and stays what it is.
+    is_whole_at_once = goal.is_file() or not goal.exists()
+    part = goal.with_name(f"{goal.name}.part") if is_whole_at_once else goal
     try:
-        file = part.open("wb")
+        with part.open("wb") as file:
+            yield file
+        if is_whole_at_once:
+            part.replace(goal)
     except OSError as error:
         raise Refused(f"--out={out}: {error.strerror}") from None
-    try:
-        with file:
-            yield file
-        part.replace(out)
     finally:
-        part.unlink(missing_ok=True)
+        if is_whole_at_once:
+            part.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -58,6 +59,9 @@ def copy(
     if not goal.is_server:
         # It may hold a password, so that it is not repeated.
         raise Refused("TO: give an address like clickhouse://user:password@host:port")
+    path = Path(urlsplit(settings.store_url).path)
+    if not path.exists():
+        raise Refused(f"there is no store {path}: give its {PREFIX}DATA_DIR")
     calls = sent = 0
     with (
         closing(Store(settings.store_url)) as source,

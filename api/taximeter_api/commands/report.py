@@ -51,12 +51,12 @@ ADDRESSES: Final = TypeAdapter(list[Address])
 def report(
     month: Annotated[str, typer.Option(help="Like 2026-11; the current one by default.")] = "",
     by: Annotated[
-        str,
+        list[str],
         typer.Option(
-            help=f"Some of {', '.join(sorted(DIMENSIONS))}, by commas.",
+            help=f"Some of {', '.join(sorted(DIMENSIONS))}: by commas, or repeated.",
             autocompletion=lambda: sorted(DIMENSIONS),
         ),
-    ] = "feature",
+    ] = ["feature"],  # noqa: B006
     *,
     email: Annotated[
         list[str], typer.Option(help="Send it to this address; may be repeated.")
@@ -65,7 +65,7 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Every digit, as CSV.")] = False,
 ) -> None:
     """Show what a month cost, by feature or any other dimension, the dearest first."""
-    names = _dimensions(by)
+    names = _dimensions(",".join(by))
     groups = ",".join(names)
     if email and (as_json or as_csv):
         raise Refused("--email sends a table: leave out --json and --csv")

@@ -29,8 +29,17 @@ LIMITS: Final[Mapping[str, int | str]] = {
     "readonly": 1,
 }
 
-FORMATS: Final = ("Native", "TabSeparated", "TSV", "CSV", "RowBinary")
-"""Those that the engine writes block by block, and that don't repeat names in each row."""
+REPEATING: Final = "JSON"
+"""Has the names of columns in each row; clickhouse-connect asks in it for no rows."""
+
+FORMATS: Final = (
+    *("Native", "RowBinary", "TabSeparated", "TSV", "TSVWithNames", "CSV", "CSVWithNames"),
+    *("JSONCompact", REPEATING),
+)
+"""Those that the engine writes block by block."""
+
+LONGEST_NAMES: Final = 4_000
+"""Of all columns together, where they are repeated."""
 
 LARGEST: Final = 20_000_000
 """Bytes of an answer."""
@@ -67,6 +76,8 @@ class Reader:
             if form not in FORMATS:
                 raise QueryRefused(f"FORMAT {form}: give one of {', '.join(FORMATS)}")
             self._permitted.refuse(statement, _tree(client, statement))
+            if form == REPEATING and len("".join(_columns(client, statement))) > LONGEST_NAMES:
+                raise QueryRefused("the names of columns are too long for JSON: use JSONCompact")
             with closing(cast(IO[bytes], client.raw_stream(statement, fmt=form))) as result:
                 content = result.read(LARGEST + 1)
             if len(content) > LARGEST:
@@ -119,9 +130,14 @@ def _tree(client: Client, statement: str) -> str:
 
 def _without_rows(client: Client, statement: str) -> bytes:
     """Return a block of no rows: the engine gives none, and drivers read the columns from it."""
-    columns = [row[:2] for row in client.query(f"describe ({statement})").result_rows]
-    texts = (text for column in columns for text in column)
-    return varint(len(columns)) + varint(0) + b"".join(_string(text) for text in texts)
+    texts = _columns(client, statement)
+    return varint(len(texts) // 2) + varint(0) + b"".join(map(_string, texts))
+
+
+def _columns(client: Client, statement: str) -> list[str]:
+    """Return each column's name and type."""
+    rows = client.query(f"describe ({statement})").result_rows
+    return [text for name, kind, *_ in rows for text in (name, kind)]
 
 
 def _string(text: str) -> bytes:

@@ -178,7 +178,7 @@ def trust() -> Dashboard:
         Panel(
             108,
             "Difference to OpenAI's bill",
-            "How far is the newest bill above what was metered? "
+            "What part of the newest bill was not metered? "
             f"{WHATEVER_IS_CHOSEN} Those without a price explain a part.",
         ).figure(DIFFERENCE, PercentUnit, decimals=1, levels=columns.GOOD_UNTIL),
         Panel(104, "Calls by trust", "How are the costs known: exact, estimated, free, not?").bars(
