@@ -113,6 +113,7 @@ def test_a_setting_that_is_not_understood_is_a_finding_too() -> None:
 
     assert said.returncode == 1
     (finding,) = json.loads(said.stdout)
+    assert finding["ok"] is False
     assert finding["what"] == "settings"
     assert "TAXIMETER_SERVER_PROT is not a setting" in finding["state"]
     assert finding["advice"]

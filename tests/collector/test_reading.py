@@ -188,6 +188,12 @@ def test_the_format_is_the_sql_s_or_the_client_s(
     assert reader.answer(sql, form) == expected
 
 
+@pytest.mark.parametrize("sql", ["SHOW TABLES", "drop table calls", "set max_threads = 1"])
+def test_what_is_no_select_is_told_what_to_give(reader: Reader, sql: str) -> None:
+    with pytest.raises(QueryRefused, match="give one SELECT, and nothing else"):
+        reader.answer(sql)
+
+
 def test_names_are_repeated_only_while_they_are_short(reader: Reader) -> None:
     long = "y" * 5_000
 

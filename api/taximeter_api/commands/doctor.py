@@ -19,7 +19,8 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
     with working("looking"):
         findings = list(_findings())
     if as_json:
-        typer.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+        told = [{"ok": not one.advice, **one._asdict()} for one in findings]
+        typer.echo(json.dumps(told, indent=2))
     for what, state, advice in () if as_json else findings:
         typer.echo(f"{'wrong' if advice else 'ok':6}{what}: {state}")
         if advice:

@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import IO, Final, cast
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from taximeter_collector.envelope import varint
 from taximeter_collector.store.connection import READ_LIMITS, Handles
@@ -124,7 +125,12 @@ def _tree(client: Client, statement: str) -> str:
 
     In brackets, as what is no SELECT or writes into a file can't stand there.
     """
-    lines = client.query(f"explain query tree run_passes = 0 select * from ({statement})")
+    try:
+        lines = client.query(f"explain query tree run_passes = 0 select * from ({statement})")
+    except DatabaseError as error:
+        if "SYNTAX_ERROR" in str(error):
+            raise QueryRefused("give one SELECT, and nothing else") from None
+        raise
     return "\n".join(line for (line,) in lines.result_rows)
 
 
