@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 THREADS = 8
 """A job that takes long holds up none of the others."""
 
+STUCK_S = 600
+"""No statement takes so long, nor does a job that is well."""
+
 Job = Callable[[datetime], object]
 
 
@@ -23,6 +26,7 @@ class Schedule:
     """Runs jobs at intervals; a job gets the current time, and a late one runs once."""
 
     def __init__(self) -> None:
+        self._under_way: dict[str, float] = {}
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(THREADS)},
@@ -36,10 +40,24 @@ class Schedule:
         # UTC intervals only: the cron trigger skips days when clocks change in many zones.
         trigger = IntervalTrigger(seconds=seconds, timezone=UTC)
         args = (name, job, Pace(largest_load))
-        self._scheduler.add_job(_guarded, trigger, args=args, name=name)
+        self._scheduler.add_job(self._run, trigger, args=args, name=name)
 
     def start(self) -> None:
         self._scheduler.start()
+
+    def stuck(self, longer_than_s: float = STUCK_S) -> list[str]:
+        """Return the names of the jobs that have been under way for longer."""
+        began = dict(self._under_way)
+        return sorted(name for name, at in began.items() if monotonic() - at > longer_than_s)
+
+    def _run(self, name: str, job: Job, pace: Pace) -> None:
+        self._under_way[name] = monotonic()
+        try:
+            pace.run(lambda: job(datetime.now(UTC)))
+        except Exception:
+            log.exception("a scheduled job failed and will be tried again", extra={"job": name})
+        finally:
+            del self._under_way[name]
 
     def close(self) -> None:
         """Let running jobs finish; start no more."""
@@ -60,10 +78,3 @@ class Pace:
         if began >= self._again_at:
             work()
             self._again_at = began + (monotonic() - began) / self._largest_load
-
-
-def _guarded(name: str, job: Job, pace: Pace) -> None:
-    try:
-        pace.run(lambda: job(datetime.now(UTC)))
-    except Exception:
-        log.exception("a scheduled job failed and will be tried again", extra={"job": name})

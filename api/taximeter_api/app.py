@@ -240,6 +240,8 @@ class Service:
             return "the journal or its writer has stopped: see the log and start the service anew"
         if self._writer.trouble:
             return f"calls are not stored: {self._writer.trouble}"
+        if stuck := ", ".join(self._schedule.stuck()):
+            return f"{stuck}: under way for more than ten minutes; see the log and start it anew"
         return ""
 
 
