@@ -159,7 +159,7 @@ def test_what_the_team_writes_lies_in_the_one_folder_that_is_mounted() -> None:
 def own_settings() -> dict[str, str]:
     """Return what `docker/set-up` makes of the example of the team's own file."""
     lines = (line.split("=", 1) for line in OWN_SETTINGS.splitlines() if re.match("[A-Z]", line))
-    return {name: value or TOKEN for name, value in lines}
+    return {name: value or TOKEN + name for name, value in lines}
 
 
 def test_no_setting_of_compose_hides_one_of_the_team_s_own_file() -> None:

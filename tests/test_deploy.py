@@ -206,5 +206,8 @@ HERE = {"TAXIMETER_SERVER_PUBLIC_URL": "https://taximeter.example.com"}
 
 def settings(own: dict[str, str] = HERE) -> Settings:
     """Read the settings of the pod."""
-    given = {one["name"]: one.get("value", f"https://{TOKEN}") for one in container()["env"]}
+    given = {
+        one["name"]: one.get("value", f"https://{TOKEN}/{one['name']}")
+        for one in container()["env"]
+    }
     return read_settings(given | own)

@@ -167,6 +167,15 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _apps_can_not_read(self) -> Self:
+        for name in ("read_token", "sql_token"):
+            if self.ingest_token and getattr(self, name) == self.ingest_token:
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} is {PREFIX}INGEST_TOKEN, which every app has: give two"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _options_are_of_the_store(self) -> Self:
         if self.cluster and not self.is_server:
             raise ValueError(

@@ -50,6 +50,10 @@ def test_variables_of_others_and_of_the_apps_side_are_left_alone() -> None:
         ({"TAXIMETER_SERVER_KEEP_ROLLUP_DAYS": "400"}, ["KEEP_ROLLUP_DAYS=400", "KEEP_DAYS"]),
         ({"TAXIMETER_SERVER_HOST": "0.0.0.0"}, ["INGEST_TOKEN", "127.0.0.1"]),
         (
+            {"TAXIMETER_SERVER_READ_TOKEN": LONG, "TAXIMETER_SERVER_INGEST_TOKEN": LONG},
+            ["READ_TOKEN is", "give two"],
+        ),
+        (
             {"TAXIMETER_SERVER_HOST": "0.0.0.0", "TAXIMETER_SERVER_INGEST_TOKEN": LONG},
             ["READ_TOKEN"],
         ),
@@ -85,7 +89,7 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
 
 
 def test_beyond_loopback_both_tokens_are_enough() -> None:
-    tokens = {f"TAXIMETER_SERVER_{name}_TOKEN": LONG for name in ("INGEST", "READ")}
+    tokens = {f"TAXIMETER_SERVER_{name}_TOKEN": f"{LONG}-{name}" for name in ("INGEST", "READ")}
 
     assert not read_settings({"TAXIMETER_SERVER_HOST": "0.0.0.0", **tokens}).is_loopback
 
