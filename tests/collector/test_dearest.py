@@ -77,6 +77,16 @@ def test_where_many_cost_alike_all_are_summed(store: Store) -> None:
     assert store.spend(NOVEMBER, [Dimension.USER], least=Decimal(2)) == everybody
 
 
+def test_a_part_of_a_day_has_no_lists(store: Store) -> None:
+    fill(store, {"ada": 3, "bob": 2, "eve": 1})
+    hours = Period(NOON - timedelta(hours=1), NOON + timedelta(hours=1))
+
+    rows = store.spend(hours, [Dimension.USER], SOMEBODY, limit=2)
+
+    assert [(row.key, row.cost) for row in rows] == [(("ada",), 3), (("bob",), 2)]
+    assert store.dearest_users(hours, SOMEBODY, limit=2) == ["ada", "bob"]
+
+
 def test_lists_know_nothing_of_features(store: Store) -> None:
     assert names(store, Scope({Dimension.FEATURE: ("search",)})) is None
     assert names(store, Scope(tags={"plan": ("free",)})) is None

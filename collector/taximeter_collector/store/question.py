@@ -89,7 +89,7 @@ class Question:
             return self._rows(period)
         first, last = ceiling(period.start, rollup.grain), floor(period.end, rollup.grain)
         if first >= last:
-            return self._rows(period)
+            return self._rows(period, rollup.also)
         parts = [self._rolled_up(rollup, Period(first, last))]
         if period.start < first:
             parts.append(self._rows(Period(period.start, first), rollup.also))
