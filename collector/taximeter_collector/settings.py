@@ -267,6 +267,8 @@ def _values(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         name = variable.removeprefix(PREFIX).lower()
         secret = name.removesuffix("_file")
         if secret != name and secret in SECRETS:
+            if variable.removesuffix("_FILE") in environment:
+                raise SettingsError(f"{variable} and the same without _FILE are set: give one")
             yield secret, _content(variable, value)
         else:
             yield name, value
