@@ -93,7 +93,6 @@ class Service:
         )
         self._store = Store(settings.store_url, settings.cluster)
         self._reader = None if settings.sql_token is None else Reader(settings.store_url)
-        # Its thread runs at once: what a wrong setting refuses comes before it.
         self._journal = Journal(settings.journal_dir, max_bytes=settings.journal_mb * 1_000_000)
         self._writer = Writer(
             self._journal, self._store, prices.current, settings.retention.how_late

@@ -151,7 +151,7 @@ def _sums(folder: Path) -> bytes:
 def _unpacked(path: Path, folder: Path) -> dict[str, Any]:
     """Unpack the file, and tell damage where it holds digests."""
     try:
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, "r:") as tar:
             tar.extractall(folder, filter="data")
         sums = folder / SUMS
         if sums.exists() and sums.read_bytes() != _sums(folder):

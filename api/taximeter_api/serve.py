@@ -25,6 +25,9 @@ IDLE_S = 75
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises what keeps the service from starting."""
     logs.set_up(settings.log_level)
+    if settings.otlp_grpc_port:
+        # Of a port that is taken gRPC would also say a line of its own.
+        _listening(settings, "otlp_grpc_port").close()
     sockets = {name: _listening(settings, name) for name in ("port", "otlp_port")}
     # Port 0 means any free one; from here on the settings say which.
     ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}

@@ -66,7 +66,8 @@ class Journal:
         self._waiting_lock = threading.Lock()
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             self._hand_over(path, path.stat().st_size)
-        self._writer = threading.Thread(target=self._run, name="journal")
+        # It keeps no service alive whose start fails: what is not answered was not promised.
+        self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
         self._writer.start()
 
     @property

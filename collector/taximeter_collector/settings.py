@@ -151,52 +151,40 @@ class Settings(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _ports_differ(self) -> Self:
-        if self.port == self.otlp_port != 0:
-            raise ValueError(f"{PREFIX}PORT and {PREFIX}OTLP_PORT are both {self.port}: give two")
+    def _contradicts_nothing(self) -> Self:
+        for contradiction in (*self._token_contradictions(), *self._other_contradictions()):
+            raise ValueError(contradiction)
         return self
 
-    @model_validator(mode="after")
-    def _is_closed_to_strangers(self) -> Self:
+    def _token_contradictions(self) -> Iterator[str]:
         for name in ("ingest_token", "read_token"):
             if not self.is_loopback and getattr(self, name) is None:
-                raise ValueError(
+                yield (
                     f"{PREFIX}HOST={self.host} is reachable by others: "
                     f"set {PREFIX}{name.upper()} (see taximeter token), or listen on 127.0.0.1"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _apps_can_not_read(self) -> Self:
         for name in ("read_token", "sql_token"):
             if self.ingest_token and getattr(self, name) == self.ingest_token:
-                raise ValueError(
-                    f"{PREFIX}{name.upper()} is {PREFIX}INGEST_TOKEN, which every app has: give two"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _options_are_of_the_store(self) -> Self:
-        if self.cluster and not self.is_server:
-            raise ValueError(
-                f"{PREFIX}CLUSTER={self.cluster}: give the address of one of its servers "
-                f"in {PREFIX}STORE, like clickhouse://user:password@host:port"
-            )
+                yield f"{PREFIX}{name.upper()} is {PREFIX}INGEST_TOKEN, which apps have: give two"
         if self.sql_token and self.is_server:
-            raise ValueError(
+            yield (
                 f"{PREFIX}SQL_TOKEN is for the embedded store: ask the ClickHouse server itself, "
                 "as a user who may only read"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _sums_outlive_calls(self) -> Self:
+    def _other_contradictions(self) -> Iterator[str]:
+        if self.port == self.otlp_port != 0:
+            yield f"{PREFIX}PORT and {PREFIX}OTLP_PORT are both {self.port}: give two"
+        if self.cluster and not self.is_server:
+            yield (
+                f"{PREFIX}CLUSTER={self.cluster}: give the address of one of its servers "
+                f"in {PREFIX}STORE, like clickhouse://user:password@host:port"
+            )
         if self.keep_rollup_days <= self.keep_days:
-            raise ValueError(
+            yield (
                 f"{PREFIX}KEEP_ROLLUP_DAYS={self.keep_rollup_days}: give more than the "
                 f"{self.keep_days} days of {PREFIX}KEEP_DAYS, as sums must not end before calls do"
             )
-        return self
 
     @property
     def max_body_bytes(self) -> int:
@@ -267,6 +255,8 @@ def _values(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         name = variable.removeprefix(PREFIX).lower()
         secret = name.removesuffix("_file")
         if secret != name and secret in SECRETS:
+            if variable.removesuffix("_FILE") in environment:
+                raise SettingsError(f"{variable} and the same without _FILE are set: give one")
             yield secret, _content(variable, value)
         else:
             yield name, value

@@ -185,7 +185,8 @@ def test_nothing_is_restored_over_data_or_from_what_is_no_backup(
 
     assert (refused.returncode, unreadable.returncode) == (2, 2)
     assert f"{data} is not empty: restore into a new data folder" in refused.stderr
-    assert f"{other} is not a backup" in unreadable.stderr
+    assert unreadable.stderr.startswith(f"taximeter: {other} is not a backup")
+    assert unreadable.stderr.count("\n") == 1
     assert not list(new.iterdir())
 
 

@@ -59,14 +59,16 @@ def test_a_channel_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     assert "nope" in refused.stderr
 
 
-def test_an_occupied_port_stops_the_start_and_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["PORT", "OTLP_PORT", "OTLP_GRPC_PORT"])
+def test_an_occupied_port_stops_the_start_and_is_named(name: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = str(occupied.getsockname()[1])
-        refused = taximeter("serve", PORT=port, OTLP_PORT="0", DATA_DIR=str(tmp_path))
+        ports = {"PORT": "0", "OTLP_PORT": "0", name: port}
+        refused = taximeter("serve", DATA_DIR=str(tmp_path), **ports)
 
     assert refused.returncode == 2
-    assert f"TAXIMETER_SERVER_PORT={port}: Address already in use" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert f"TAXIMETER_SERVER_{name}={port}: Address already in use" in refused.stderr
+    assert refused.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

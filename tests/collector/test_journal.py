@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +46,23 @@ def test_a_payload_is_on_disk_when_its_future_is_done(journal: Journal, tmp_path
 
     (segment,) = tmp_path.iterdir()
     assert b"kept" in segment.read_bytes()
+
+
+NEVER_STARTED = """
+import sys
+from pathlib import Path
+from taximeter_collector.journal import Journal
+journal = Journal(Path(sys.argv[1]), max_bytes=1_000_000)
+raise SystemExit(2)
+"""
+
+
+def test_a_process_that_fails_with_the_journal_open_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", NEVER_STARTED, str(tmp_path)]
+
+    ended = subprocess.run(command, timeout=30, check=False)
+
+    assert ended.returncode == 2
 
 
 def test_segments_of_an_earlier_process_are_handed_over_first(tmp_path: Path) -> None:

@@ -57,6 +57,10 @@ def test_variables_of_others_and_of_the_apps_side_are_left_alone() -> None:
             {"TAXIMETER_SERVER_HOST": "0.0.0.0", "TAXIMETER_SERVER_INGEST_TOKEN": LONG},
             ["READ_TOKEN"],
         ),
+        (
+            {"TAXIMETER_SERVER_READ_TOKEN": "", "TAXIMETER_SERVER_READ_TOKEN_FILE": "/nowhere"},
+            ["TAXIMETER_SERVER_READ_TOKEN_FILE and the same without _FILE are set: give one"],
+        ),
     ],
 )
 def test_a_setting_that_is_not_understood_is_refused_in_one_line(
