@@ -255,7 +255,7 @@ def _values(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         name = variable.removeprefix(PREFIX).lower()
         secret = name.removesuffix("_file")
         if secret != name and secret in SECRETS:
-            if variable.removesuffix("_FILE") in environment:
+            if environment.get(variable.removesuffix("_FILE")):
                 raise SettingsError(f"{variable} and the same without _FILE are set: give one")
             yield secret, _content(variable, value)
         else:
