@@ -139,7 +139,9 @@ class Settings(BaseModel):
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         token = value.get_secret_value() if value else ""
-        if value and not (len(token) >= 16 and token.isascii() and token == token.strip()):
+        if value is not None and not (
+            len(token) >= 16 and token.isascii() and token == token.strip()
+        ):
             raise ValueError("give at least 16 characters of ASCII without a space at either end")
         return value
 
@@ -216,9 +218,8 @@ class Settings(BaseModel):
 
     @property
     def state_url(self) -> str:
-        if self.state is not None:
-            return self.state.get_secret_value()
-        return f"sqlite:///{(self.data_dir / 'state.db').resolve()}"
+        ours = f"sqlite:///{(self.data_dir / 'state.db').resolve()}"
+        return self.state.get_secret_value() if self.state else ours
 
     @property
     def journal_dir(self) -> Path:
@@ -258,7 +259,7 @@ def _values(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             if environment.get(variable.removesuffix("_FILE")):
                 raise SettingsError(f"{variable} and the same without _FILE are set: give one")
             yield secret, _content(variable, value)
-        else:
+        elif value or name not in SECRETS:  # A token of no characters would let everybody in.
             yield name, value
 
 

@@ -44,6 +44,15 @@ def test_variables_of_others_and_of_the_apps_side_are_left_alone() -> None:
         ({"TAXIMETER_SERVER_DATA_DIR": "a#b"}, ["DATA_DIR='a#b'", "without ?, # and %"]),
         ({"TAXIMETER_SERVER_LOG_LEVEL": "loud"}, ["LOG_LEVEL='loud'", "'debug'"]),
         ({"TAXIMETER_SERVER_READ_TOKEN_FILE": "/nowhere"}, ["_FILE=/nowhere", "readable file"]),
+        ({"TAXIMETER_SERVER_READ_TOKEN_FILE": "/dev/null"}, ["at least 16 characters"]),
+        (
+            {
+                "TAXIMETER_SERVER_HOST": "0.0.0.0",
+                "TAXIMETER_SERVER_INGEST_TOKEN": "",
+                "TAXIMETER_SERVER_READ_TOKEN": "",
+            },
+            ["set TAXIMETER_SERVER_INGEST_TOKEN"],
+        ),
         ({"TAXIMETER_SERVER_CLUSTER": "x"}, ["CLUSTER=x", "TAXIMETER_SERVER_STORE"]),
         ({"TAXIMETER_SERVER_CLUSTER": "a'b"}, ["CLUSTER=", "pattern"]),
         ({"TAXIMETER_SERVER_KEEP_DAYS": "1"}, ["KEEP_DAYS='1'", "2"]),
@@ -58,7 +67,7 @@ def test_variables_of_others_and_of_the_apps_side_are_left_alone() -> None:
             ["READ_TOKEN"],
         ),
         (
-            {"TAXIMETER_SERVER_READ_TOKEN": "", "TAXIMETER_SERVER_READ_TOKEN_FILE": "/nowhere"},
+            {"TAXIMETER_SERVER_READ_TOKEN": LONG, "TAXIMETER_SERVER_READ_TOKEN_FILE": "/nowhere"},
             ["TAXIMETER_SERVER_READ_TOKEN_FILE and the same without _FILE are set: give one"],
         ),
     ],
@@ -116,3 +125,15 @@ def test_the_documentation_names_every_setting_its_default_and_no_other() -> Non
 
 def test_an_ipv6_address_is_shown_as_one_can_open_it() -> None:
     assert read_settings({"TAXIMETER_SERVER_HOST": "::1"}).page_url == "http://[::1]:8787"
+
+
+def test_a_secret_that_is_set_to_nothing_is_not_set(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(LONG)
+    empty = {f"TAXIMETER_SERVER_{name.upper()}": "" for name in SECRETS}
+    beside = {"TAXIMETER_SERVER_READ_TOKEN_FILE": str(file), "TAXIMETER_SERVER_READ_TOKEN": ""}
+
+    assert read_settings(empty) == read_settings({})
+    token = read_settings(beside).read_token
+    assert token is not None
+    assert token.get_secret_value() == LONG
