@@ -111,8 +111,11 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
         @router.get(view.path)
         def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
             words, now = request.query_params, datetime.now(UTC)
-            if only := words.get("only"):
-                raise Refused(f"only={only!r}: it is for single calls, as /calls?only=errors")
+            for word in ("only", "order"):
+                if value := words.get(word):
+                    raise Refused(
+                        f"{word}={value!r}: it is for single calls, as /calls?only=errors"
+                    )
             wanted = asked(words, now)
             if is_csv(format):
                 rows = store.spend(wanted.period, view.by, wanted.scope)

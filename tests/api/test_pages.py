@@ -334,6 +334,10 @@ def test_a_file_says_money_times_and_tags_as_machines_read_them(
         ("/calls?format=xml", "format='xml': give csv"),
         ("/calls?q=ada&only=errors&from=2026-02-01", "leave out from, only"),
         ("/calls?q=ada&team=web&format=csv", "leave out team"),
+        ("/calls?q=ada&order=dearest", "leave out order"),
+        ("/calls?order=cost", "order='cost': give dearest"),
+        ("/calls?order=dearest&older=2026-11-01,id", "leave out order"),
+        ("/features?order=dearest", "order='dearest': it is for single calls"),
         ("/budgets?format=xml", "format='xml': give csv"),
         ("/alerts?format=xml", "format='xml': give csv"),
         ("/findings?format=xml", "format='xml': give csv"),
@@ -561,6 +565,36 @@ def test_older_calls_are_reached_though_they_came_at_once_and_were_priced_anew(
     assert [len(ids) for ids in found] == [50, 50, 10]
     assert len({name for ids in found for name in ids}) == 110
     assert client.get("/calls?older=yesterday").status_code == 422
+
+
+def test_the_dearest_calls_of_a_feature_are_a_link_away_and_stay_in_order(
+    client: TestClient, store: Store
+) -> None:
+    add(store, costing("3", ts=ago(3), feature="chat", call_id="id-dear"))
+    add(store, costing("9", ts=ago(3), feature="search", call_id="id-other"))
+    add(store, unpriced(ts=ago(2), feature="chat", call_id="id-unknown"))
+    add(store, *(costing("1", ts=ago(1), feature="chat") for _ in range(501)))
+
+    (link,) = hrefs(client.get("/models?feature=chat&span=7d").text, "dearest calls")
+    page = client.get(link).text
+
+    rows = cells(page)
+    assert len(rows) == 50
+    assert [row[4] for row in rows[:2]] == ["$3.00", "$1.00"]
+    assert "id-other" not in page
+    assert "id-unknown" not in page
+    (without,) = hrefs(page, "calls without a price")
+    assert re.findall(r"/calls/(id-\w+)", client.get(without).text) == ["id-unknown"]
+    (newest,) = hrefs(page, "newest first")
+    assert newest in ("/calls?feature=chat&span=7d", "/calls?span=7d&feature=chat")
+    assert hrefs(client.get(newest).text, "dearest first") == [link]
+    assert all("order=dearest" in one for name in ("30 days", "CSV") for one in hrefs(page, name))
+    assert '<input type="hidden" name="order" value="dearest">' in page
+    assert "a file has the dearest 500" in page
+    assert "Older calls" not in page
+    file = list(csv.DictReader(client.get(hrefs(page, "CSV")[0]).text.splitlines()))
+    assert [row["call_id"] for row in file].index("id-dear") == 0
+    assert len(file) == 500
 
 
 def test_a_file_of_budgets_has_no_spend_where_none_is_known(
