@@ -168,7 +168,7 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
 def told_of(store: Store, view: View, wanted: Asked) -> Told:
     """Ask the store for the dearest rows of a page, what all of them sum to, and why."""
     scope, detail = wanted.scope, detail_of(wanted.scope)
-    detailed: list[SpendRow] | None = None
+    detailed: list[SpendRow] = []
     if view.by == (Dimension.USER,):
         names, detailed = together(
             lambda: store.dearest_users(wanted.period, wanted.scope, limit=ROWS),
@@ -179,13 +179,12 @@ def told_of(store: Store, view: View, wanted: Asked) -> Told:
         lambda: store.spend(wanted.period, [Dimension.DAY, *view.by], scope),
         lambda: _before(store, view, wanted, scope),
     )
-    if before and detailed is None:
-        detailed = store.spend(wanted.period, detail, wanted.scope)
     change = None
-    if before and before.detailed and detailed is not None:
+    if before and before.detailed:
+        detailed = detailed or store.spend(wanted.period, detail, scope)
         change = change_against(wanted.before, detailed, before.detailed, view.by[0])
     lines = _lines(view, wanted, daily, before.rows if before else None)
-    return Told(lines=lines, total=total_of(daily if detailed is None else detailed), change=change)
+    return Told(lines=lines, total=total_of(detailed or daily), change=change)
 
 
 def _lines(

@@ -224,6 +224,63 @@ def test_a_change_is_against_as_long_a_time_before(client: TestClient, store: St
     assert "nothing before" in of_a_whole
 
 
+def test_a_page_says_how_much_more_it_costs_than_before_and_why(
+    client: TestClient, store: Store
+) -> None:
+    before, now = ago(24 * 8 + 1), ago(1)
+    add(store, costing("9", ts=ago(24 * 20)))
+    add(store, costing("2", ts=before, feature="chat"), costing("3", ts=before, feature="old"))
+    add(store, *(costing("3.5", ts=now, feature="chat") for _ in range(2)))
+    add(store, costing("1", ts=now, feature="new"))
+
+    page = client.get("/features?span=7d").text
+
+    words = Document(page).text
+    assert "+$3.00 (+60%) against " in words
+    assert (
+        "By cause: mix of features, models and prompts -$3.50, tokens a call +$3.00, "
+        "number of calls +$2.50, what is new +$1.00." in words
+    )
+    assert "chat +$5.00 (+250%): more tokens a call new +$1.00: new" in words
+    assert [(row[0], row[1], row[4]) for row in cells(page)] == [
+        ("chat", "$7.00", "+250 %"),
+        ("new", "$1.00", "\N{EN DASH}"),
+        ("old", "$0", "\N{MINUS SIGN}100 %"),
+    ]
+    for path in ("/models", "/users", "/teams", "/users?user=", "/models?user="):
+        said = Document(client.get(f"{path}{'&' if '?' in path else '?'}span=7d").text).text
+        assert "+$3.00 (+60%) against " in said, path
+
+
+def test_a_change_of_calls_without_a_price_is_of_the_others(
+    client: TestClient, store: Store
+) -> None:
+    add(store, costing("9", ts=ago(24 * 20)), costing("1", ts=ago(24 * 8 + 1)))
+    add(store, costing("3", ts=ago(1)), unpriced(ts=ago(1)))
+
+    words = Document(client.get("/features?span=7d").text).text
+
+    assert re.search(r"\+\$2\.00 \(\+200%\) against [^,]+, of calls whose cost is known\.", words)
+
+
+def test_why_there_is_no_change_to_tell_is_said(client: TestClient, store: Store) -> None:
+    add(store, costing("1", ts=ago(24 * 8 + 1)), costing("1", ts=ago(1)))
+    in_part = client.get("/features?span=7d").text
+    add(store, costing("9", ts=ago(24 * 20)), costing("1", ts=ago(1), feature="new"))
+    add(store, unpriced(ts=ago(1)))
+
+    whole = client.get("/features?span=7d").text
+
+    reasons = [
+        re.findall('class="none" title="([^"]+)">\N{EN DASH}', one) for one in (in_part, whole)
+    ]
+    assert "not all of the time before was metered" in reasons[0]
+    assert " against " not in Document(in_part).text.replace("is against as", "")
+    assert "calls of unknown cost, now or before" in reasons[1]
+    assert "new: it cost nothing before" in reasons[1]
+    assert "not all of the time before was metered" not in reasons[1]
+
+
 DAYS = "from=2026-11-01&to=2026-12-01"
 HALF_A_DAY = "from=2026-11-28T00:00:00%2B14:00&to=2026-11-28T12:00:00%2B14:00"
 IN_WORDS = {
