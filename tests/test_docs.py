@@ -55,7 +55,7 @@ def rows(page: str) -> list[list[str]]:
 # Parameters that a route reads from the address itself.
 BY_HAND = {
     "GET /api/calls": {"response_id", "request_id", "trace_id", "user"},
-    "GET /calls": {"only"},
+    "GET /calls": {"only", "order"},
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Final
 
 from taximeter_alerts.alert import Story
@@ -108,14 +109,8 @@ def _drivers(
     rows_before: Sequence[SpendRow],
 ) -> Iterator[Driver]:
     """Yield the feature, the model and the user whose spend rose most."""
-    for place, dimension in enumerate(DETAILED[:2]):
-        parts = (summed_by(some, [place]) for some in (rows, rows_before))
-        for driver in drivers(dimension.outside_name, *parts)[:1]:
-            its = (
-                [row for row in some if row.key[place] == driver.name]
-                for some in (rows, rows_before)
-            )
-            yield from _risen(driver, *its)
+    for dimension in DETAILED[:2]:
+        yield from islice(risen(dimension, rows, rows_before), 1)
     if one.budget.each is Dimension.USER or Dimension.USER in one.scope.values:
         return
     users = store.spend(period, [Dimension.USER], one.scope, USERS_COMPARED)
@@ -128,6 +123,19 @@ def _drivers(
             yield from _risen(
                 driver, *(store.spend(some, DETAILED, scope) for some in (period, before))
             )
+
+
+def risen(
+    dimension: Dimension, rows: Sequence[SpendRow], rows_before: Sequence[SpendRow]
+) -> Iterator[Driver]:
+    """Yield the values of one of the `DETAILED` whose spend rose, the largest rise first."""
+    place = DETAILED.index(dimension)
+    parts = (summed_by(some, [place]) for some in (rows, rows_before))
+    for driver in drivers(dimension.outside_name, *parts):
+        its = (
+            [row for row in some if row.key[place] == driver.name] for some in (rows, rows_before)
+        )
+        yield from _risen(driver, *its)
 
 
 def _risen(

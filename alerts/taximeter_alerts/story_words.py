@@ -33,7 +33,7 @@ def words_of(alert: Alert) -> dict[str, Any]:
         "last_24_hours": _last_24_hours(story),
         "compared_with": name_of(compared, zone) if compared else "",
         "drivers": [_driver(rank, one) for rank, one in enumerate(story.drivers, 1)],
-        "causes": _causes(story.causes) if story.causes else "",
+        "causes": by_cause(story.causes) if story.causes else "",
         "savings": [_saving(one) for one in story.savings],
         **_forecast(alert, zone),
         **_unusual(story, zone),
@@ -50,6 +50,19 @@ def usd(amount: Decimal) -> str:
 
 def signed(amount: Decimal) -> str:
     return f"{'-' if amount < 0 else '+'}{usd(abs(amount))}"
+
+
+def changed(change: Decimal, before: Decimal) -> str:
+    """Tell a change in dollars, and in percent of what was before."""
+    return signed(change) + (f" ({change * 100 / before:+.0f}%)" if before else "")
+
+
+def by_cause(causes: Causes) -> str:
+    """Tell what a change is made of, the largest part first."""
+    parts = [(getattr(causes, field.name), CAUSES[field.name]) for field in fields(causes)]
+    told = [part for part in parts if abs(part[0]) >= CENT]
+    told.sort(key=lambda part: -abs(part[0]))
+    return ", ".join(f"{name} {signed(usd_)}" for usd_, name in told)
 
 
 def short(name: str) -> str:
@@ -92,22 +105,14 @@ def _last_24_hours(story: Story) -> str:
 
 
 def _driver(rank: int, one: Driver) -> dict[str, Any]:
-    share = f" ({one.change * 100 / one.before:+.0f}%)" if one.before else ""
     return {
         "rank": rank,
         "dimension": one.dimension,
         "name": short(one.name or "(none)"),
         "now": usd(one.now),
-        "change": signed(one.change) + share,
+        "change": changed(one.change, one.before),
         "why": one.why,
     }
-
-
-def _causes(causes: Causes) -> str:
-    parts = [(getattr(causes, field.name), CAUSES[field.name]) for field in fields(causes)]
-    told = [part for part in parts if abs(part[0]) >= CENT]
-    told.sort(key=lambda part: -abs(part[0]))
-    return ", ".join(f"{name} {signed(usd_)}" for usd_, name in told)
 
 
 def _saving(one: Finding) -> dict[str, str]:

@@ -16,7 +16,8 @@ from taximeter_collector.store import Period, Scope
 from taximeter_collector.store.calls import Only
 
 DAY = timedelta(days=1)
-OWN = {"from", "to", "span", "only", "format"}
+OWN = {"from", "to", "span", "only", "order", "format"}
+DEAREST = "dearest"
 LONGEST_IN_A_ROW = 200
 LONGEST_OF_MANY = 600
 MOST_CHIPS = 10
@@ -38,6 +39,8 @@ class Asked:
     custom: Mapping[str, str]
     """`from` and `to` as they were given."""
     only: Only | None
+    order: str
+    """`dearest`, or "" for the newest first."""
     now: datetime
 
     @property
@@ -104,6 +107,8 @@ class Asked:
             yield "span", self.span
         if self.only:
             yield "only", self.only
+        if self.order:
+            yield "order", self.order
 
 
 def asked(query: QueryParams, now: datetime, others: Collection[str] = ()) -> Asked:
@@ -125,10 +130,13 @@ def asked(query: QueryParams, now: datetime, others: Collection[str] = ()) -> As
         period = Period(end - SPANS[span] * DAY, end)
     else:
         period = period_of("", "", now)
+    order = words.get("order", "")
+    if order not in ("", DEAREST):
+        raise Refused(f"order={order!r}: give {DEAREST}, or leave it out for the newest first")
     known = OWN.union(others)
     pairs = ((name, label(value)) for name, value in query.multi_items() if name not in known)
     filters = tuple(dict.fromkeys(pairs))
-    found = Asked(period, span, filters, scope_of(filters), custom, _only(words), now)
+    found = Asked(period, span, filters, scope_of(filters), custom, _only(words), order, now)
     if len(filters) > MOST_VALUES or len(found.query()) > LONGEST_QUERY:
         raise Refused(
             f"{len(filters)} values: give at most {MOST_VALUES}, "

@@ -1,4 +1,4 @@
-"""Pages of calls: the newest of a scope, those with an id, and one with its whole story."""
+"""Pages of calls: the newest of a scope, the dearest, those with an id, and a call's story."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.datastructures import QueryParams
 
-from taximeter_api.asked import SPAN_NAMES, Asked, asked
+from taximeter_api.asked import DEAREST, SPAN_NAMES, Asked, asked
 from taximeter_api.csv_file import csv_file
 from taximeter_api.environments import environments
 from taximeter_api.kept import Kept
@@ -23,7 +23,8 @@ from taximeter_collector.store.calls import Only
 from taximeter_collector.store.lookup import Clue, Found, FoundCall, ListedCall, Place
 
 ROWS: Final = 50
-ROWS_OF_A_FILE: Final = 10_000
+ROWS_OF_A_FILE: Final = {"": 10_000, DEAREST: 500}
+"""By order: the dearest calls lie apart, and each is read by itself."""
 LONGEST_SEARCH: Final = 500
 COLUMNS: Final = [field.name for field in fields(FoundCall)]
 OWN: Final = {"q", "older"}
@@ -44,8 +45,16 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
     def summed(words: QueryParams, now: datetime) -> tuple[str, datetime]:
         wanted = asked(words, now, OWN)
         # Without where the list goes on: older calls have the same sum.
-        question = ("sums of calls", wanted.query(), now.date())
+        question = ("sums of calls", wanted.query({"order": None}), now.date())
         return kept.get(question, now, lambda now: sums_of(store, asked(words, now, OWN)))
+
+    def dearest(words: QueryParams, now: datetime) -> tuple[list[ListedCall], datetime]:
+        question = ("dearest calls", asked(words, now, OWN).query(), now.date())
+        return kept.get(
+            question,
+            now,
+            lambda now: calls_of(store, ListedCall, asked(words, now, OWN), ROWS + 1),
+        )
 
     @router.get("/calls")
     def calls(
@@ -57,38 +66,39 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
         now = datetime.now(UTC)
         wanted = asked(request.query_params, now, OWN)
         searched = q.strip()
-        if len(searched) > LONGEST_SEARCH:
-            raise Refused(f"q: give at most {LONGEST_SEARCH} characters")
-        if searched and (narrowed := request.query_params.keys() - OWN - {"format"}):
-            words = ", ".join(sorted(narrowed))
-            raise Refused(f"q={searched!r}: looks through all calls; leave out {words}")
+        _refuse_at_odds(request.query_params)
         after = _place(older) if older else None
 
-        def newest(kind: type[Found], limit: int) -> list[Found]:
+        def listed(kind: type[Found], limit: int) -> list[Found]:
             if searched:
                 return with_clue(store, kind, searched, limit, after)
-            return store.calls(kind, wanted.period, wanted.scope, limit, wanted.only, after)
+            return calls_of(store, kind, wanted, limit, after)
 
         if is_csv(format):
             rows = (
                 [getattr(call, column) for column in COLUMNS]
-                for call in newest(FoundCall, ROWS_OF_A_FILE)
+                for call in listed(FoundCall, ROWS_OF_A_FILE[wanted.order])
             )
             return csv_file("calls", COLUMNS, rows)
         # One more than is shown says that there are more.
-        found, (sums, taken_at) = together(
-            lambda: newest(ListedCall, ROWS + 1),
+        (found, listed_at), (sums, summed_at) = together(
+            lambda: (
+                dearest(request.query_params, now)
+                if wanted.order
+                else (listed(ListedCall, ROWS + 1), now)
+            ),
             lambda: ("", now) if searched else summed(request.query_params, now),
         )
         html = template("calls.html").render(
             asked=wanted,
             sums=sums,
-            taken_at=taken_at,
+            listed_at=listed_at,
+            summed_at=summed_at,
             now=now,
             calls=found[:ROWS],
             has_more=len(found) > ROWS,
             searched=searched,
-            limit_of_a_file=ROWS_OF_A_FILE,
+            limit_of_a_file=ROWS_OF_A_FILE[wanted.order],
             spans=SPAN_NAMES,
             environments=environments(store, kept, now),
             path="/calls",
@@ -108,6 +118,15 @@ def call_pages(store: Store, kept: Kept) -> APIRouter:
     return router
 
 
+def calls_of(
+    store: Store, kind: type[Found], wanted: Asked, limit: int, after: Place | None = None
+) -> list[Found]:
+    """Ask for calls in the order that is wanted."""
+    if wanted.order:
+        return store.dearest_calls(kind, wanted.period, wanted.scope, limit, wanted.only)
+    return store.calls(kind, wanted.period, wanted.scope, limit, wanted.only, after)
+
+
 def sums_of(store: Store, wanted: Asked) -> str:
     """Say what the calls of a period and scope cost, where that is known of them, and how many."""
     if wanted.only not in COUNTS:
@@ -119,6 +138,17 @@ def sums_of(store: Store, wanted: Asked) -> str:
     if wanted.only is Only.ESTIMATED:
         return f"{fmt.ledger(sums.estimated_cost)} · {number}"
     return number
+
+
+def _refuse_at_odds(words: QueryParams) -> None:
+    searched = words.get("q", "").strip()
+    if len(searched) > LONGEST_SEARCH:
+        raise Refused(f"q: give at most {LONGEST_SEARCH} characters")
+    if searched and (narrowed := words.keys() - OWN - {"format"}):
+        others = ", ".join(sorted(narrowed))
+        raise Refused(f"q={searched!r}: looks through all calls; leave out {others}")
+    if words.get("order") and words.get("older"):
+        raise Refused(f"older={words['older']!r}: goes on with the newest calls; leave out order")
 
 
 def _place(text: str) -> Place:

@@ -224,6 +224,62 @@ def test_a_change_is_against_as_long_a_time_before(client: TestClient, store: St
     assert "nothing before" in of_a_whole
 
 
+def test_a_page_says_how_much_more_it_costs_than_before_and_why(
+    client: TestClient, store: Store
+) -> None:
+    before, now = ago(24 * 8 + 1), ago(1)
+    add(store, costing("9", ts=ago(24 * 20)))
+    add(store, costing("2", ts=before, feature="chat"), costing("3", ts=before, feature="old"))
+    add(store, *(costing("3.5", ts=now, feature="chat") for _ in range(2)))
+    add(store, costing("1", ts=now, feature="new"))
+
+    page = client.get("/features?span=7d").text
+
+    words = Document(page).text
+    assert "+$3.00 (+60%) against " in words
+    assert (
+        "By cause: mix of features, models and prompts -$3.50, tokens a call +$3.00, "
+        "number of calls +$2.50, what is new +$1.00." in words
+    )
+    assert "chat +$5.00 (+250%): more tokens a call new +$1.00: new" in words
+    assert [(row[0], row[1], row[4]) for row in cells(page)] == [
+        ("chat", "$7.00", "+250 %"),
+        ("new", "$1.00", "\N{EN DASH}"),
+        ("old", "$0", "\N{MINUS SIGN}100 %"),
+    ]
+    for path in ("/models", "/users", "/teams", "/users?user=", "/models?user="):
+        said = Document(client.get(f"{path}{'&' if '?' in path else '?'}span=7d").text).text
+        assert "+$3.00 (+60%) against " in said, path
+
+
+def test_a_change_of_calls_without_a_price_is_of_the_others(
+    client: TestClient, store: Store
+) -> None:
+    add(store, costing("9", ts=ago(24 * 20)), costing("1", ts=ago(24 * 8 + 1)))
+    add(store, costing("3", ts=ago(1)), unpriced(ts=ago(1)))
+
+    words = Document(client.get("/features?span=7d").text).text
+
+    assert re.search(r"\+\$2\.00 \(\+200%\) against [^,]+, of calls whose cost is known\.", words)
+
+
+def test_why_there_is_no_change_to_tell_is_said(client: TestClient, store: Store) -> None:
+    add(store, costing("1", ts=ago(24 * 8 + 1)), costing("1", ts=ago(1)))
+    in_part = client.get("/features?span=7d").text
+    add(store, costing("9", ts=ago(24 * 20)), costing("1", ts=ago(1), feature="new"))
+    add(store, unpriced(ts=ago(1)))
+
+    whole = client.get("/features?span=7d").text
+
+    why = '<td class="soft"><span class="none" title="([^"]+)">\N{EN DASH}'
+    assert re.findall(why, in_part) == ["not all of the time before was metered"]
+    assert sorted(re.findall(why, whole)) == [
+        "calls of unknown cost, now or before",
+        "new: it cost nothing before",
+    ]
+    assert "By cause" not in in_part
+
+
 DAYS = "from=2026-11-01&to=2026-12-01"
 HALF_A_DAY = "from=2026-11-28T00:00:00%2B14:00&to=2026-11-28T12:00:00%2B14:00"
 IN_WORDS = {
@@ -334,6 +390,10 @@ def test_a_file_says_money_times_and_tags_as_machines_read_them(
         ("/calls?format=xml", "format='xml': give csv"),
         ("/calls?q=ada&only=errors&from=2026-02-01", "leave out from, only"),
         ("/calls?q=ada&team=web&format=csv", "leave out team"),
+        ("/calls?q=ada&order=dearest", "leave out order"),
+        ("/calls?order=cost", "order='cost': give dearest"),
+        ("/calls?order=dearest&older=2026-11-01,id", "leave out order"),
+        ("/features?order=dearest", "order='dearest': it is for single calls"),
         ("/budgets?format=xml", "format='xml': give csv"),
         ("/alerts?format=xml", "format='xml': give csv"),
         ("/findings?format=xml", "format='xml': give csv"),
@@ -561,6 +621,51 @@ def test_older_calls_are_reached_though_they_came_at_once_and_were_priced_anew(
     assert [len(ids) for ids in found] == [50, 50, 10]
     assert len({name for ids in found for name in ids}) == 110
     assert client.get("/calls?older=yesterday").status_code == 422
+
+
+def test_the_dearest_calls_of_a_feature_are_a_link_away_and_stay_in_order(
+    client: TestClient, store: Store
+) -> None:
+    add(store, costing("3", ts=ago(3), feature="chat", call_id="id-dear"))
+    add(store, costing("9", ts=ago(3), feature="search", call_id="id-other"))
+    add(store, unpriced(ts=ago(2), feature="chat", call_id="id-unknown"))
+    add(store, *(costing("1", ts=ago(1), feature="chat") for _ in range(501)))
+
+    (link,) = hrefs(client.get("/models?feature=chat&span=7d").text, "dearest calls")
+    page = client.get(link).text
+
+    rows = cells(page)
+    assert len(rows) == 50
+    assert [row[4] for row in rows[:2]] == ["$3.00", "$1.00"]
+    assert "id-other" not in page
+    assert "id-unknown" not in page
+    (without,) = hrefs(page, "calls without a price")
+    assert re.findall(r"/calls/(id-\w+)", client.get(without).text) == ["id-unknown"]
+    (newest,) = hrefs(page, "newest first")
+    assert newest in ("/calls?feature=chat&span=7d", "/calls?span=7d&feature=chat")
+    assert hrefs(client.get(newest).text, "dearest first") == [link]
+    assert all("order=dearest" in one for name in ("30 days", "CSV") for one in hrefs(page, name))
+    assert '<input type="hidden" name="order" value="dearest">' in page
+    assert "a file has the dearest 500" in page
+    assert "Older calls" not in page
+    file = list(csv.DictReader(client.get(hrefs(page, "CSV")[0]).text.splitlines()))
+    assert [row["call_id"] for row in file].index("id-dear") == 0
+    assert len(file) == 500
+
+
+def test_the_dearest_calls_are_kept_where_they_take_long(store: Store) -> None:
+    app = FastAPI()
+    app.include_router(call_pages(store, Kept(cheap_s=0)))
+    client, path = TestClient(app), "/calls?span=7d&order=dearest"
+    add(store, costing("1", ts=ago(1)))
+
+    first = client.get(path).text
+    add(store, costing("9", ts=ago(1)))
+    second = client.get(path).text
+
+    assert "listed <time" not in first
+    assert "$9.00" not in second
+    assert "listed <time" in second
 
 
 def test_a_file_of_budgets_has_no_spend_where_none_is_known(

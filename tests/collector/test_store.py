@@ -21,7 +21,7 @@ from taximeter_collector.calls import CostStatus, Priced, Rates
 from taximeter_collector.store import Dimension, Period, Scope, Store, StoreError, StoreUnavailable
 from taximeter_collector.store.calls import Only
 from taximeter_collector.store.connection import READERS
-from taximeter_collector.store.lookup import Clue, FoundCall
+from taximeter_collector.store.lookup import Clue, FoundCall, ListedCall
 from taximeter_collector.store.rollups import reopen
 from taximeter_collector.store.schema import _migrations, migrate, statements
 
@@ -330,6 +330,39 @@ def test_a_call_is_of_a_kind_by_its_newest_revision_alone(store: Store) -> None:
 
     assert [one.call_id for one in found] == ["still"]
     assert [one.call_id for one in of_feature] == ["still"]
+
+
+@pytest.mark.parametrize("priced_anew", [0, 1, 9, 60])
+def test_the_dearest_calls_are_those_of_newest_revisions_alone(
+    store: Store, priced_anew: int
+) -> None:
+    usd = {f"id-{number:02}": Decimal(100 + number) for number in range(70)}
+    add(store, [costing(str(cost), call_id=name) for name, cost in usd.items()])
+    for share in (2, 10):
+        usd |= {name: usd[name] // share for name in list(usd)[-priced_anew:] if priced_anew}
+        again = [name for name in usd if usd[name] < 100]
+        add(store, [costing(str(usd[name]), call_id=name) for name in again])
+    add(store, [costing("900", call_id="moved"), costing("900", call_id="unknown")])
+    add(store, [costing("800", call_id="moved", feature="other"), unpriced(call_id="unknown")])
+    search = Scope({Dimension.FEATURE: ("search",)})
+
+    found = store.dearest_calls(ListedCall, NOVEMBER, search, 10)
+
+    dearest = sorted(usd, key=lambda name: (usd[name], name), reverse=True)[:10]
+    assert [(one.call_id, one.cost) for one in found] == [(name, usd[name]) for name in dearest]
+
+
+def test_all_calls_of_known_cost_are_among_the_dearest_of_a_few(store: Store) -> None:
+    add(store, [costing("0", error_type="Timeout", call_id="failed"), unpriced(call_id="unknown")])
+    add(store, [costing("2", call_id="two", ts=NOON - HOUR), costing("1", call_id="one")])
+
+    def ids(period: Period, only: Only | None = None) -> list[str]:
+        found = store.dearest_calls(FoundCall, period, Scope(), 5, only)
+        return [call.call_id for call in found]
+
+    assert ids(NOVEMBER) == ["two", "one", "failed"]
+    assert ids(NOVEMBER, Only.ERRORS) == ["failed"]
+    assert ids(Period(NOON, NOVEMBER.end)) == ["one", "failed"]
 
 
 def test_a_list_of_calls_goes_on_where_it_ended_though_all_came_at_once_and_twice(

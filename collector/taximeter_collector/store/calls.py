@@ -16,6 +16,7 @@ from taximeter_collector.store.lookup import (
     Found,
     FoundCall,
     Place,
+    dearest_calls,
     newest_calls,
     of_users,
 )
@@ -113,6 +114,14 @@ class CallQuestions(Connected):
             names = list(users)
             return of_users(self._connection, kind, names, period, condition, bound, limit, after)
         return newest_calls(self._connection, kind, condition, bound, limit, after)
+
+    def dearest_calls(
+        self, kind: type[Found], period: Period, scope: Scope, limit: int, only: Only | None = None
+    ) -> list[Found]:
+        """Return calls of a scope, the dearest first, without those of unknown cost."""
+        condition, bound = calls_within(period, scope)
+        condition = f"{condition} and {KINDS[only]}"
+        return dearest_calls(self._connection, kind, condition, bound, limit)
 
     def call(self, call_id: str) -> CallDetail | None:
         """Return all that is known of a call; None when there is none."""
