@@ -75,7 +75,8 @@ def site(
     tmp_path: Path,
 ) -> Iterator[str]:
     now = datetime.now(UTC)
-    hour_ago = now - timedelta(hours=1)
+    # Pages show this month, which may be minutes old.
+    hour_ago = max(now - timedelta(hours=1), month_at(now, ZoneInfo("UTC")).start)
     rows = [
         costing("6", ts=hour_ago, feature="chat", user_id="ada", call_id="chatcmpl-dear"),
         costing(

@@ -35,6 +35,8 @@ from taximeter_api.page.format import money
 from taximeter_collector.settings import PREFIX, Settings, read_settings
 
 PATIENCE_S: Final = 60.0
+FIRST_DAY_USD: Final = Decimal("1.5")
+"""More than twice half of what the sample app spends, and less than twice all."""
 SAMPLE_APP: Final = Path(__file__).with_name("sample_app.py")
 
 
@@ -165,7 +167,9 @@ def _back_fill(demo: Demo) -> int:
 def _set_budgets(demo: Demo) -> Decimal:
     """Write budgets of which the first one's half lies just above what is spent; return it."""
     rows = {row["feature"]: Decimal(row["cost"]) for row in demo.spend(group_by="feature")["rows"]}
-    limit = round(2 * sum(rows.values())) + 1
+    spent = sum(rows.values(), Decimal(0))
+    # As a month begins, what the sample app spends would pass three quarters of a round amount.
+    limit = Decimal(round(2 * spent) + 1 if spent > 2 else round(2 * spent, 2) + FIRST_DAY_USD)
     reviews, support = rows.get("code-review-bot", Decimal(0)), rows.get("support-chat", Decimal(0))
     text = f"""\
 budgets:
@@ -181,7 +185,7 @@ budgets:
     thresholds: [75, 90, 100]
 """
     demo.settings.budgets.write_text(text, encoding="utf-8")
-    return Decimal(limit)
+    return limit
 
 
 def _reconcile(demo: Demo) -> None:
