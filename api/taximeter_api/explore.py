@@ -22,7 +22,7 @@ from taximeter_api.kept import Kept
 from taximeter_api.live import answered
 from taximeter_api.page.environment import template
 from taximeter_api.questions import Refused, is_csv
-from taximeter_api.rise import Change, change_against, detail_of
+from taximeter_api.rise import COMPARED, Change, change_against
 from taximeter_api.spend_rows import spend_table, told
 from taximeter_api.together import together
 from taximeter_collector.store import (
@@ -167,12 +167,12 @@ def explore_pages(store: Store, kept: Kept) -> APIRouter:
 
 def told_of(store: Store, view: View, wanted: Asked) -> Told:
     """Ask the store for the dearest rows of a page, what all of them sum to, and why."""
-    scope, detail = wanted.scope, detail_of(wanted.scope)
+    scope = wanted.scope
     detailed: list[SpendRow] = []
     if view.by == (Dimension.USER,):
         names, detailed = together(
             lambda: store.dearest_users(wanted.period, wanted.scope, limit=ROWS),
-            lambda: store.spend(wanted.period, detail, wanted.scope),
+            lambda: store.spend(wanted.period, COMPARED, wanted.scope),
         )
         scope = scope.narrowed(Dimension.USER, *names)
     daily, before = together(
@@ -181,7 +181,7 @@ def told_of(store: Store, view: View, wanted: Asked) -> Told:
     )
     change = None
     if before and before.detailed:
-        detailed = detailed or store.spend(wanted.period, detail, scope)
+        detailed = detailed or store.spend(wanted.period, COMPARED, scope)
         change = change_against(wanted.before, detailed, before.detailed, view.by[0])
     lines = _lines(view, wanted, daily, before.rows if before else None)
     return Told(lines=lines, total=total_of(detailed or daily), change=change)
@@ -222,15 +222,15 @@ def _before(store: Store, view: View, wanted: Asked, scope: Scope) -> _Before | 
 
     That would make a change of what was none.
     """
-    first, detail = store.first_hour(), detail_of(wanted.scope)
+    first = store.first_hour()
     if first is None or first > wanted.before.start:
         return None
     if view.by == (Dimension.USER,):
         return _Before(
             store.spend(wanted.before, view.by, scope),
-            store.spend(wanted.before, detail, wanted.scope),
+            store.spend(wanted.before, COMPARED, wanted.scope),
         )
-    by = list(dict.fromkeys((*view.by, *detail)))
+    by = list(dict.fromkeys((*view.by, *COMPARED)))
     rows = store.spend(wanted.before, by, scope)
-    of_page, of_detail = ([by.index(one) for one in some] for some in (view.by, detail))
+    of_page, of_detail = ([by.index(one) for one in some] for some in (view.by, COMPARED))
     return _Before(summed_by(rows, of_page), summed_by(rows, of_detail))

@@ -12,11 +12,11 @@ from taximeter_alerts.periods import name_of
 from taximeter_alerts.story import DETAILED, risen
 from taximeter_alerts.story_words import by_cause, changed
 from taximeter_analysis.drivers import Driver, causes
-from taximeter_collector.store import Dimension, Period, Scope, SpendRow, total_of
+from taximeter_collector.store import Dimension, Period, SpendRow, total_of
 
 SHOWN: Final = 3
 COMPARED: Final = DETAILED[:2]
-"""What users are summed by, too."""
+"""By what calls are told apart: sums by prompt, which alerts have, too, take six times as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +32,13 @@ class Change:
     """Of one dimension, the largest rise first, with its dollars."""
 
 
-def detail_of(scope: Scope) -> tuple[Dimension, ...]:
-    """Return by what calls are told apart; of users no sums know the prompts."""
-    return COMPARED if Dimension.USER in scope.dimensions else DETAILED
-
-
 def change_against(
     period: Period,
     rows: Sequence[SpendRow],
     rows_before: Sequence[SpendRow],
     by: Dimension,
 ) -> Change:
-    """Compare the spend of two periods, each by `detail_of` their scope."""
+    """Compare the spend of two periods, each by what is `COMPARED`."""
     now, before = total_of(rows), total_of(rows_before)
     drivers = risen(by, rows, rows_before) if by in COMPARED else ()
     return Change(

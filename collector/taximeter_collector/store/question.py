@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -83,28 +83,36 @@ class Question:
         return " and ".join(conditions) or "true"
 
     def parts(self, period: Period) -> str:
-        """Select what adds up to the period: what is whole from a rollup, the rest from rows."""
-        rollup = self._given or self._rollup(period)
+        """Select what adds up to the period: what is whole from rollups, the rest from rows."""
+        rollup = self._given or self._rollup()
         if rollup is None or self.scope.has_tags:
             return self._rows(period)
+        return "\nunion all\n".join(self._parts(period, rollup))
+
+    def _parts(self, period: Period, rollup: Rollup) -> Iterator[str]:
         first, last = ceiling(period.start, rollup.grain), floor(period.end, rollup.grain)
         if first >= last:
-            return self._rows(period, rollup.also)
-        parts = [self._rolled_up(rollup, Period(first, last))]
+            yield from self._finer(period, rollup)
+            return
         if period.start < first:
-            parts.append(self._rows(Period(period.start, first), rollup.also))
+            yield from self._finer(Period(period.start, first), rollup)
+        yield self._rolled_up(rollup, Period(first, last))
         if last < period.end:
-            parts.append(self._rows(Period(last, period.end), rollup.also))
-        return "\nunion all\n".join(parts)
+            yield from self._finer(Period(last, period.end), rollup)
 
-    def _rollup(self, period: Period) -> Rollup | None:
+    def _finer(self, period: Period, rollup: Rollup) -> Iterator[str]:
+        if rollup is BY_DAY:
+            yield from self._parts(period, BY_HOUR)
+        else:
+            yield self._rows(period, rollup.also)
+
+    def _rollup(self) -> Rollup | None:
         """Return the coarsest rollup that knows the dimensions."""
         if self.dimensions - {Dimension.DAY} == {Dimension.USER}:
             return USER_TOTALS_BY_DAY
         if Dimension.USER in self.dimensions:
             return USERS_BY_DAY if self.dimensions <= KNOWN_OF_USERS else None
-        whole_days = all(floor(end, DAY) == end for end in (period.start, period.end))
-        return BY_DAY if whole_days and not self.dimensions & FINER_THAN_A_DAY else BY_HOUR
+        return BY_HOUR if self.dimensions & FINER_THAN_A_DAY else BY_DAY
 
     def _rolled_up(self, rollup: Rollup, period: Period) -> str:
         start, end = (
