@@ -13,6 +13,8 @@ from taximeter_collector.store import Period, Scope, Store
 
 HABITS: Final = timedelta(days=14)
 FRESH_FOR: Final = timedelta(minutes=10)
+LATE: Final = timedelta(minutes=3)
+"""How long readers are content with older ones."""
 EVERYTHING: Final = Scope()
 
 
@@ -36,6 +38,13 @@ class Savings:
     def known(self) -> Sequence[Finding]:
         """The findings that were looked for last, at once; none before the first look."""
         return self._newest[0] if self._newest else ()
+
+    def newest(self, now: datetime) -> tuple[Sequence[Finding], datetime]:
+        """Return them as they are, where whoever looks now and then is not long late."""
+        newest = self._newest
+        if newest is not None and now - newest[1] < FRESH_FOR + LATE:
+            return newest
+        return self.at(now)
 
     def at(self, now: datetime) -> tuple[Sequence[Finding], datetime]:
         """Return the findings and when they were looked for."""

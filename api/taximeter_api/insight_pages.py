@@ -32,7 +32,7 @@ def findings_pages(found: Savings) -> APIRouter:
     @router.get("/findings", include_in_schema=False)
     def page(request: Request, format: str = "") -> Response:  # noqa: A002 the address's word
         now = datetime.now(UTC)
-        some, looked_at = found.at(now)
+        some, looked_at = found.newest(now)
         if is_csv(format):
             return csv_file(
                 "findings", FIELDS, ([getattr(one, name) for name in FIELDS] for one in some)
@@ -50,7 +50,7 @@ def findings_pages(found: Savings) -> APIRouter:
     @router.get("/api/findings", tags=["findings"])
     def told() -> dict[str, object]:
         """List what would save money, in US dollars a month from the last two weeks' calls."""
-        some, looked_at = found.at(datetime.now(UTC))
+        some, looked_at = found.newest(datetime.now(UTC))
         return {
             "looked_at": looked_at.isoformat(),
             "findings": [asdict(one) | {"usd_a_month": f"{one.usd_a_month:.2f}"} for one in some],
