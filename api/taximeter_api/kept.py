@@ -44,12 +44,7 @@ class Kept:
 
         Where the store or the state does not answer it may be an older one.
         """
-        with self._lock:
-            entry: _Entry[Answer] = self._answers.pop(question, _Entry(take, self._cheap_s, now))
-            self._answers[question] = entry
-            if len(self._answers) > MOST:
-                del self._answers[next(iter(self._answers))]
-        return entry.get(now)
+        return self._entry(question, now, take).get(now)
 
     def take_ahead(
         self, question: Callable[[datetime], Hashable], take: Callable[[datetime], object]
@@ -71,7 +66,8 @@ class Kept:
         """Take again what has become old, and forget what nobody has asked for in a day."""
         for question_at, take in self._ahead:
             if (question := question_at(now)) not in self._answers:
-                self.get(question, now, take)
+                # As one that nobody reads yet.
+                self._entry(question, now - READ_FOR, take).take_again(now)
         with self._lock:
             answers = dict(self._answers)
         for question, entry in answers.items():
@@ -79,6 +75,16 @@ class Kept:
                 self.drop(question)
             elif entry.is_due(now):
                 entry.take_again(now)
+
+    def _entry(
+        self, question: Hashable, now: datetime, take: Callable[[datetime], Answer]
+    ) -> _Entry[Answer]:
+        with self._lock:
+            entry: _Entry[Answer] = self._answers.pop(question, _Entry(take, self._cheap_s, now))
+            self._answers[question] = entry
+            if len(self._answers) > MOST:
+                del self._answers[next(iter(self._answers))]
+        return entry
 
 
 class _Entry(Generic[Answer]):

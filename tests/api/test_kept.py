@@ -182,6 +182,16 @@ def test_what_is_always_asked_is_taken_before_anybody_asks(kept: Kept) -> None:
     assert read_tomorrow[1] == tomorrow
 
 
+def test_what_is_only_taken_ahead_is_taken_as_seldom_as_what_nobody_reads(kept: Kept) -> None:
+    slow = Slow()
+    kept.take_ahead(lambda now: now.date(), slow)
+
+    for number in range(5):
+        kept.keep_fresh(NOON + number * 2 * SECOND)
+
+    assert slow.asked_at == [NOON]
+
+
 def test_what_is_always_asked_and_fails_is_not_tried_at_every_tick(kept: Kept) -> None:
     slow = Slow()
     slow.is_down = True
