@@ -25,7 +25,7 @@ class Forgotten(BaseModel):
 def forget(store: Store, state: State, name: str, now: datetime) -> int:
     """Take a user's name off all that is kept; return how many calls named him.
 
-    Raises Refused when neither call nor alert did. The calls come first: of a name that they still
+    Raises Refused when no call, sum or alert did. The calls come first: of a name that they still
     have, an alert would be raised anew.
     """
     user = label(name)
@@ -34,11 +34,11 @@ def forget(store: Store, state: State, name: str, now: datetime) -> int:
     told = state.forget(user, budgets)
     store.forget_mirrored(user, budgets)
     store.keep_mirror(Mirror.ALERTS, [alert_line(one, now) for one in told])
-    if not calls and not told:
+    if calls is None and not told:
         raise Refused(
             f"user={name!r}: no call names this user; give the name as the app does", status=404
         )
-    return calls
+    return calls or 0
 
 
 def forget_api(store: Store, state: State, kept: Kept) -> APIRouter:

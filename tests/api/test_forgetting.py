@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from builders import NOON, budget, costing
+from stores import empty
 from taximeter_alerts.alert import Alert
 from taximeter_alerts.budgets import Budget, read_budgets
 from taximeter_alerts.mirroring import MeterState, Mirroring
@@ -246,3 +247,13 @@ def test_a_user_is_forgotten_also_by_kept_pages(
     told = client.get("/api/spend", params=WORDS).json()["rows"]
     assert [(row["user"], row["calls"]) for row in told] == [("bob", 1), ("", 1)]
     assert client.post("/api/forget", json={"user": ""}).status_code == 422
+
+
+def test_a_name_that_only_sums_have_is_not_told_to_be_unknown(store: Store, state: State) -> None:
+    spend(store, "carol", "1")
+    store.refresh()
+    empty(store, "calls")
+
+    assert forget(store, state, "carol", NOON) == 0
+    with pytest.raises(Refused, match="no call names this user"):
+        forget(store, state, "carol", NOON)

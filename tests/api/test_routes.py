@@ -3,13 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from builders import NOON, Rows, call, costing, unpriced
+from taximeter_api.app import Service
 from taximeter_api.live import Heads
 from taximeter_api.routes import health, spend_api
 from taximeter_collector.calls import CostStatus, Loss, Priced
@@ -238,3 +240,20 @@ def test_the_probes_say_whether_the_service_works(
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json().get("reason")) == (status, reason)
     assert [client.head(path).status_code for path in ("/healthz", "/readyz")] == [200, status]
+
+
+def test_a_job_that_does_not_come_back_is_trouble() -> None:
+    well = SimpleNamespace(is_alive=True, trouble="")
+    service = cast(
+        Service,
+        SimpleNamespace(
+            _journal=well, _writer=well, _schedule=SimpleNamespace(stuck=lambda: ["budgets"])
+        ),
+    )
+    app = FastAPI()
+    app.include_router(health(lambda: Service._trouble(service)))
+
+    answer = TestClient(app).get("/readyz")
+
+    assert answer.status_code == 503
+    assert "budgets: under way for more than ten minutes" in answer.text

@@ -11,7 +11,7 @@ import pytest
 
 import taximeter_collector.store.keeping
 from builders import NOON, costing
-from stores import keep_for_ever
+from stores import empty, keep_for_ever
 from taximeter_collector.store import Dimension, Period, Retention, Store, StoreError
 from taximeter_collector.store.connection import Connection
 
@@ -75,6 +75,21 @@ def test_a_retention_that_holds_already_changes_nothing(keeping: Store) -> None:
     command.assert_not_called()
 
 
+def test_a_user_of_whom_only_sums_are_kept_is_forgotten(store: Store) -> None:
+    rows = [costing("3", user_id="ada"), costing("4", user_id="bob")]
+    store.add(rows, token="sums", book_version="b", now=NOON)
+    store.refresh()
+    empty(store, "calls")
+    assert by_user(store) == {"ada": 3, "bob": 4}
+
+    assert store.forget("ada") == 0
+    for _ in range(2):
+        assert by_user(store) == {"bob": 4}
+        store.refresh()
+    assert store.spend(Period(NOON - DAY, NOON + DAY))[0].cost == 7
+    assert store.forget("ada") is None
+
+
 @pytest.mark.parametrize("refreshed", [False, True])
 def test_a_user_is_forgotten_and_the_dollars_stay(store: Store, refreshed: bool) -> None:
     name = "o'brien \\ {x}@example.com"
@@ -93,7 +108,7 @@ def test_a_user_is_forgotten_and_the_dollars_stay(store: Store, refreshed: bool)
         assert by_user(store) == {"": 3, "ada": 4}
         store.refresh()
 
-    assert store.forget(name) == 0
+    assert store.forget(name) is None
     kept = store._connection.read(
         "select user_id, session_id, tags from taximeter.calls final order by cost"
     ).result_rows

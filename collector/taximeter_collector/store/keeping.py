@@ -18,6 +18,23 @@ REOPEN: Final = """
 insert into taximeter.user_days_done (day, hours_version, version, shard)
 select arrayJoin({days:Array(Date)}), 0, {version:UInt64}, arrayJoin(range({shards:UInt32}))
 """
+# A day that has lost calls by age keeps its sums, which could not be made again.
+WHOLE_DAYS: Final = """
+select kept.day
+from (
+    select toDate(ts) as day, count() as calls
+    from taximeter.calls final
+    where day in {days:Array(Date)}
+    group by day
+) as kept
+left join (
+    select day, sum(one.calls) as calls
+    from taximeter.user_totals_by_day as one
+    where day in {days:Array(Date)}
+    group by day
+) as summed on summed.day = kept.day
+where kept.calls >= summed.calls
+"""
 ROUNDS: Final = 3
 """Of forgetting: on a server another process may write the name again meanwhile."""
 NAMED_AGAIN: Final = (
@@ -102,15 +119,19 @@ def calls_of(connection: Connection, user: str) -> tuple[int, list[date]]:
     return sum(calls for calls, _ in rows), sorted({day for _, day in rows})
 
 
-def forget_until_gone(connection: Connection, numbers: Numbers, user: str) -> int:
-    """Forget a user and return how many calls named him; raises StoreError when more come in."""
-    forgotten = 0
+def forget_until_gone(connection: Connection, numbers: Numbers, user: str) -> int | None:
+    """Forget a user; return how many calls named him, or None where no sum did either.
+
+    Raises StoreError when more come in.
+    """
+    forgotten = None
     for _ in range(ROUNDS):
         calls, days = calls_of(connection, user)
         if not days:
             return forgotten
-        forget(connection, user, days, numbers.next())
-        forgotten += calls
+        whole = [day for (day,) in connection.read(WHOLE_DAYS, {"days": days}).result_rows]
+        forget(connection, user, whole, numbers.next())
+        forgotten = (forgotten or 0) + calls
     if calls_of(connection, user)[1]:
         raise StoreError(NAMED_AGAIN)
     return forgotten
@@ -119,6 +140,7 @@ def forget_until_gone(connection: Connection, numbers: Numbers, user: str) -> in
 def forget(connection: Connection, user: str, reopen: Sequence[date], version: int) -> None:
     """Take a user's name off the calls; their dollars stay, with nobody's name.
 
+    Other days, whose calls are gone, lose the user's part of the sums by user alone.
     Users are summed from the calls on the reopened days until those are refreshed. Any step may be
     done again. The engine remembers its last changes: it is told the digest of the name.
     """
@@ -136,9 +158,9 @@ def forget(connection: Connection, user: str, reopen: Sequence[date], version: i
         bound,
         WAITING,
     )
+    reopened = {"days": reopen, "version": version, "shards": connection.shards}
     try:
-        bound_days = {"days": reopen, "version": version, "shards": connection.shards}
-        connection.command(REOPEN, bound_days)
+        connection.command(REOPEN, reopened)
     finally:
         connection.folding.changed()
     # The last of them tells whether all was done, and has every name of the others.

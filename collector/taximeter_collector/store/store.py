@@ -156,8 +156,11 @@ class Store(
             self.add(changed, token=token, book_version=job.book_version, now=now)
         return step
 
-    def forget(self, user: str) -> int:
-        """Take a user's name off all calls and return of how many; their dollars stay."""
+    def forget(self, user: str) -> int | None:
+        """Take a user's name off all calls and return of how many; their dollars stay.
+
+        None says that neither calls nor sums of calls that are gone have the name.
+        """
         with self.at_rest():
             return keeping.forget_until_gone(self._connection, self._numbers, user)
 
